@@ -1,0 +1,109 @@
+//! Whether the answers to a question suffice.
+
+use std::collections::BTreeSet;
+
+use valetkey_model::{ApprovalId, Timestamp};
+
+use crate::approver::{Approver, Approvers};
+use crate::signed::{ApprovalError, Asked, SignedApproval, Verdict};
+
+/// Proof that a question was answered with yes by everyone it needed. Only [`standing`] makes one.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Approved {
+    approvals: Vec<ApprovalId>,
+}
+
+impl Approved {
+    /// The answers that it rests on.
+    #[must_use]
+    pub fn approvals(&self) -> &[ApprovalId] {
+        &self.approvals
+    }
+}
+
+/// Where a question stands.
+#[derive(Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Standing {
+    /// Everyone needed has said yes.
+    Approved(Approved),
+    /// Someone who may answer has said no. One no is enough.
+    Refused,
+    /// More answers are needed.
+    Open,
+    /// The question closed before enough answers came.
+    Expired,
+}
+
+/// Weighs the answers to a question. Every answer is verified again here, whoever verified it before.
+///
+/// # Errors
+/// The first [`ApprovalError`]: one bad answer among the given voids them all, since it should never have been kept.
+pub fn standing(
+    asked: &Asked,
+    answers: &[(SignedApproval, Timestamp)],
+    approvers: &Approvers,
+    now: Timestamp,
+) -> Result<Standing, ApprovalError> {
+    let mut yes: Vec<(&Approver, &ApprovalId)> = Vec::new();
+    for (answer, received) in answers {
+        let name = &answer.approval.approver;
+        let approver = approvers
+            .by_name(name)
+            .ok_or_else(|| ApprovalError::UnknownApprover(name.clone()))?;
+        answer.verify(asked, approver, *received)?;
+        match answer.approval.verdict {
+            Verdict::Deny => return Ok(Standing::Refused),
+            Verdict::Approve => yes.push((approver, &answer.approval.approval_id)),
+        }
+    }
+    if let Some(approvals) = met(asked, &yes) {
+        return Ok(Standing::Approved(Approved { approvals }));
+    }
+    Ok(if now >= asked.expires_at {
+        Standing::Expired
+    } else {
+        Standing::Open
+    })
+}
+
+/// Fills every seat of the quorum with a person of its own; greedy over seats, with the scarcest people first tried by backtracking.
+fn met(asked: &Asked, yes: &[(&Approver, &ApprovalId)]) -> Option<Vec<ApprovalId>> {
+    let mut seats: Vec<&str> = Vec::new();
+    for entry in &asked.requirement.quorum {
+        // More seats than answers can never be filled, whatever the count says.
+        let count = usize::try_from(entry.count)
+            .unwrap_or(usize::MAX)
+            .min(yes.len().saturating_add(1));
+        seats.extend(std::iter::repeat_n(entry.role.as_str(), count));
+    }
+    if seats.is_empty() || seats.len() > yes.len() {
+        return None;
+    }
+    let mut used = BTreeSet::new();
+    fill(&seats, yes, &mut used).then(|| {
+        yes.iter()
+            .filter(|(person, _)| used.contains(person.name.as_str()))
+            .map(|(_, id)| (*id).clone())
+            .collect()
+    })
+}
+
+fn fill<'a>(
+    seats: &[&str],
+    yes: &[(&'a Approver, &ApprovalId)],
+    used: &mut BTreeSet<&'a str>,
+) -> bool {
+    let Some((seat, rest)) = seats.split_first() else {
+        return true;
+    };
+    for (person, _) in yes {
+        if person.roles.iter().any(|role| role == seat) && used.insert(&person.name) {
+            if fill(rest, yes, used) {
+                return true;
+            }
+            used.remove(person.name.as_str());
+        }
+    }
+    false
+}

@@ -1,0 +1,222 @@
+//! Tests of signed answers: what counts, and every forgery that must not.
+
+use valetkey_model::{Constraints, Quorum};
+
+use super::*;
+use crate::{Approvers, Standing, standing};
+
+const ASKED_AT: u64 = 1_800_000_000_000;
+
+fn at(seconds: u64) -> Timestamp {
+    Timestamp::from_unix_ms(ASKED_AT + seconds * 1000)
+}
+
+fn asked(quorum: &[(&str, u32)]) -> Asked {
+    Asked {
+        request_id: RequestId::new(at(0), [1; 10]),
+        session: SessionId::new(at(0), [2; 10]),
+        agent: AgentId::sanitised("agent"),
+        agent_digest: None,
+        user: "alice".to_owned(),
+        purpose: None,
+        grant: Grant {
+            resource: "file:/home/alice/a".parse().unwrap(),
+            actions: "read".parse().unwrap(),
+            constraints: Constraints::default(),
+            except: vec![],
+        },
+        justification: None,
+        file: None,
+        reasons: vec!["because".to_owned()],
+        policy_id: "p".to_owned(),
+        policy_digest: Digest::of(b"p"),
+        ttl_seconds: 300,
+        requirement: ApprovalRequirement {
+            quorum: quorum
+                .iter()
+                .map(|(role, count)| Quorum {
+                    role: (*role).to_owned(),
+                    count: *count,
+                })
+                .collect(),
+            justification: false,
+            mfa_max_age_seconds: None,
+            expires_seconds: 120,
+            lease: None,
+        },
+        asked_at: at(0),
+        expires_at: at(120),
+    }
+}
+
+fn key(number: u8) -> ApproverKey {
+    ApproverKey::from_seed(&[number; 32])
+}
+
+fn people() -> Approvers {
+    let mut approvers = Approvers::default();
+    assert!(approvers.add(key(1).approver("ann", &["owner"])));
+    assert!(approvers.add(key(2).approver("bob", &["owner", "finance"])));
+    approvers
+}
+
+fn answer(asked: &Asked, name: &str, with: u8, verdict: Verdict) -> SignedApproval {
+    Unsigned {
+        approval_id: ApprovalId::new(at(1), [with; 10]),
+        request_id: asked.request_id.clone(),
+        asked_digest: asked.digest().unwrap(),
+        verdict,
+        approver: name.to_owned(),
+        method: Method::Terminal,
+        justification: None,
+        time: at(1),
+    }
+    .sign(&key(with))
+    .unwrap()
+}
+
+fn weigh(asked: &Asked, answers: &[SignedApproval], now: u64) -> Result<Standing, ApprovalError> {
+    let received: Vec<_> = answers
+        .iter()
+        .map(|answer| (answer.clone(), at(now)))
+        .collect();
+    standing(asked, &received, &people(), at(now))
+}
+
+#[test]
+fn one_yes_of_the_right_role_suffices() {
+    let question = asked(&[("owner", 1)]);
+    let yes = answer(&question, "ann", 1, Verdict::Approve);
+    match weigh(&question, std::slice::from_ref(&yes), 5).unwrap() {
+        Standing::Approved(approved) => {
+            assert_eq!(approved.approvals(), [yes.approval.approval_id])
+        }
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(weigh(&question, &[], 5), Ok(Standing::Open));
+    assert_eq!(weigh(&question, &[], 120), Ok(Standing::Expired));
+    let no = answer(&question, "ann", 1, Verdict::Deny);
+    assert_eq!(weigh(&question, &[no], 5), Ok(Standing::Refused));
+}
+
+#[test]
+fn a_quorum_needs_distinct_people_in_the_right_roles() {
+    let question = asked(&[("owner", 1), ("finance", 1)]);
+    let ann = answer(&question, "ann", 1, Verdict::Approve);
+    let bob = answer(&question, "bob", 2, Verdict::Approve);
+    assert_eq!(
+        weigh(&question, std::slice::from_ref(&bob), 5),
+        Ok(Standing::Open)
+    );
+    assert_eq!(
+        weigh(&question, &[bob.clone(), bob.clone()], 5),
+        Ok(Standing::Open)
+    );
+    assert!(matches!(
+        weigh(&question, &[bob.clone(), ann.clone()], 5),
+        Ok(Standing::Approved(_))
+    ));
+    assert!(matches!(
+        weigh(&question, &[ann, bob], 5),
+        Ok(Standing::Approved(_))
+    ));
+    let nobody = asked(&[]);
+    let ann = answer(&nobody, "ann", 1, Verdict::Approve);
+    assert_eq!(
+        weigh(&nobody, &[ann], 5),
+        Ok(Standing::Open),
+        "an empty quorum is never met"
+    );
+}
+
+#[test]
+fn an_answer_to_another_question_does_not_count() {
+    let question = asked(&[("owner", 1)]);
+    let yes = answer(&question, "ann", 1, Verdict::Approve);
+    let changes: [fn(&mut Asked); 7] = [
+        |a| a.grant.resource = "file:/home/alice/b".parse().unwrap(),
+        |a| a.grant.actions = "read,write".parse().unwrap(),
+        |a| a.grant.constraints.max_bytes = Some(1),
+        |a| a.session = SessionId::new(at(0), [9; 10]),
+        |a| a.policy_digest = Digest::of(b"older"),
+        |a| a.ttl_seconds = 301,
+        |a| {
+            a.file = Some(FileFacts {
+                kind: FileKind::File,
+                size: 1,
+                owner: 0,
+                mode: 0,
+                links: 1,
+                modified: at(0),
+            })
+        },
+    ];
+    for change in changes {
+        let mut other = question.clone();
+        change(&mut other);
+        assert_eq!(
+            weigh(&other, std::slice::from_ref(&yes), 5),
+            Err(ApprovalError::OtherQuestion)
+        );
+    }
+    let mut other = question.clone();
+    other.request_id = RequestId::new(at(0), [7; 10]);
+    assert_eq!(weigh(&other, &[yes], 5), Err(ApprovalError::OtherRequest));
+}
+
+#[test]
+fn forged_answers_do_not_count() {
+    let question = asked(&[("owner", 1)]);
+    let with_bobs_key = answer(&question, "ann", 2, Verdict::Approve);
+    assert_eq!(
+        weigh(&question, &[with_bobs_key], 5),
+        Err(ApprovalError::Signature)
+    );
+    let stranger = answer(&question, "eve", 5, Verdict::Approve);
+    assert_eq!(
+        weigh(&question, &[stranger], 5),
+        Err(ApprovalError::UnknownApprover("eve".to_owned()))
+    );
+    let mut flipped = answer(&question, "ann", 1, Verdict::Deny);
+    flipped.approval.verdict = Verdict::Approve;
+    assert_eq!(
+        weigh(&question, &[flipped], 5),
+        Err(ApprovalError::Signature)
+    );
+    let mut renamed = answer(&question, "bob", 2, Verdict::Approve);
+    renamed.approval.approver = "ann".to_owned();
+    assert_eq!(
+        weigh(&question, &[renamed], 5),
+        Err(ApprovalError::Signature)
+    );
+    let late = answer(&question, "ann", 1, Verdict::Approve);
+    assert_eq!(
+        weigh(&question, &[late], 120),
+        Err(ApprovalError::OutOfTime)
+    );
+}
+
+#[test]
+fn a_reason_is_wanted_where_policy_says() {
+    let mut question = asked(&[("owner", 1)]);
+    question.requirement.justification = true;
+    let yes = answer(&question, "ann", 1, Verdict::Approve);
+    assert_eq!(
+        weigh(&question, &[yes], 5),
+        Err(ApprovalError::NoJustification)
+    );
+    let no = answer(&question, "ann", 1, Verdict::Deny);
+    assert_eq!(weigh(&question, &[no], 5), Ok(Standing::Refused));
+}
+
+#[test]
+fn one_person_cannot_be_registered_as_two() {
+    let mut approvers = people();
+    assert!(!approvers.add(key(3).approver("ann", &["owner"])));
+    assert!(!approvers.add(key(1).approver("anna", &["owner"])));
+    assert!(!approvers.add(Approver {
+        name: "x".into(),
+        roles: vec![],
+        public_key: "AA".into()
+    }));
+}

@@ -1,0 +1,181 @@
+//! What policy answers: an effect, and what goes with it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Constraints, Resource};
+
+/// The answer's kind. Anything unsure is [`Effect::Deny`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[must_use]
+pub enum Effect {
+    /// Granted at once.
+    Allow,
+    /// Granted if the people named in the requirement say yes.
+    Ask,
+    /// Not granted.
+    Deny,
+}
+
+/// A decision of policy, whole. Its shape is closed: an unknown member makes the decision void, and so a denial.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Decision {
+    /// Allow, ask or deny.
+    pub effect: Effect,
+    /// Which policy decided; logged with the event.
+    pub policy_id: String,
+    /// Why, in words for people; the agent may see them.
+    #[serde(default)]
+    pub reasons: Vec<String>,
+    /// Life of the grant in seconds, counted from the decision or, where people were asked, from their approval.
+    #[serde(default = "default_ttl_seconds")]
+    pub ttl_seconds: u64,
+    /// Limits on the grant, beside those asked for.
+    #[serde(default)]
+    pub constraints: Constraints,
+    /// Patterns inside the resource that are not given.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub except: Vec<Resource>,
+    /// Who must say yes; needed when the effect is `ask`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval: Option<ApprovalRequirement>,
+    /// What must go with the grant.
+    #[serde(default)]
+    pub obligations: Obligations,
+    /// Whether asking in another way could help; said to the agent with a denial.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub requestable: bool,
+}
+
+impl Decision {
+    /// Life of a grant when policy says nothing: five minutes.
+    pub const DEFAULT_TTL_SECONDS: u64 = 300;
+
+    /// A denial with one reason, made by the broker itself where policy gave no usable answer.
+    #[must_use]
+    pub fn denied(policy_id: &str, reason: impl Into<String>) -> Self {
+        Self {
+            effect: Effect::Deny,
+            policy_id: policy_id.to_owned(),
+            reasons: vec![reason.into()],
+            ttl_seconds: 0,
+            constraints: Constraints::default(),
+            except: Vec::new(),
+            approval: None,
+            obligations: Obligations::default(),
+            requestable: false,
+        }
+    }
+}
+
+fn default_ttl_seconds() -> u64 {
+    Decision::DEFAULT_TTL_SECONDS
+}
+
+/// Who must approve, and in what way.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ApprovalRequirement {
+    /// How many people of which roles; every entry must be met, by distinct people.
+    pub quorum: Vec<Quorum>,
+    /// Whether the approver must give a reason.
+    #[serde(default)]
+    pub justification: bool,
+    /// How old the approver's second factor may be, in seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mfa_max_age_seconds: Option<u64>,
+    /// How long the question stays open, in seconds; then it counts as a no.
+    #[serde(default = "default_expires_seconds")]
+    pub expires_seconds: u64,
+    /// How far one yes reaches.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lease: Option<Lease>,
+}
+
+fn default_expires_seconds() -> u64 {
+    120
+}
+
+/// A number of distinct people with a role.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Quorum {
+    /// The role, such as `owner`.
+    pub role: String,
+    /// How many people.
+    pub count: u32,
+}
+
+/// How far one approval reaches.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Lease {
+    /// What the approval is good for.
+    pub scope: LeaseScope,
+    /// For how long, in seconds.
+    pub max_seconds: u64,
+}
+
+/// What one approval is good for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LeaseScope {
+    /// This request alone.
+    Once,
+    /// The same resource and actions for the rest of the task.
+    Task,
+}
+
+/// What must go with a grant.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Obligations {
+    /// When the record of operations must be durable.
+    #[serde(default)]
+    pub durability: Durability,
+    /// Labels that stick to the session.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub labels: Vec<String>,
+}
+
+/// When the record of an operation must be durable.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Durability {
+    /// Before its effect can be seen.
+    #[default]
+    BeforeEffect,
+    /// Within one second.
+    Streamed,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_documented_decision_is_read() {
+        let text = r#"{"effect":"ask","policy_id":"finance-reports","reasons":["writes to a ledger need a person"],"ttl_seconds":300,
+            "constraints":{"max_rows":50,"allow_macros":false},
+            "approval":{"quorum":[{"role":"owner","count":1}],"justification":true,"mfa_max_age_seconds":900,"expires_seconds":120,
+                        "lease":{"scope":"task","max_seconds":600}},
+            "obligations":{"durability":"before_effect","labels":["finance"]}}"#;
+        let decision: Decision = serde_json::from_str(text).unwrap();
+        assert_eq!(decision.effect, Effect::Ask);
+        assert_eq!(decision.constraints.max_rows, Some(50));
+    }
+
+    #[test]
+    fn another_shape_is_refused() {
+        for text in [
+            r#"{"effect":"maybe","policy_id":"p"}"#,
+            r#"{"policy_id":"p"}"#,
+            r#"{"effect":"allow"}"#,
+            r#"{"effect":"allow","policy_id":"p","also":1}"#,
+            r#"{"effect":"allow","policy_id":"p","constraints":{"max_luck":1}}"#,
+        ] {
+            assert!(serde_json::from_str::<Decision>(text).is_err(), "{text}");
+        }
+    }
+}

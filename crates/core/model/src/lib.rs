@@ -1,0 +1,36 @@
+//! The nouns of Valetkey: ids, resources, actions, constraints, policy input and decision, and their canonical form.
+//!
+//! Pure: time and randomness come in as arguments, and nothing here touches a file, a socket or a clock.
+#![forbid(unsafe_code)]
+
+mod action;
+mod canonical;
+mod constraint;
+mod decision;
+mod digest;
+mod grant;
+mod id;
+mod input;
+mod pattern;
+mod resource;
+mod time;
+
+pub use action::{Action, ActionSet, ParseActionError};
+pub use canonical::canonical_json;
+pub use constraint::Constraints;
+pub use decision::{
+    ApprovalRequirement, Decision, Durability, Effect, Lease, LeaseScope, Obligations, Quorum,
+};
+pub use digest::{Digest, ParseDigestError};
+pub use grant::Grant;
+pub use id::{
+    AgentId, ApprovalId, CapabilityId, EventId, ParseIdError, RequestId, SessionId,
+    ULID_RANDOM_BYTES,
+};
+pub use input::{
+    AgentFacts, ContextFacts, FileKind, PolicyInput, RequestFacts, ResourceFacts, SessionFacts,
+    SubjectFacts, UserFacts,
+};
+pub use pattern::{PathPattern, PatternError};
+pub use resource::{ParseResourceError, Resource};
+pub use time::{ParseTimestampError, Timestamp};

@@ -1,0 +1,457 @@
+//! Path patterns: absolute Linux paths whose segments may hold `*`, and `**` for any number of segments.
+//!
+//! Grammar, after decoding of `%XX`:
+//!
+//! ```text
+//! pattern = "/" | 1*( "/" segment )
+//! segment = "**"                      any number of segments, also none
+//!         / 1*( "*" / byte )          "*" is any run of bytes within the segment, also none
+//! ```
+//!
+//! A segment is never empty, `.` or `..`. `tree/**` covers `tree` itself and everything below. In text, bytes that could be
+//! misread are percent-encoded in one way only (upper-case digits), so that every pattern has exactly one text.
+
+use std::ffi::OsStr;
+use std::fmt;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use thiserror::Error;
+
+/// The longest pattern in bytes, decoded: Linux's `PATH_MAX`.
+const MAX_PATH_BYTES: usize = 4096;
+/// The longest segment in bytes, decoded: Linux's `NAME_MAX`.
+const MAX_SEGMENT_BYTES: usize = 255;
+/// `**` segments in one pattern: matching takes time in their number, and no sensible pattern has more.
+const MAX_DOUBLE_STARS: usize = 4;
+
+/// Why a text is not a path pattern.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum PatternError {
+    /// The path does not begin with `/`.
+    #[error("the path is not absolute")]
+    Relative,
+    /// Two slashes in a row, or one at the end.
+    #[error("the path has an empty segment (`//` or a `/` at the end)")]
+    EmptySegment,
+    /// A `.` or `..` segment.
+    #[error("the path has a `.` or `..` segment")]
+    DotSegment,
+    /// A NUL byte.
+    #[error("the path has a NUL byte")]
+    Nul,
+    /// `%` without two upper-case hexadecimal digits, an encoded byte that has a plain form, or a plain byte that must be encoded.
+    #[error("the path is not in canonical encoding: byte {at} should be written another way")]
+    Encoding {
+        /// Offset of the byte in the text.
+        at: usize,
+    },
+    /// Over 4096 bytes, or a segment over 255.
+    #[error("the path is too long (4096 bytes, 255 in a segment)")]
+    TooLong,
+    /// `**` beside other bytes in a segment, or too often.
+    #[error("`**` must be a whole segment, at most {MAX_DOUBLE_STARS} times")]
+    DoubleStar,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+enum Segment {
+    /// `**`.
+    Tree,
+    /// The bytes between the `*`s: one element is a literal.
+    Glob(Vec<Vec<u8>>),
+}
+
+/// A parsed pattern; one without `*` names exactly one path.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PathPattern(Vec<Segment>);
+
+impl PathPattern {
+    /// The pattern that names exactly `path`, whatever bytes it holds.
+    ///
+    /// # Errors
+    /// When the path is relative, too long, or has empty, `.` or `..` segments or a NUL byte.
+    pub fn literal(path: &Path) -> Result<Self, PatternError> {
+        Ok(Self(
+            segments_of(path.as_os_str().as_bytes())?
+                .into_iter()
+                .map(literal_segment)
+                .collect(),
+        ))
+    }
+
+    /// The pattern for `path` and everything below it.
+    ///
+    /// # Errors
+    /// As [`PathPattern::literal`].
+    pub fn tree(path: &Path) -> Result<Self, PatternError> {
+        let mut pattern = Self::literal(path)?;
+        pattern.0.push(Segment::Tree);
+        Ok(pattern)
+    }
+
+    /// Reads the canonical text of a pattern.
+    ///
+    /// # Errors
+    /// When the text breaks the grammar or is not canonically encoded.
+    pub fn parse(text: &str) -> Result<Self, PatternError> {
+        let tokens = decode(text)?;
+        if tokens.first() != Some(&Token::Byte(b'/')) {
+            return Err(PatternError::Relative);
+        }
+        if tokens.len() > MAX_PATH_BYTES {
+            return Err(PatternError::TooLong);
+        }
+        if tokens.len() == 1 {
+            return Ok(Self(Vec::new()));
+        }
+        let segments = tokens
+            .split(|token| *token == Token::Byte(b'/'))
+            .skip(1)
+            .map(parse_segment)
+            .collect::<Result<Vec<_>, _>>()?;
+        let stars = segments
+            .iter()
+            .filter(|segment| **segment == Segment::Tree)
+            .count();
+        if stars > MAX_DOUBLE_STARS {
+            return Err(PatternError::DoubleStar);
+        }
+        Ok(Self(segments))
+    }
+
+    /// Whether the pattern has no `*`, and so names one path.
+    #[must_use]
+    pub fn is_literal(&self) -> bool {
+        self.0
+            .iter()
+            .all(|segment| matches!(segment, Segment::Glob(parts) if parts.len() == 1))
+    }
+
+    /// The path that a literal pattern names; for another, the longest prefix without a `*`.
+    #[must_use]
+    pub fn literal_prefix(&self) -> std::path::PathBuf {
+        let mut bytes = Vec::new();
+        for segment in &self.0 {
+            match segment {
+                Segment::Glob(parts) if parts.len() == 1 => {
+                    bytes.push(b'/');
+                    bytes.extend(parts.iter().flatten());
+                }
+                Segment::Glob(_) | Segment::Tree => break,
+            }
+        }
+        if bytes.is_empty() {
+            bytes.push(b'/');
+        }
+        Path::new(OsStr::from_bytes(&bytes)).to_path_buf()
+    }
+
+    /// For `tree/**` with a literal tree, whether that is the pattern's whole form.
+    #[must_use]
+    pub fn is_literal_tree(&self) -> bool {
+        match self.0.split_last() {
+            Some((Segment::Tree, rest)) => rest
+                .iter()
+                .all(|segment| matches!(segment, Segment::Glob(parts) if parts.len() == 1)),
+            _ => false,
+        }
+    }
+
+    /// Whether the pattern covers the absolute, normal `path`. A path that is not normal is covered by nothing.
+    #[must_use]
+    pub fn matches(&self, path: &Path) -> bool {
+        segments_of(path.as_os_str().as_bytes())
+            .is_ok_and(|segments| matches_from(&self.0, &segments))
+    }
+
+    /// Whether some path strictly below the directory `path` could be covered.
+    #[must_use]
+    pub fn may_match_below(&self, path: &Path) -> bool {
+        let Ok(segments) = segments_of(path.as_os_str().as_bytes()) else {
+            return false;
+        };
+        let mut patterns = self.0.as_slice();
+        for segment in segments {
+            match patterns {
+                [] => return false,
+                [Segment::Tree, ..] => return true,
+                [Segment::Glob(parts), rest @ ..] if glob_matches(parts, segment) => {
+                    patterns = rest
+                }
+                [Segment::Glob(_), ..] => return false,
+            }
+        }
+        !patterns.is_empty()
+    }
+
+    /// Whether everything that `other` covers, this pattern covers. Never wrongly yes; a rare yes may be missed where
+    /// both hold `*` in one segment.
+    #[must_use]
+    pub fn covers(&self, other: &Self) -> bool {
+        covers_from(&self.0, &other.0)
+    }
+}
+
+fn literal_segment(bytes: &[u8]) -> Segment {
+    Segment::Glob(vec![bytes.to_vec()])
+}
+
+/// Splits an absolute path into its segments, refusing what is not in normal form.
+fn segments_of(path: &[u8]) -> Result<Vec<&[u8]>, PatternError> {
+    let rest = path.strip_prefix(b"/").ok_or(PatternError::Relative)?;
+    if path.len() > MAX_PATH_BYTES {
+        return Err(PatternError::TooLong);
+    }
+    if rest.is_empty() {
+        return Ok(Vec::new());
+    }
+    rest.split(|byte| *byte == b'/')
+        .map(|segment| match segment {
+            b"" => Err(PatternError::EmptySegment),
+            b"." | b".." => Err(PatternError::DotSegment),
+            long if long.len() > MAX_SEGMENT_BYTES => Err(PatternError::TooLong),
+            bytes if bytes.contains(&0) => Err(PatternError::Nul),
+            bytes => Ok(bytes),
+        })
+        .collect()
+}
+
+fn parse_segment(tokens: &[Token]) -> Result<Segment, PatternError> {
+    match tokens {
+        [] => return Err(PatternError::EmptySegment),
+        [Token::Star, Token::Star] => return Ok(Segment::Tree),
+        [Token::Byte(b'.')] | [Token::Byte(b'.'), Token::Byte(b'.')] => {
+            return Err(PatternError::DotSegment);
+        }
+        _ => {}
+    }
+    if tokens.len() > MAX_SEGMENT_BYTES {
+        return Err(PatternError::TooLong);
+    }
+    if tokens
+        .windows(2)
+        .any(|pair| pair == [Token::Star, Token::Star])
+    {
+        return Err(PatternError::DoubleStar);
+    }
+    let parts = tokens
+        .split(|token| *token == Token::Star)
+        .map(|part| {
+            part.iter()
+                .filter_map(|token| match token {
+                    Token::Byte(byte) => Some(*byte),
+                    Token::Star => None,
+                })
+                .collect()
+        })
+        .collect();
+    Ok(Segment::Glob(parts))
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Token {
+    Byte(u8),
+    Star,
+}
+
+/// Whether a byte of valid UTF-8 stands for itself in canonical text. Non-ASCII characters do, except those that [`must_encode_char`] names.
+fn is_plain_ascii(byte: u8) -> bool {
+    byte.is_ascii_graphic()
+        && !matches!(
+            byte,
+            b'%' | b'*'
+                | b'?'
+                | b'#'
+                | b'"'
+                | b'<'
+                | b'>'
+                | b'\\'
+                | b'^'
+                | b'`'
+                | b'{'
+                | b'|'
+                | b'}'
+        )
+}
+
+fn decode(text: &str) -> Result<Vec<Token>, PatternError> {
+    let mut tokens = Vec::with_capacity(text.len());
+    let mut bytes = text.bytes().enumerate();
+    while let Some((at, byte)) = bytes.next() {
+        match byte {
+            b'*' => tokens.push(Token::Star),
+            b'%' => {
+                let digit = |next: Option<(usize, u8)>| match next {
+                    Some((_, digit @ b'0'..=b'9')) => Ok(digit.wrapping_sub(b'0')),
+                    Some((_, digit @ b'A'..=b'F')) => Ok(digit.wrapping_sub(b'A').wrapping_add(10)),
+                    _ => Err(PatternError::Encoding { at }),
+                };
+                let high = digit(bytes.next())?;
+                let decoded = (high << 4) | digit(bytes.next())?;
+                if decoded == 0 {
+                    return Err(PatternError::Nul);
+                }
+                if is_plain_ascii(decoded) {
+                    return Err(PatternError::Encoding { at });
+                }
+                tokens.push(Token::Byte(decoded));
+            }
+            plain if is_plain_ascii(plain) || !plain.is_ascii() => tokens.push(Token::Byte(plain)),
+            _ => return Err(PatternError::Encoding { at }),
+        }
+    }
+    check_non_ascii(text, &tokens)?;
+    Ok(tokens)
+}
+
+/// Non-ASCII text is canonical only if writing the decoded bytes again gives the same text: this refuses valid UTF-8 that
+/// was percent-encoded, and plain characters that must not be.
+fn check_non_ascii(text: &str, tokens: &[Token]) -> Result<(), PatternError> {
+    let mut again = String::with_capacity(text.len());
+    let mut run = Vec::new();
+    for token in tokens {
+        match token {
+            Token::Byte(byte) => run.push(*byte),
+            Token::Star => {
+                encode_into(&mut again, &run);
+                run.clear();
+                again.push('*');
+            }
+        }
+    }
+    encode_into(&mut again, &run);
+    if again == text {
+        return Ok(());
+    }
+    let at = again
+        .bytes()
+        .zip(text.bytes())
+        .position(|(a, b)| a != b)
+        .unwrap_or(0);
+    Err(PatternError::Encoding { at })
+}
+
+/// Characters that are valid text but could mislead a reader: they are always percent-encoded.
+fn must_encode_char(c: char) -> bool {
+    c.is_control()
+        || c.is_whitespace()
+        || matches!(c,
+            '\u{ad}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{180e}' | '\u{200b}'..='\u{200f}'
+            | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}'
+            | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffd}' | '\u{e0000}'..='\u{e0fff}')
+}
+
+fn encode_into(text: &mut String, bytes: &[u8]) {
+    let percent = |text: &mut String, bytes: &[u8]| {
+        for byte in bytes {
+            text.push_str(&format!("%{byte:02X}"));
+        }
+    };
+    for chunk in bytes.utf8_chunks() {
+        for c in chunk.valid().chars() {
+            let plain = u8::try_from(c)
+                .ok()
+                .filter(u8::is_ascii)
+                .map_or_else(|| !must_encode_char(c), is_plain_ascii);
+            if plain {
+                text.push(c);
+            } else {
+                percent(text, c.encode_utf8(&mut [0; 4]).as_bytes());
+            }
+        }
+        percent(text, chunk.invalid());
+    }
+}
+
+fn glob_matches(parts: &[Vec<u8>], segment: &[u8]) -> bool {
+    let Some((first, rest)) = parts.split_first() else {
+        return false;
+    };
+    let Some((last, middle)) = rest.split_last() else {
+        return first == segment;
+    };
+    let Some(mut inner) = segment
+        .strip_prefix(first.as_slice())
+        .and_then(|s| s.strip_suffix(last.as_slice()))
+    else {
+        return false;
+    };
+    for part in middle.iter().filter(|part| !part.is_empty()) {
+        let Some(at) = inner
+            .windows(part.len())
+            .position(|window| window == part.as_slice())
+        else {
+            return false;
+        };
+        inner = inner.get(at.saturating_add(part.len())..).unwrap_or(&[]);
+    }
+    true
+}
+
+fn matches_from(patterns: &[Segment], path: &[&[u8]]) -> bool {
+    match patterns {
+        [] => path.is_empty(),
+        [Segment::Tree] => true,
+        [Segment::Tree, rest @ ..] => (0..=path.len()).any(|skip| {
+            path.get(skip..)
+                .is_some_and(|tail| matches_from(rest, tail))
+        }),
+        [Segment::Glob(parts), rest @ ..] => match path {
+            [segment, tail @ ..] => glob_matches(parts, segment) && matches_from(rest, tail),
+            [] => false,
+        },
+    }
+}
+
+fn covers_from(outer: &[Segment], inner: &[Segment]) -> bool {
+    match (outer, inner) {
+        ([], []) => true,
+        ([Segment::Tree, rest @ ..], _) => (0..=inner.len()).any(|skip| {
+            inner
+                .get(skip..)
+                .is_some_and(|tail| covers_from(rest, tail))
+        }),
+        ([Segment::Glob(parts), rest @ ..], [Segment::Glob(inner_parts), tail @ ..]) => {
+            let covered = match inner_parts.as_slice() {
+                [literal] => glob_matches(parts, literal),
+                _ => parts == inner_parts || parts.iter().all(Vec::is_empty) && parts.len() > 1,
+            };
+            covered && covers_from(rest, tail)
+        }
+        ([], _) | ([Segment::Glob(_), ..], _) => false,
+    }
+}
+
+impl fmt::Display for PathPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() {
+            return f.write_str("/");
+        }
+        for segment in &self.0 {
+            match segment {
+                Segment::Tree => f.write_str("/**")?,
+                Segment::Glob(parts) => {
+                    let mut text = String::from("/");
+                    for (index, part) in parts.iter().enumerate() {
+                        if index > 0 {
+                            text.push('*');
+                        }
+                        encode_into(&mut text, part);
+                    }
+                    f.write_str(&text)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for PathPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+#[cfg(test)]
+mod tests;
