@@ -1,0 +1,36 @@
+//! The audit log's events, Merkle tree, checkpoints and verification.
+//!
+//! Pure: bytes, time and ids come in as arguments; `valetkey-store` keeps the log on disk.
+#![forbid(unsafe_code)]
+
+mod attribute;
+mod checkpoint;
+mod event;
+mod key;
+mod kind;
+mod merkle;
+mod outcome;
+#[cfg(feature = "schema")]
+mod schema;
+pub mod segment;
+mod text;
+mod verdict;
+mod verify;
+
+pub use attribute::{ATTRIBUTE_TEXT_MAX_BYTES, Attribute, AttributeName, AttributeNameError};
+pub use checkpoint::{CHECKPOINT_MAX_BYTES, Checkpoint, CheckpointError};
+pub use event::{
+    ATTRIBUTES_MAX, Actor, EVENT_MAX_BYTES, Event, Evidence, JUSTIFICATION_MAX_BYTES,
+    NAME_MAX_BYTES, ParseEventError, Record, SealError, SealedEvent, User,
+};
+pub use key::{KeyError, LogKey, LogPublicKey};
+pub use kind::{EventType, ParseEventTypeError};
+pub use merkle::{
+    Frontier, MerkleTree, NodeReader, ProofError, consistency_proof, empty_root, inclusion_proof,
+    leaf_hash, node_hash, verify_consistency, verify_inclusion,
+};
+pub use outcome::{AuditDecision, Outcome};
+#[cfg(feature = "schema")]
+pub use schema::schema;
+pub use verdict::{Intact, TamperKind, Tampering, TornTail, Verdict};
+pub use verify::Verifier;

@@ -1,0 +1,312 @@
+//! Verification of a log from its bytes alone: segments go in, in order, and a verdict comes out.
+//!
+//! A batch counts when its events hash to the root of a checkpoint that the key signed. Where one does not, `diagnose`
+//! says what was done to it. Bytes after the last signed checkpoint that look as a crash leaves them are a torn tail: they
+//! were never acknowledged. A cut at the end that goes further can only be seen with a trusted checkpoint.
+
+mod batch;
+mod diagnose;
+
+use valetkey_model::Digest;
+
+use crate::checkpoint::Checkpoint;
+use crate::event::Record;
+use crate::key::LogPublicKey;
+use crate::merkle::{Frontier, leaf_hash};
+use crate::segment::{Frame, SegmentHeader};
+use crate::verdict::{Intact, TamperKind, Tampering, TornTail, Verdict};
+use batch::{Batch, Next, Slot};
+
+/// Checks a log, segment by segment.
+#[derive(Debug)]
+pub struct Verifier<'k> {
+    key: &'k LogPublicKey,
+    trusted: Option<Checkpoint>,
+    frontier: Frontier,
+    checkpoints: u64,
+    segments: u64,
+    last_checkpoint: Option<Checkpoint>,
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    Sound,
+    Torn(TornTail),
+    Bad(Tampering),
+}
+
+/// What a batch that holds leads to.
+struct Advance {
+    frontier: Frontier,
+    checkpoint: Checkpoint,
+    keeps_trusted: bool,
+}
+
+impl<'k> Verifier<'k> {
+    /// A verifier of the whole log of `key`.
+    #[must_use]
+    pub fn new(key: &'k LogPublicKey) -> Self {
+        Self {
+            key,
+            trusted: None,
+            frontier: Frontier::new(),
+            checkpoints: 0,
+            segments: 0,
+            last_checkpoint: None,
+            state: State::Sound,
+        }
+    }
+
+    /// A verifier of the part of the log that begins after `before`, which the caller answers for.
+    #[must_use]
+    pub fn after(key: &'k LogPublicKey, before: Frontier) -> Self {
+        let mut verifier = Self::new(key);
+        verifier.frontier = before;
+        verifier
+    }
+
+    /// With a checkpoint that was kept elsewhere: the log must continue it.
+    #[must_use]
+    pub fn trusting(mut self, checkpoint: Checkpoint) -> Self {
+        self.trusted = Some(checkpoint);
+        self
+    }
+
+    /// Whether nothing was found wrong so far.
+    #[must_use]
+    pub fn is_sound(&self) -> bool {
+        matches!(self.state, State::Sound | State::Torn(_))
+    }
+
+    /// Takes the next segment: the sequence number in its file's name, and its bytes.
+    pub fn segment(&mut self, name: u64, bytes: &[u8]) {
+        self.segments = self.segments.saturating_add(1);
+        match &self.state {
+            State::Bad(_) => self.look_for_missing(bytes, None),
+            State::Torn(torn) => {
+                let (segment, offset) = (torn.segment, torn.offset);
+                self.state = State::Bad(Tampering {
+                    kind: TamperKind::Truncated,
+                    first_bad_seq: Some(self.frontier.size()),
+                    event_id: None,
+                    segment,
+                    offset,
+                    detail: format!("the segment ends in a torn batch, yet segment {name} follows"),
+                });
+            }
+            State::Sound => {
+                let result = self
+                    .header(name, bytes)
+                    .and_then(|start| self.batches(name, bytes, start));
+                if let Err(tampering) = result {
+                    let from = usize::try_from(tampering.offset).unwrap_or(usize::MAX);
+                    self.state = State::Bad(tampering);
+                    self.look_for_missing(bytes, Some(from));
+                }
+            }
+        }
+    }
+
+    /// The verdict over all segments taken.
+    pub fn finish(self) -> Verdict {
+        let torn_tail = match self.state {
+            State::Bad(tampering) => return Verdict::Tampered(tampering),
+            State::Torn(torn) => Some(torn),
+            State::Sound => None,
+        };
+        let events = self.frontier.size();
+        if let Some(trusted) = self.trusted.filter(|trusted| trusted.size > events) {
+            return Verdict::Tampered(Tampering {
+                kind: TamperKind::Truncated,
+                first_bad_seq: Some(events),
+                event_id: None,
+                segment: torn_tail.map_or(0, |torn| torn.segment),
+                offset: torn_tail.map_or(0, |torn| torn.offset),
+                detail: format!(
+                    "the trusted checkpoint covers {} events, and {events} are there",
+                    trusted.size
+                ),
+            });
+        }
+        Verdict::Intact(Intact {
+            events,
+            root: self.frontier.root(),
+            frontier: self.frontier,
+            checkpoints: self.checkpoints,
+            segments: self.segments,
+            last_checkpoint: self.last_checkpoint,
+            torn_tail,
+        })
+    }
+
+    fn header(&self, name: u64, bytes: &[u8]) -> Result<usize, Tampering> {
+        let expected = self.frontier.size();
+        let bad = |kind, detail: String| Tampering {
+            kind,
+            first_bad_seq: Some(expected),
+            event_id: None,
+            segment: name,
+            offset: 0,
+            detail,
+        };
+        let altered = |detail: &str| bad(TamperKind::HeaderAltered, detail.to_owned());
+        let (header, length) =
+            SegmentHeader::read(bytes).map_err(|error| altered(&error.to_string()))?;
+        let first = header.before.size();
+        if first != name {
+            return Err(altered("the name of the file and its header differ"));
+        }
+        if first > expected {
+            let detail = format!(
+                "events {expected} to {} are not there",
+                first.saturating_sub(1)
+            );
+            return Err(bad(TamperKind::SegmentMissing, detail));
+        }
+        if first < expected {
+            let detail = format!("it begins at event {first}, and {expected} is next");
+            return Err(bad(TamperKind::EventInserted, detail));
+        }
+        if header.before != self.frontier {
+            return Err(altered("the tree before the segment is another one"));
+        }
+        if header.origin == self.key.name() {
+            Ok(length)
+        } else {
+            Err(altered("the segment is of another log"))
+        }
+    }
+
+    fn batches(&mut self, name: u64, bytes: &[u8], start: usize) -> Result<(), Tampering> {
+        let mut offset = start;
+        loop {
+            match batch::next(bytes, offset) {
+                Next::End => return Ok(()),
+                Next::Batch(batch) => match self.check(name, &batch) {
+                    Ok(advance) => {
+                        offset = batch.end;
+                        self.advance(name, &batch, advance)?;
+                    }
+                    Err(tampering) => {
+                        if batch.end == bytes.len() && batch::has_lost_sector(bytes, offset) {
+                            self.tear(name, bytes, offset, &batch.slots);
+                            return Ok(());
+                        }
+                        return Err(tampering);
+                    }
+                },
+                Next::Broken(broken) => {
+                    if let Some(tampering) = self.broken(name, bytes, offset, &broken) {
+                        return Err(tampering);
+                    }
+                    self.tear(name, bytes, offset, &broken.slots);
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    fn tear(&mut self, segment: u64, bytes: &[u8], offset: usize, slots: &[Slot<'_>]) {
+        let whole = slots.iter().filter(|slot| slot.holds()).count();
+        self.state = State::Torn(TornTail {
+            segment,
+            offset: wide(offset),
+            bytes: wide(bytes.len().saturating_sub(offset)),
+            whole_events: wide(whole),
+        });
+    }
+
+    fn check(&self, segment: u64, batch: &Batch<'_>) -> Result<Advance, Tampering> {
+        let mut frontier = self.frontier.clone();
+        let mut sound = true;
+        let mut keeps_trusted = true;
+        for slot in &batch.slots {
+            let leaf = leaf_hash(slot.payload);
+            sound &= leaf == slot.stored;
+            frontier.push(leaf);
+            if let Some(trusted) = &self.trusted
+                && trusted.size == frontier.size()
+            {
+                keeps_trusted = trusted.root == frontier.root();
+            }
+        }
+        let checkpoint = Checkpoint::open(batch.note, self.key);
+        match checkpoint {
+            Ok(checkpoint)
+                if sound
+                    && checkpoint.size == frontier.size()
+                    && checkpoint.root == frontier.root() =>
+            {
+                Ok(Advance {
+                    frontier,
+                    checkpoint,
+                    keeps_trusted,
+                })
+            }
+            checkpoint => Err(self.diagnose(segment, batch, checkpoint)),
+        }
+    }
+
+    fn advance(
+        &mut self,
+        segment: u64,
+        batch: &Batch<'_>,
+        advance: Advance,
+    ) -> Result<(), Tampering> {
+        if !advance.keeps_trusted {
+            return Err(Tampering {
+                kind: TamperKind::HistoryRewritten,
+                first_bad_seq: None,
+                event_id: None,
+                segment,
+                offset: wide(batch.note_offset),
+                detail: "the events that the trusted checkpoint covers are others".to_owned(),
+            });
+        }
+        self.frontier = advance.frontier;
+        self.checkpoints = self.checkpoints.saturating_add(1);
+        self.last_checkpoint = Some(advance.checkpoint);
+        Ok(())
+    }
+
+    /// An event that is missing from its place may stand further on: then events were reordered.
+    fn look_for_missing(&mut self, bytes: &[u8], from: Option<usize>) {
+        let State::Bad(tampering) = &mut self.state else {
+            return;
+        };
+        let Some(missing) = tampering.first_bad_seq else {
+            return;
+        };
+        if tampering.kind != TamperKind::EventMissing {
+            return;
+        }
+        let header = SegmentHeader::read(bytes).map_or(0, |(_, length)| length);
+        let mut rest = bytes.get(from.unwrap_or(header)..).unwrap_or_default();
+        while let Ok((frame, length)) = Frame::read(rest) {
+            if let Frame::Event { payload, .. } = frame
+                && let Ok(record) = Record::parse(payload)
+                && record.seq == missing
+            {
+                tampering.kind = TamperKind::EventReordered;
+                tampering.event_id = Some(record.event_id);
+                tampering.detail = format!("event {missing} stands further on");
+                return;
+            }
+            rest = rest.get(length..).unwrap_or_default();
+        }
+    }
+}
+
+fn wide(number: usize) -> u64 {
+    u64::try_from(number).unwrap_or(u64::MAX)
+}
+
+fn root_after(frontier: &Frontier, leaves: impl Iterator<Item = Digest>) -> Digest {
+    let mut frontier = frontier.clone();
+    leaves.for_each(|leaf| frontier.push(leaf));
+    frontier.root()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,138 @@
+//! Pid 1 of a cell: builds the cell around itself, gives up every privilege, runs the command, and
+//! watches it until it or the guard ends.
+//!
+//! It runs in a copy of the guard's memory, with one thread, and never returns into the guard's code.
+
+mod agent;
+mod covered;
+mod etc_tree;
+mod mounts;
+mod namespaces;
+pub(crate) mod privilege;
+mod supervise;
+mod tree;
+
+use std::os::fd::{AsFd, OwnedFd};
+
+use crate::control::{self, Order, Report};
+use crate::error::{AtStep, Fault, Step};
+use crate::etc::Entry;
+use crate::landlocked::Version;
+use crate::spec::{CellSpec, Stdio};
+
+/// Everything that pid 1 needs to know, collected before the fork.
+#[derive(Debug)]
+pub(crate) struct Plan<'a> {
+    pub(crate) spec: &'a CellSpec,
+    pub(crate) version: Version,
+    /// The guard's ids, as the host knows them.
+    pub(crate) host_uid: u32,
+    pub(crate) host_gid: u32,
+    pub(crate) etc: Vec<Entry>,
+}
+
+/// The descriptors that pid 1 starts with: all others are closed.
+#[derive(Debug)]
+pub(crate) struct Handed {
+    control: Option<OwnedFd>,
+    pipes: [Option<OwnedFd>; 3],
+}
+
+impl Handed {
+    /// Sorts what was handed over: the control socket, then a pipe for each stream that is one.
+    pub(crate) fn new(handed: Vec<OwnedFd>, stdio: &[Stdio; 3]) -> Self {
+        let mut handed = handed.into_iter();
+        let control = handed.next();
+        let pipes = stdio.map(|kind| {
+            if kind == Stdio::Pipe {
+                handed.next()
+            } else {
+                None
+            }
+        });
+        Self { control, pipes }
+    }
+}
+
+/// The exit status when the guard went away before the command ran.
+const EXIT_ABANDONED: u8 = 72;
+/// The exit status when a step failed; the guard was told which.
+const EXIT_FAILED: u8 = 73;
+
+/// Runs pid 1 to its end; the answer is its exit status.
+pub(crate) fn run(plan: &Plan<'_>, handed: Handed) -> u8 {
+    let Handed {
+        control: Some(control),
+        pipes,
+    } = handed
+    else {
+        return EXIT_FAILED;
+    };
+    match build_and_run(plan, &control, pipes) {
+        Ok(status) => status,
+        Err(fault) => {
+            // If the guard is gone there is nobody left to tell.
+            let _told = control::send(control.as_fd(), &Report::Failed(fault), &[]);
+            EXIT_FAILED
+        }
+    }
+}
+
+fn build_and_run(
+    plan: &Plan<'_>,
+    control: &OwnedFd,
+    pipes: [Option<OwnedFd>; 3],
+) -> Result<u8, Fault> {
+    mounts::null_streams()?;
+    let umask = namespaces::settle(plan)?;
+    let sources = mounts::open_sources(plan)?;
+    control::send(
+        control.as_fd(),
+        &Report::Mounted,
+        &sources.fuse_descriptors(),
+    )
+    .at(Step::Control, "fuse descriptors")?;
+    let sources = sources.forget_fuse_devices();
+    if !next_order(control, &Order::Build)? {
+        return Ok(EXIT_ABANDONED);
+    }
+
+    let built = mounts::build(plan, sources)?;
+    let covers = covered::make()?;
+    let namespaces_frozen = namespaces::freeze();
+    let covered_proc = covers.attach()?;
+    let posture = privilege::give_up(plan, namespaces_frozen, covered_proc)?;
+    let mut given = vec![built.listener.as_fd(), built.notices.as_fd()];
+    given.extend(
+        built
+            .terminal
+            .as_ref()
+            .map(|terminal| terminal.master.as_fd()),
+    );
+    control::send(control.as_fd(), &Report::Ready(Box::new(posture)), &given)
+        .at(Step::Control, "ready")?;
+    let terminal = built.terminal.map(|terminal| terminal.slave);
+    drop((built.listener, built.notices));
+    if !next_order(control, &Order::Start)? {
+        return Ok(EXIT_ABANDONED);
+    }
+
+    let streams = agent::open_streams(plan.spec, pipes, terminal.as_ref())?;
+    let agent = agent::start(plan, streams, terminal, umask)?;
+    supervise::watch(plan, control, agent)
+}
+
+/// Waits for the guard to say `wanted`; false when the guard is gone.
+fn next_order(control: &OwnedFd, wanted: &Order) -> Result<bool, Fault> {
+    let Some((order, _)) = control::receive::<Order>(control.as_fd()).at(Step::Control, "order")?
+    else {
+        return Ok(false);
+    };
+    if std::mem::discriminant(&order) == std::mem::discriminant(wanted) {
+        return Ok(true);
+    }
+    Err(Fault::new(
+        Step::Control,
+        format!("{order:?} where {wanted:?} was due"),
+    ))
+}

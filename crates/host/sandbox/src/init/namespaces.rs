@@ -1,0 +1,88 @@
+//! Settling into the new namespaces: who one is, how one ends, what the host no longer sees.
+
+use std::fs;
+use std::os::fd::AsFd;
+
+use rustix::fs::Mode;
+use rustix::mount::{MountPropagationFlags, mount_change};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
+use rustix::process::{
+    DumpableBehavior, Signal, set_dumpable_behavior, set_parent_process_death_signal, setsid, umask,
+};
+use valetkey_sys::network::bring_loopback_up;
+
+use super::Plan;
+use crate::error::{AtStep, Fault, Step};
+use crate::etc::HOST_NAME;
+
+/// The kinds of namespace of which there may be no more: the kernel counts them for each user.
+const LIMITED_KINDS: [&str; 8] = ["cgroup", "ipc", "mnt", "net", "pid", "time", "user", "uts"];
+
+/// First things in the new namespaces. Answers the guard's umask, which the command gets back.
+pub(super) fn settle(plan: &Plan<'_>) -> Result<Mode, Fault> {
+    end_with_guard()?;
+    // A process that is not dumpable may not write its own maps, and the guard may not be.
+    set_dumpable_behavior(DumpableBehavior::Dumpable).at(Step::MapUser, "dumpable")?;
+    // The host's ids were read before the fork: in here they are unmapped still.
+    map_user(0, plan.host_uid, 0, plan.host_gid)?;
+    set_dumpable_behavior(DumpableBehavior::NotDumpable).at(Step::MapUser, "dumpable")?;
+    mount_change(
+        "/",
+        MountPropagationFlags::PRIVATE | MountPropagationFlags::REC,
+    )
+    .at(Step::CutPropagation, "")?;
+    setsid().at(Step::BindLife, "session")?;
+    let flags = SocketFlags::CLOEXEC;
+    let socket = socket_with(AddressFamily::INET, SocketType::DGRAM, flags, None)
+        .at(Step::Loopback, "socket")?;
+    bring_loopback_up(socket.as_fd()).at(Step::Loopback, "")?;
+    rustix::system::sethostname(HOST_NAME.as_bytes()).at(Step::NameHost, "")?;
+    rustix::thread::set_name(c"cell").at(Step::NameHost, "")?;
+    Ok(umask(Mode::from_raw_mode(0o022)))
+}
+
+/// Asks the kernel to kill this process when the guard ends. A change of credentials forgets it, so
+/// it is asked for again after each.
+pub(super) fn end_with_guard() -> Result<(), Fault> {
+    set_parent_process_death_signal(Some(Signal::KILL)).at(Step::BindLife, "")
+}
+
+/// Maps one user and one group of the namespace outside into this one.
+pub(super) fn map_user(
+    inside_uid: u32,
+    outside_uid: u32,
+    inside_gid: u32,
+    outside_gid: u32,
+) -> Result<(), Fault> {
+    let write = |path: &str, text: String| {
+        fs::OpenOptions::new()
+            .write(true)
+            .open(path)
+            .and_then(|mut file| std::io::Write::write_all(&mut file, text.as_bytes()))
+            .at(Step::MapUser, path)
+    };
+    write("/proc/self/setgroups", "deny".to_owned())?;
+    write(
+        "/proc/self/uid_map",
+        format!("{inside_uid} {outside_uid} 1"),
+    )?;
+    write(
+        "/proc/self/gid_map",
+        format!("{inside_gid} {outside_gid} 1"),
+    )
+}
+
+/// Lets the kernel itself refuse any further namespace, whatever the filter says: none of any kind,
+/// and of user namespaces only the one that the cell itself enters next. Answers whether all of it
+/// took; a kernel may lack a kind.
+pub(super) fn freeze() -> bool {
+    LIMITED_KINDS.iter().fold(true, |all, kind| {
+        let most = if *kind == "user" { "1" } else { "0" };
+        let path = format!("/proc/sys/user/max_{kind}_namespaces");
+        let set = fs::OpenOptions::new()
+            .write(true)
+            .open(path)
+            .and_then(|mut file| std::io::Write::write_all(&mut file, most.as_bytes()));
+        all & set.is_ok()
+    })
+}

@@ -1,0 +1,183 @@
+//! The guard's side of building a cell: fork pid 1, take its FUSE descriptors, let it build.
+
+use std::os::fd::{AsFd, OwnedFd};
+
+use rustix::io::fcntl_dupfd_cloexec;
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+use rustix::pipe::{PipeFlags, pipe_with};
+use rustix::thread::UnshareFlags;
+use valetkey_sys::fork::{Inherit, fork};
+
+use crate::cell::{Cell, FirstProcess, Noticeboard, Prepared};
+use crate::control::{Order, Report};
+use crate::error::{AtStep, Fault, SandboxError, Step};
+use crate::init::{self, Handed};
+use crate::landlocked::Version;
+use crate::spec::{CellSpec, Root, Stdio};
+use crate::{etc, posture::Posture};
+
+/// Descriptors below this one are standard streams and are never handed over as such.
+const FIRST_FREE: i32 = 3;
+
+/// The namespaces that every cell has to itself.
+pub(crate) fn namespaces() -> UnshareFlags {
+    UnshareFlags::NEWUSER
+        | UnshareFlags::NEWNS
+        | UnshareFlags::NEWPID
+        | UnshareFlags::NEWNET
+        | UnshareFlags::NEWIPC
+        | UnshareFlags::NEWUTS
+        | UnshareFlags::NEWCGROUP
+}
+
+impl Cell {
+    /// Creates the cell's first process and its FUSE mounts.
+    ///
+    /// The process must have one thread only, and should not hold any secret yet.
+    ///
+    /// # Errors
+    ///
+    /// Says what this machine refuses and how to mend it. Nothing is left behind.
+    pub fn launch(spec: &CellSpec) -> Result<Launching, SandboxError> {
+        Ok(launch(spec)?)
+    }
+}
+
+/// A cell whose first process waits for its file system to be served.
+#[derive(Debug)]
+pub struct Launching {
+    /// The descriptor on which the view is served; `None` with [`Root::Tmpfs`].
+    pub view_fuse: Option<OwnedFd>,
+    /// The descriptors of the quiet mounts, in the order of the description.
+    pub quiet_fuse: Vec<OwnedFd>,
+    first: FirstProcess,
+    pipes: [Option<OwnedFd>; 3],
+    terminal: bool,
+}
+
+impl Launching {
+    /// Lets the first process build the tree on the file system, which must be served by now, enter
+    /// it, and give up every privilege. The command does not run yet.
+    ///
+    /// # Errors
+    ///
+    /// Says which step failed. The cell is gone.
+    pub fn prepare(self) -> Result<Prepared, SandboxError> {
+        self.first.tell(&Order::Build)?;
+        let (report, descriptors) = self.first.hear()?;
+        let Report::Ready(posture) = report else {
+            return Err(unexpected(report));
+        };
+        Ok(self.ready(*posture, descriptors)?)
+    }
+
+    /// [`Launching::prepare`] and [`Prepared::start`] in one.
+    ///
+    /// # Errors
+    ///
+    /// As of both.
+    pub fn finish(self) -> Result<Cell, SandboxError> {
+        self.prepare()?.start()
+    }
+
+    fn ready(self, posture: Posture, descriptors: Vec<OwnedFd>) -> Result<Prepared, Fault> {
+        let mut descriptors = descriptors.into_iter();
+        let mut next = |what: &str| {
+            descriptors
+                .next()
+                .ok_or_else(|| Fault::new(Step::Control, format!("{what} is missing")))
+        };
+        let agent_listener = next("the agent's listener")?;
+        let denials = Noticeboard::new(next("the notice directory")?);
+        let pty_master = if self.terminal {
+            Some(next("the terminal")?)
+        } else {
+            None
+        };
+        Ok(Prepared::new(
+            self.first,
+            posture,
+            agent_listener,
+            denials,
+            pty_master,
+            self.pipes,
+        ))
+    }
+}
+
+/// Turns a message that has no place here into the error that it most likely is.
+pub(crate) fn unexpected(report: Report) -> SandboxError {
+    unexpected_fault(report).into()
+}
+
+fn unexpected_fault(report: Report) -> Fault {
+    if let Report::Failed(fault) = report {
+        return fault;
+    }
+    Fault::new(Step::Control, format!("unexpected message {report:?}"))
+}
+
+fn launch(spec: &CellSpec) -> Result<Launching, Fault> {
+    spec.check()?;
+    let version = Version::current()?;
+    let (near, far) = socketpair(
+        AddressFamily::UNIX,
+        SocketType::SEQPACKET,
+        SocketFlags::CLOEXEC,
+        None,
+    )
+    .at(Step::Control, "socket pair")?;
+    let mut handed = vec![above_standard_streams(far)?];
+    let mut pipes = [None, None, None];
+    for (index, slot) in pipes.iter_mut().enumerate() {
+        if spec.stdio.get(index) == Some(&Stdio::Pipe) {
+            let (reader, writer) = pipe_with(PipeFlags::CLOEXEC).at(Step::Control, "pipe")?;
+            let (ours, theirs) = if index == 0 {
+                (writer, reader)
+            } else {
+                (reader, writer)
+            };
+            *slot = Some(ours);
+            handed.push(above_standard_streams(theirs)?);
+        }
+    }
+    let plan = init::Plan {
+        spec,
+        version,
+        host_uid: rustix::process::geteuid().as_raw(),
+        host_gid: rustix::process::getegid().as_raw(),
+        etc: etc::collect(spec),
+    };
+    let child = fork(namespaces(), Inherit::HandedOver, handed, |handed| {
+        init::run(&plan, Handed::new(handed, &plan.spec.stdio))
+    })
+    .at(Step::CreateNamespaces, "")?;
+    let first = FirstProcess::new(child.pidfd, near);
+    let (report, descriptors) = first.hear_fault()?;
+    if !matches!(report, Report::Mounted) {
+        return Err(unexpected_fault(report));
+    }
+    let mut descriptors = descriptors.into_iter();
+    let view_fuse = match spec.root {
+        Root::Fuse => descriptors.next(),
+        Root::Tmpfs => None,
+    };
+    let quiet_fuse: Vec<OwnedFd> = descriptors.collect();
+    if (spec.root == Root::Fuse && view_fuse.is_none())
+        || quiet_fuse.len() != spec.quiet_mounts.len()
+    {
+        return Err(Fault::new(Step::Control, "a FUSE descriptor is missing"));
+    }
+    Ok(Launching {
+        view_fuse,
+        quiet_fuse,
+        first,
+        pipes,
+        terminal: spec.wants_terminal(),
+    })
+}
+
+/// A duplicate of a descriptor that cannot be mistaken for a standard stream in the child.
+fn above_standard_streams(descriptor: OwnedFd) -> Result<OwnedFd, Fault> {
+    fcntl_dupfd_cloexec(descriptor.as_fd(), FIRST_FREE).at(Step::Control, "descriptor")
+}

@@ -1,0 +1,44 @@
+//! A cell: a process that the kernel holds inside what a [`CellSpec`] describes, and nothing else.
+//!
+//! A cell has its own user, mount, pid, network, ipc, uts and cgroup namespaces; its root is a file
+//! system that the caller serves (FUSE) with read-only system directories over it; its processes
+//! have no capability, cannot get one, and run under Landlock and a seccomp filter. What cannot be
+//! enforced here is an error, never left out.
+//!
+//! Launching goes in phases, because the caller must start to serve the file system (which takes
+//! threads) after the fork (which must happen while there are none):
+//!
+//! ```text
+//! Cell::launch(&spec)      one thread only: forks pid 1 of the cell, gets the FUSE descriptors
+//!   └► Launching           the caller takes view_fuse and quiet_fuse and starts serving them
+//!        └► .prepare()     pid 1 builds the tree, pivots into it, gives up every privilege
+//!             └► Prepared  the caller looks at the posture, the pty, the agent's listener
+//!                  └► .start()   the command is executed, confined
+//!                       └► Cell  events come in, signals go out
+//! ```
+//!
+//! Call [`Cell::launch`] before the process holds any secret: pid 1 of the cell starts as a copy of
+//! the caller's memory (it is not dumpable and hidden from the agent, but the copy is there).
+//!
+//! [`confine_worker`] is the other entry: it takes every right from a process that already holds
+//! the descriptors that it needs.
+#![forbid(unsafe_code)]
+
+mod cell;
+mod control;
+mod error;
+mod etc;
+mod init;
+mod landlocked;
+mod launch;
+mod posture;
+pub mod seccomp;
+mod spec;
+mod worker;
+
+pub use cell::{Cell, Event, Noticeboard, Prepared};
+pub use error::{SandboxError, Step};
+pub use launch::Launching;
+pub use posture::{Level, Posture};
+pub use spec::{CellSpec, Root, Stdio, Terminal, default_system_dirs, mount_points, root_links};
+pub use worker::{WorkerLimits, confine_worker};

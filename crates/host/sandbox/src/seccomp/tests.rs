@@ -1,0 +1,56 @@
+//! What the tables promise by themselves; that the kernel keeps it is shown by the cell's own tests.
+
+use std::collections::BTreeSet;
+
+use super::*;
+
+fn names(profile: &Profile) -> Vec<&'static str> {
+    profile
+        .allowed
+        .iter()
+        .flat_map(|group| group.calls)
+        .map(Call::name)
+        .collect()
+}
+
+#[test]
+fn every_profile_compiles() {
+    for profile in [&AGENT, &INIT, &WORKER] {
+        profile.compile().expect(profile.name);
+    }
+}
+
+#[test]
+fn no_call_is_listed_twice() {
+    for profile in [&AGENT, &INIT, &WORKER] {
+        let names = names(profile);
+        let unique: BTreeSet<_> = names.iter().collect();
+        assert_eq!(unique.len(), names.len(), "{}", profile.name);
+    }
+}
+
+#[test]
+fn what_is_always_refused_is_never_allowed_to_an_agent() {
+    let allowed: BTreeSet<_> = names(&AGENT).into_iter().collect();
+    for refusal in AGENT.refused {
+        for call in refusal.calls {
+            assert_eq!(
+                allowed.contains(call.name()),
+                !refusal.when.is_empty(),
+                "{}: {}",
+                call.name(),
+                refusal.why
+            );
+        }
+    }
+}
+
+#[test]
+fn a_worker_can_neither_open_nor_connect_nor_start_anything() {
+    let allowed: BTreeSet<_> = names(&WORKER).into_iter().collect();
+    for call in [
+        "openat", "open", "socket", "connect", "clone", "execve", "kill", "ioctl",
+    ] {
+        assert!(!allowed.contains(call), "{call}");
+    }
+}

@@ -1,0 +1,26 @@
+//! Durable files: the log's segments, the capability ledger, and private files written whole or not at all.
+#![forbid(unsafe_code)]
+
+mod batch;
+mod ending;
+mod entropy;
+mod error;
+mod file;
+mod ledger;
+mod log;
+mod reader;
+mod recovery;
+mod segments;
+mod writer;
+
+pub use error::StoreError;
+pub use file::{read_private, write_atomically};
+pub use ledger::{Ledger, Revoked};
+pub use log::{Clock, Log, Receipt, SEGMENT_BYTES};
+pub use reader::{Entries, Entry, LogReader};
+pub use recovery::Recovery;
+// The log's keys and events come from `valetkey-audit`; the key is named here because it is what `Log::open` takes.
+pub use valetkey_audit::{LogKey, LogPublicKey};
+
+#[cfg(test)]
+mod tests;
