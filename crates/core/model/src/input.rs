@@ -1,9 +1,12 @@
 //! The input that policy sees: request, subject, resource and context, as documented in `schemas/policy-input.json`.
 
+use std::path::Path;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ActionSet, AgentId, Constraints, Digest, Grant, RequestId, Resource, SessionId, Timestamp,
+    Action, ActionSet, AgentId, Constraints, Digest, Grant, RequestId, Resource, SessionId,
+    Timestamp,
 };
 
 /// All that a policy may use to decide.
@@ -19,6 +22,65 @@ pub struct PolicyInput {
     pub context: ContextFacts,
 }
 
+impl PolicyInput {
+    /// The input with every *derived* fact worked out anew from the others, so that no derived fact can be stale,
+    /// forgotten or contradict the request: `request.granted_by_person`, `subject.user.home_resource`, and of `resource`
+    /// its `scheme`, `path`, `is_pattern`, `in_workspace`, `in_home` and `is_protected`.
+    #[must_use]
+    pub fn with_derived_facts(mut self) -> Self {
+        let asked = &self.request.resource;
+        let covered = |tree: &Resource| tree.covers(asked);
+        let (home, home_tree) = home_of(&self.subject.user);
+        let text = ResourceFacts::of(asked);
+
+        self.resource = ResourceFacts {
+            scheme: text.scheme,
+            path: text.path,
+            is_pattern: text.is_pattern,
+            in_workspace: self.subject.session.workspace.iter().any(covered),
+            in_home: home_tree.iter().any(covered),
+            is_protected: self.context.protected.iter().any(covered),
+            ..self.resource
+        };
+        self.request.granted_by_person = self
+            .subject
+            .session
+            .grants
+            .iter()
+            .find(|grant| {
+                grant.covers(asked)
+                    && with_visibility(grant.actions).allows_all(self.request.actions)
+            })
+            .cloned();
+        self.subject.user.home_resource = home;
+        self
+    }
+}
+
+/// The home directory, and the tree below it. Of a text that is no absolute, normal path there is neither; of the root there is no
+/// tree, since then everything would be "in the home".
+fn home_of(user: &UserFacts) -> (Option<Resource>, Option<Resource>) {
+    let trimmed = user.home.trim_end_matches('/');
+    if trimmed.is_empty() {
+        let root = user.home.starts_with('/').then_some(Path::new("/"));
+        return (root.and_then(|root| Resource::file(root).ok()), None);
+    }
+    let path = Path::new(trimmed);
+    (Resource::file(path).ok(), Resource::tree(path).ok())
+}
+
+/// What a person means who grants `actions`: any grant lets the thing be seen, and reading a directory is listing it.
+fn with_visibility(actions: ActionSet) -> ActionSet {
+    let mut seen = actions;
+    if !actions.is_empty() {
+        seen = seen.union(ActionSet::of(&[Action::Metadata]));
+    }
+    if actions.allows(Action::Read) {
+        seen = seen.union(ActionSet::of(&[Action::List]));
+    }
+    seen
+}
+
 /// What is asked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RequestFacts {
@@ -32,6 +94,10 @@ pub struct RequestFacts {
     pub constraints: Constraints,
     /// Why, in the asker's words.
     pub justification: Option<String>,
+    /// Derived: the first of the session's grants that covers the whole request, where there is one. Any grant lets a
+    /// thing's metadata be seen, and one to read lets directories be listed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub granted_by_person: Option<Grant>,
 }
 
 /// Who asks: the person, the agent and the session.
@@ -54,6 +120,9 @@ pub struct UserFacts {
     pub name: String,
     /// The home directory.
     pub home: String,
+    /// Derived: the home directory as a resource, for building patterns; absent where `home` is no absolute, normal path.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub home_resource: Option<Resource>,
     /// The numbers of the groups.
     pub groups: Vec<u32>,
 }
@@ -103,11 +172,24 @@ pub enum FileKind {
 /// Facts from the handle, given by the guard.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ResourceFacts {
-    /// The scheme: `file`, `exec`, `tcp`, `tool` or `secret`.
+    /// Derived: the scheme: `file`, `exec`, `tcp`, `tool` or `secret`.
     pub scheme: String,
-    /// For files: the decoded path, lossily, for policies that look at its parts.
+    /// Derived, for files: the decoded path, lossily, for policies that look at its parts; of a pattern, the longest
+    /// prefix of whole segments without a `*`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
+    /// Derived: whether the resource holds a `*`, and so names many things.
+    #[serde(default)]
+    pub is_pattern: bool,
+    /// Derived: whether all of it lies in the session's workspace.
+    #[serde(default)]
+    pub in_workspace: bool,
+    /// Derived: whether all of it lies in the user's home directory; never so if that is `/`.
+    #[serde(default)]
+    pub in_home: bool,
+    /// Derived: whether all of it lies in one of the trees of `context.protected`.
+    #[serde(default)]
+    pub is_protected: bool,
     /// What is there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<FileKind>,
@@ -129,12 +211,19 @@ impl ResourceFacts {
     /// Facts that follow from the resource's text alone.
     #[must_use]
     pub fn of(resource: &Resource) -> Self {
-        let path = resource
-            .as_file()
-            .map(|pattern| pattern.literal_prefix().to_string_lossy().into_owned());
+        let pattern = match resource {
+            Resource::File(pattern) | Resource::Exec(pattern) => Some(pattern),
+            Resource::Tcp { .. } | Resource::Tool { .. } | Resource::Secret(_) => None,
+        };
         Self {
             scheme: resource.scheme().to_owned(),
-            path,
+            path: resource
+                .as_file()
+                .map(|pattern| pattern.literal_prefix().to_string_lossy().into_owned()),
+            is_pattern: pattern.is_some_and(|pattern| !pattern.is_literal()),
+            in_workspace: false,
+            in_home: false,
+            is_protected: false,
             kind: None,
             size: None,
             owner: None,
@@ -155,4 +244,10 @@ pub struct ContextFacts {
     pub requests_last_minute: u64,
     /// Requests of this session in the last hour.
     pub requests_last_hour: u64,
+    /// Trees that hold Valetkey's own state, keys and sockets here; the starter guardrails never give them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub protected: Vec<Resource>,
 }
+
+#[cfg(test)]
+mod tests;

@@ -21,7 +21,7 @@ pub use constraint::Constraints;
 pub use decision::{
     ApprovalRequirement, Decision, Durability, Effect, Lease, LeaseScope, Obligations, Quorum,
 };
-pub use digest::{Digest, ParseDigestError};
+pub use digest::{Digest, DigestStream, ParseDigestError};
 pub use grant::Grant;
 pub use id::{
     AgentId, ApprovalId, CapabilityId, EventId, ParseIdError, RequestId, SessionId,

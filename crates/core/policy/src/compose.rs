@@ -1,0 +1,222 @@
+//! Several policies as one: the most restrictive answer of all layers, in every part.
+
+use std::collections::BTreeSet;
+
+use valetkey_model::{
+    ApprovalRequirement, Decision, Digest, Durability, Effect, Lease, LeaseScope, Obligations,
+    PolicyInput, Quorum, Resource,
+};
+
+use crate::policy::rego_input;
+use crate::verdict::{Fault, clamp_ttl, read};
+use crate::{Bundle, Policy, PolicyError, starter};
+
+/// The domain of a set's digest. The hashed bytes are the digests of the layers, in order.
+const DIGEST_DOMAIN: &str = "valetkey-policy-set-v1";
+
+/// What the broker decides with: guardrails first, then the policy that may grant, then layers that narrow.
+///
+/// Every layer is asked, and a request is granted only if *all* grant it; so no layer can widen what another holds back, and
+/// the order matters only for the order of reasons. The difference between layers lies in what they say when they have no
+/// opinion: guardrails allow what they do not speak of, the granting policy denies it.
+#[derive(Clone, Debug)]
+pub struct PolicySet {
+    layers: Vec<Policy>,
+}
+
+/// A decision, and what went wrong on the way to it.
+#[derive(Clone, Debug)]
+pub struct Judgement {
+    /// The decision.
+    pub decision: Decision,
+    /// Layers that gave no usable answer; each of them is a denial in the decision. For the log, not for the agent.
+    pub faults: Vec<Fault>,
+}
+
+impl PolicySet {
+    /// The built-in guardrails and the policy of `bundle`.
+    ///
+    /// # Errors
+    /// When the bundle does not define `data.valetkey.decision` or does not compile.
+    pub fn new(bundle: &Bundle) -> Result<Self, PolicyError> {
+        let guardrails = Policy::compile_guardrails(&starter("guardrails")?)?;
+        Ok(Self {
+            layers: vec![guardrails, Policy::compile(bundle)?],
+        })
+    }
+
+    /// This set and one more layer, which must also grant what is granted.
+    #[must_use]
+    pub fn narrowed_by(mut self, policy: Policy) -> Self {
+        self.layers.push(policy);
+        self
+    }
+
+    /// The digest of the digests of all layers, as recorded with every decision.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        let bytes: Vec<u8> = self
+            .layers
+            .iter()
+            .flat_map(|layer| *layer.digest().as_bytes())
+            .collect();
+        Digest::tagged(DIGEST_DOMAIN, &bytes)
+    }
+
+    /// The decision. Never fails: whatever is wrong is a denial.
+    #[must_use]
+    pub fn decide(&self, input: &PolicyInput) -> Decision {
+        self.judge(input).decision
+    }
+
+    /// The decision and the faults behind it.
+    #[must_use]
+    pub fn judge(&self, input: &PolicyInput) -> Judgement {
+        let input = input.clone().with_derived_facts();
+        let asked = &input.request.constraints;
+        let mut faults = Vec::new();
+        let value = rego_input(&input);
+        let answers = self
+            .layers
+            .iter()
+            .map(|layer| {
+                value
+                    .clone()
+                    .and_then(|value| read(&layer.evaluate(value)?, asked))
+                    .unwrap_or_else(|fault| {
+                        let denial = fault.denial();
+                        faults.push(fault);
+                        denial
+                    })
+            })
+            .collect();
+        Judgement {
+            decision: all_of(answers, &input.request.resource),
+            faults,
+        }
+    }
+}
+
+/// The most restrictive of all answers.
+fn all_of(answers: Vec<Decision>, asked: &Resource) -> Decision {
+    let Some(joined) = answers.into_iter().reduce(both) else {
+        return Fault::Undefined.denial();
+    };
+    within_exceptions(joined, asked)
+}
+
+/// What both answers grant.
+fn both(a: Decision, b: Decision) -> Decision {
+    match (a.effect, b.effect) {
+        (Effect::Deny, Effect::Deny) => Decision {
+            policy_id: joined_id(&a, &b),
+            requestable: a.requestable && b.requestable,
+            reasons: joined(a.reasons, b.reasons),
+            ..a
+        },
+        (Effect::Deny, Effect::Ask | Effect::Allow) => a,
+        (Effect::Ask | Effect::Allow, Effect::Deny) => b,
+        (Effect::Ask, Effect::Ask) => granted(joined_id(&a, &b), Effect::Ask, a, b),
+        (Effect::Ask, Effect::Allow) => granted(a.policy_id.clone(), Effect::Ask, a, b),
+        // A layer that allows has no more to say than one that allowed before it: the later one, which granted, is named.
+        (Effect::Allow, Effect::Ask) => granted(b.policy_id.clone(), Effect::Ask, a, b),
+        (Effect::Allow, Effect::Allow) => granted(b.policy_id.clone(), Effect::Allow, a, b),
+    }
+}
+
+fn granted(policy_id: String, effect: Effect, a: Decision, b: Decision) -> Decision {
+    let constraints = a.constraints.tightest(&b.constraints);
+    Decision {
+        effect,
+        policy_id,
+        ttl_seconds: clamp_ttl(a.ttl_seconds.min(b.ttl_seconds), &constraints),
+        constraints,
+        reasons: joined(a.reasons, b.reasons),
+        except: joined(a.except, b.except),
+        approval: match (a.approval, b.approval) {
+            (Some(a), Some(b)) => Some(both_approvals(a, b)),
+            (a, b) => a.or(b),
+        },
+        obligations: Obligations {
+            durability: match (a.obligations.durability, b.obligations.durability) {
+                (Durability::Streamed, Durability::Streamed) => Durability::Streamed,
+                (Durability::BeforeEffect, _) | (_, Durability::BeforeEffect) => {
+                    Durability::BeforeEffect
+                }
+            },
+            labels: joined(a.obligations.labels, b.obligations.labels),
+        },
+        requestable: false,
+    }
+}
+
+/// A requirement that meets both: of each role the larger number, since one person's yes answers both questions.
+fn both_approvals(a: ApprovalRequirement, b: ApprovalRequirement) -> ApprovalRequirement {
+    let mut quorum: Vec<Quorum> = a.quorum;
+    for part in b.quorum {
+        match quorum.iter_mut().find(|there| there.role == part.role) {
+            Some(there) => there.count = there.count.max(part.count),
+            None => quorum.push(part),
+        }
+    }
+    ApprovalRequirement {
+        quorum,
+        justification: a.justification || b.justification,
+        mfa_max_age_seconds: match (a.mfa_max_age_seconds, b.mfa_max_age_seconds) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        },
+        expires_seconds: a.expires_seconds.min(b.expires_seconds),
+        // No lease means that a yes reaches no further than its request.
+        lease: match (a.lease, b.lease) {
+            (Some(a), Some(b)) => Some(Lease {
+                scope: match (a.scope, b.scope) {
+                    (LeaseScope::Task, LeaseScope::Task) => LeaseScope::Task,
+                    (LeaseScope::Once, _) | (_, LeaseScope::Once) => LeaseScope::Once,
+                },
+                max_seconds: a.max_seconds.min(b.max_seconds),
+            }),
+            (None, _) | (_, None) => None,
+        },
+    }
+}
+
+/// A grant whose exceptions cover what was asked is none; and for a single file, no other exception matters.
+fn within_exceptions(decision: Decision, asked: &Resource) -> Decision {
+    let (Effect::Allow | Effect::Ask) = decision.effect else {
+        return decision;
+    };
+    if decision.except.iter().any(|out| out.covers(asked)) {
+        return Decision::denied(
+            &decision.policy_id,
+            "what was asked for is among the exceptions",
+        );
+    }
+    if asked.as_file().is_some_and(|pattern| pattern.is_literal()) {
+        return Decision {
+            except: Vec::new(),
+            ..decision
+        };
+    }
+    decision
+}
+
+fn joined_id(a: &Decision, b: &Decision) -> String {
+    if a.policy_id == b.policy_id {
+        a.policy_id.clone()
+    } else {
+        format!("{}+{}", a.policy_id, b.policy_id)
+    }
+}
+
+/// Both lists without what is there twice.
+fn joined<T: Ord + Clone>(a: Vec<T>, b: Vec<T>) -> Vec<T> {
+    let mut seen = BTreeSet::new();
+    a.into_iter()
+        .chain(b)
+        .filter(|item| seen.insert(item.clone()))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,214 @@
+//! The stricter answer of two counts, in every part.
+
+use proptest::prelude::*;
+use valetkey_model::Constraints;
+
+use super::*;
+use crate::FAIL_CLOSED_POLICY_ID;
+use crate::testkit::{asks, bundle, policy};
+
+fn set(body: &str) -> PolicySet {
+    PolicySet::new(&bundle(&format!("package valetkey\n\n{body}\n")).unwrap()).unwrap()
+}
+
+fn answer(effect: &str, more: &str) -> String {
+    let approval = match effect {
+        "ask" => r#", "approval": {"quorum": [{"role": "owner", "count": 1}]}"#,
+        _ => "",
+    };
+    format!(r#"decision := {{"effect": "{effect}", "policy_id": "{effect}-p", "reasons": ["{effect}-r"]{approval}{more}}}"#)
+}
+
+#[test]
+fn the_stricter_effect_counts_in_either_order() {
+    for (a, b, expected, id) in [
+        ("allow", "allow", Effect::Allow, "allow-p"),
+        ("allow", "ask", Effect::Ask, "ask-p"),
+        ("allow", "deny", Effect::Deny, "deny-p"),
+        ("ask", "ask", Effect::Ask, "ask-p"),
+        ("ask", "deny", Effect::Deny, "deny-p"),
+        ("deny", "deny", Effect::Deny, "deny-p"),
+    ] {
+        for (first, second) in [(a, b), (b, a)] {
+            let layered = set(&answer(first, "")).narrowed_by(policy(&answer(second, "")));
+            let decision = layered.decide(&asks("read", "file:/home/alice/work/a"));
+            assert_eq!((decision.effect, decision.policy_id.as_str()), (expected, id), "{first} {second}");
+            assert_eq!(decision.approval.is_some(), expected == Effect::Ask);
+        }
+    }
+}
+
+#[test]
+fn the_guardrails_hold_for_a_policy_that_allows_everything() {
+    let careless = set(&answer("allow", r#", "ttl_seconds": 3600"#));
+    for (actions, resource, expected) in [
+        ("read", "file:/home/alice/.ssh/id_rsa", Effect::Deny),
+        ("metadata", "file:/home/alice/.aws", Effect::Deny),
+        ("read", "file:/etc/shadow", Effect::Deny),
+        ("write", "file:/home/alice/.bashrc", Effect::Ask),
+        ("write", "file:/etc/passwd", Effect::Ask),
+        ("read", "file:/srv/x", Effect::Allow),
+        ("connect", "tcp:db:1", Effect::Allow),
+    ] {
+        assert_eq!(careless.decide(&asks(actions, resource)).effect, expected, "{resource}");
+    }
+    let tree = careless.decide(&asks("read", "file:/home/**"));
+    assert!(tree.except.contains(&"file:/home/alice/.*/**".parse().unwrap()));
+    assert_eq!((tree.ttl_seconds, tree.obligations.durability), (3600, Durability::BeforeEffect));
+}
+
+#[test]
+fn a_layer_that_fails_is_a_denial_and_a_fault() {
+    let layered = set(&answer("allow", "")).narrowed_by(policy(r#"decision := {"effect": 1}"#));
+    let judgement = layered.judge(&asks("read", "file:/home/alice/work/a"));
+    assert_eq!(judgement.decision.effect, Effect::Deny);
+    assert_eq!(judgement.decision.policy_id, FAIL_CLOSED_POLICY_ID);
+    assert!(matches!(judgement.faults.as_slice(), [Fault::Shape(_)]), "{:?}", judgement.faults);
+    // What the agent reads says nothing of the policy's inside.
+    assert!(!judgement.decision.reasons.concat().contains("invalid type"));
+    assert!(judgement.faults[0].to_string().contains("invalid type"));
+}
+
+#[test]
+fn everything_is_tightened() {
+    let a = answer(
+        "ask",
+        r#", "ttl_seconds": 100, "constraints": {"max_bytes": 5, "allow_macros": true},
+            "obligations": {"durability": "streamed", "labels": ["a", "b"]}, "except": ["file:/**/x"]"#,
+    );
+    let b = answer(
+        "allow",
+        r#", "ttl_seconds": 200, "constraints": {"max_bytes": 9, "allow_macros": false, "single_use": true},
+            "obligations": {"labels": ["b", "c"]}, "except": ["file:/**/x", "file:/**/y"]"#,
+    );
+    let decision = set(&a).narrowed_by(policy(&b)).decide(&asks("read", "file:/srv/**"));
+    assert_eq!(
+        decision.constraints,
+        Constraints {
+            max_bytes: Some(5),
+            allow_macros: Some(false),
+            single_use: Some(true),
+            ..Constraints::default()
+        }
+    );
+    assert_eq!(decision.ttl_seconds, 60);
+    assert_eq!(decision.obligations.durability, Durability::BeforeEffect);
+    assert_eq!(decision.obligations.labels, ["a", "b", "c"]);
+    let of = |text: &str| decision.except.iter().filter(|out| out.to_string() == text).count();
+    assert_eq!((of("file:/**/x"), of("file:/**/y"), of("file:/**/*.pem")), (1, 1, 1));
+    assert_eq!(decision.reasons, ["ask-r", "allow-r"]);
+}
+
+#[test]
+fn both_questions_are_answered_by_one_meeting() {
+    let requirement = |text: &str| serde_json::from_str::<ApprovalRequirement>(text).unwrap();
+    let joined = both_approvals(
+        requirement(
+            r#"{"quorum": [{"role": "owner", "count": 1}], "mfa_max_age_seconds": 900, "expires_seconds": 60,
+                "lease": {"scope": "task", "max_seconds": 600}}"#,
+        ),
+        requirement(
+            r#"{"quorum": [{"role": "security", "count": 2}, {"role": "owner", "count": 2}], "justification": true,
+                "expires_seconds": 120, "lease": {"scope": "once", "max_seconds": 900}}"#,
+        ),
+    );
+    let quorum: Vec<_> = joined.quorum.iter().map(|part| (part.role.as_str(), part.count)).collect();
+    assert_eq!(quorum, [("owner", 2), ("security", 2)]);
+    assert!(joined.justification);
+    assert_eq!((joined.mfa_max_age_seconds, joined.expires_seconds), (Some(900), 60));
+    assert_eq!(joined.lease, Some(Lease { scope: LeaseScope::Once, max_seconds: 600 }));
+    let without = both_approvals(
+        joined,
+        requirement(r#"{"quorum": [{"role": "owner", "count": 1}]}"#),
+    );
+    assert_eq!(without.lease, None);
+}
+
+#[test]
+fn an_exception_that_covers_the_request_is_a_denial() {
+    let rule = answer("allow", r#", "except": ["file:/srv/private/**"]"#);
+    for (resource, expected) in [
+        ("file:/srv/private/x", Effect::Deny),
+        ("file:/srv/private/**", Effect::Deny),
+        ("file:/srv/**", Effect::Allow),
+        ("file:/srv/public", Effect::Allow),
+    ] {
+        let decision = set(&rule).decide(&asks("read", resource));
+        assert_eq!(decision.effect, expected, "{resource}");
+        assert_eq!(decision.except.is_empty(), resource != "file:/srv/**", "{resource}");
+    }
+}
+
+#[test]
+fn a_denial_can_be_asked_for_only_if_no_layer_minds() {
+    let hint = answer("deny", r#", "requestable": true"#);
+    let plain = answer("deny", "");
+    let input = asks("read", "file:/srv/x");
+    assert!(set(&hint).decide(&input).requestable);
+    assert!(!set(&hint).narrowed_by(policy(&plain)).decide(&input).requestable);
+    assert!(!set(&hint).decide(&asks("read", "file:/etc/shadow")).requestable);
+}
+
+#[test]
+fn the_digest_is_of_all_layers_in_order() {
+    let (a, b) = (answer("allow", ""), answer("deny", ""));
+    let one = set(&a);
+    assert_eq!(one.digest(), set(&a).digest());
+    assert_ne!(one.digest(), set(&b).digest());
+    assert_ne!(one.digest(), one.clone().narrowed_by(policy(&b)).digest());
+    assert_ne!(
+        one.narrowed_by(policy(&b)).digest(),
+        set(&b).narrowed_by(policy(&a)).digest()
+    );
+}
+
+fn decisions() -> impl Strategy<Value = Decision> {
+    let approval = (1..4_u32, any::<bool>(), 1..900_u64, prop::option::of(1..900_u64)).prop_map(
+        |(count, justification, expires, lease)| ApprovalRequirement {
+            quorum: vec![Quorum { role: "owner".into(), count }],
+            justification,
+            mfa_max_age_seconds: lease,
+            expires_seconds: expires,
+            lease: lease.map(|max_seconds| Lease { scope: LeaseScope::Task, max_seconds }),
+        },
+    );
+    let effect = prop::sample::select(vec![Effect::Allow, Effect::Ask, Effect::Deny]);
+    (effect, 1..4000_u64, prop::option::of(0..9_u64), prop::option::of(any::<bool>()), approval).prop_map(
+        |(effect, ttl, max_rows, single_use, approval)| Decision {
+            effect,
+            ttl_seconds: ttl,
+            constraints: Constraints { max_rows, single_use, ..Constraints::default() },
+            approval: (effect == Effect::Ask).then_some(approval),
+            ..Decision::denied("p", "r")
+        },
+    )
+}
+
+fn strictness(effect: Effect) -> u8 {
+    match effect {
+        Effect::Allow => 0,
+        Effect::Ask => 1,
+        Effect::Deny => 2,
+    }
+}
+
+proptest! {
+    #[test]
+    fn both_is_never_wider_than_either(a in decisions(), b in decisions()) {
+        let joined = both(a.clone(), b.clone());
+        for one in [&a, &b] {
+            prop_assert!(strictness(joined.effect) >= strictness(one.effect));
+            if joined.effect == Effect::Deny {
+                continue;
+            }
+            prop_assert!(joined.ttl_seconds <= one.ttl_seconds);
+            prop_assert!(joined.constraints.within(&one.constraints));
+            if let Some(needed) = &one.approval {
+                let there = joined.approval.as_ref().unwrap();
+                prop_assert!(there.quorum[0].count >= needed.quorum[0].count);
+                prop_assert!(there.expires_seconds <= needed.expires_seconds);
+                prop_assert!(there.justification || !needed.justification);
+            }
+        }
+    }
+}

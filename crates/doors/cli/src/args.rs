@@ -1,0 +1,164 @@
+//! The command line.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, Parser, Subcommand};
+use valetkey_model::Grant;
+
+/// Give your agent the valet key, not the key ring.
+#[derive(Debug, Parser)]
+#[command(name = "valetkey", version, about, after_help = "Start with `valetkey demo`, then `valetkey run -- bash`.\n\nExit status: 0 done, 1 failed, 2 usage, 3 denied, 4 verification failed, 5 enforcement not available, 6 broker not reachable.\n`run` passes on the command's own, 128+N for a signal.")]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Show the whole story with a real agent in a real cell, step by step
+    Demo(DemoArgs),
+    /// Run a command in a cell that sees only what it is given
+    Run(RunArgs),
+    /// List the questions that wait for an answer
+    Requests(ListArgs),
+    /// Say yes to a request
+    Approve(AnswerArgs),
+    /// Say no to a request
+    Deny(AnswerArgs),
+    /// See and take back what agents hold
+    Caps {
+        #[command(subcommand)]
+        command: CapsCommand,
+    },
+    /// Look at the audit log, and prove that it is whole
+    Audit {
+        #[command(subcommand)]
+        command: AuditCommand,
+    },
+    /// Show the broker's state
+    Status(ListArgs),
+    /// End the broker of this home
+    Stop,
+    /// Print a completion script for a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// The demonstration's agent; runs in its cell
+    #[command(name = "demo-agent", hide = true)]
+    DemoAgent {
+        /// The folder with the workbooks
+        folder: PathBuf,
+        /// What the host listens on, to show that it cannot be reached
+        #[arg(long)]
+        listener: u16,
+    },
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct DemoArgs {
+    /// Let me answer the questions myself
+    #[arg(long)]
+    pub(crate) interactive: bool,
+    /// Keep the folder and the log afterwards
+    #[arg(long)]
+    pub(crate) keep: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct RunArgs {
+    /// The tree to work in: read, write, create, delete and run there
+    #[arg(long, value_name = "DIR")]
+    pub(crate) workspace: Option<PathBuf>,
+    /// What else to grant, such as `~/notes=read` or `file:/srv/data/**=read,list`
+    #[arg(long, value_name = "RESOURCE=ACTIONS", value_parser = crate::grant::parse)]
+    pub(crate) grant: Vec<Grant>,
+    /// A directory with a policy bundle that decides this session
+    #[arg(long, value_name = "DIR")]
+    pub(crate) policy: Option<PathBuf>,
+    /// What the session is for; people see it when they are asked, and the log keeps it
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) purpose: Option<String>,
+    /// A variable of the environment that passes into the cell
+    #[arg(long = "env", value_name = "NAME")]
+    pub(crate) environment: Vec<String>,
+    /// The command and its arguments
+    #[arg(required = true, trailing_var_arg = true, value_name = "COMMAND")]
+    pub(crate) command: Vec<OsString>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct ListArgs {
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct AnswerArgs {
+    /// The request: its id, or an end of it that only one open request has
+    pub(crate) id: String,
+    /// Why; kept in the log
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) because: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum CapsCommand {
+    /// List the live capabilities
+    List(ListArgs),
+    /// Show one live capability
+    Show {
+        /// Its id
+        id: String,
+    },
+    /// Take one back, under open files too
+    Revoke {
+        /// Its id
+        id: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AuditCommand {
+    /// Print the last events
+    Tail {
+        /// How many
+        #[arg(short = 'n', long, default_value_t = 20)]
+        lines: usize,
+        /// Go on as events come
+        #[arg(short, long)]
+        follow: bool,
+        /// The log's directory, if not this home's
+        #[arg(long, value_name = "DIR")]
+        log: Option<PathBuf>,
+        /// Print one JSON object a line
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print one event whole
+    Show {
+        /// Its id or its number
+        event: String,
+        /// The log's directory, if not this home's
+        #[arg(long, value_name = "DIR")]
+        log: Option<PathBuf>,
+    },
+    /// Check every event, hash and signature
+    Verify {
+        /// The log's directory, if not this home's
+        #[arg(long, value_name = "DIR")]
+        log: Option<PathBuf>,
+        /// The log's public key: a file, or the key itself
+        #[arg(long, value_name = "KEY")]
+        key: Option<String>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+

@@ -1,0 +1,48 @@
+//! `valetkey caps`: what agents hold, and taking it back.
+
+use valetkey_api::{Client, LiveCapabilities};
+use valetkey_capability::Capability;
+
+use crate::args::CapsCommand;
+use crate::fail::{Fail, Status};
+use crate::home;
+use crate::out;
+
+/// Runs a `caps` command.
+pub(crate) fn command(command: CapsCommand) -> Result<(), Fail> {
+    let mut operator = home::operator()?;
+    match command {
+        CapsCommand::List(args) => {
+            let live = live(&mut operator)?;
+            if args.json {
+                out::json(&live);
+            } else if live.is_empty() {
+                out::error("no capability is live");
+            } else {
+                for held in &live {
+                    let limits = serde_json::to_string(&held.constraints).unwrap_or_default();
+                    out::line(&format!("{}  {}  {}  until {}  {limits}", held.capability_id, held.actions, held.resource, held.expires_at));
+                }
+            }
+        }
+        CapsCommand::Show { id } => {
+            let live = live(&mut operator)?;
+            let held = live.iter().find(|held| held.capability_id.as_str() == id).ok_or_else(|| {
+                Fail::new(Status::Failed, format!("no live capability has the id {id}"))
+                    .hinted("`valetkey caps list` shows the live ones")
+            })?;
+            out::json(held);
+        }
+        CapsCommand::Revoke { id } => {
+            let id: valetkey_model::CapabilityId =
+                id.parse().map_err(|error| Fail::new(Status::Usage, error))?;
+            operator.post::<_, ()>(&format!("/v1/capabilities/{id}/revoke"), &())?;
+            out::line(&format!("{id} is revoked"));
+        }
+    }
+    Ok(())
+}
+
+fn live(operator: &mut Client) -> Result<Vec<Capability>, Fail> {
+    Ok(operator.get::<LiveCapabilities>("/v1/capabilities")?.capabilities)
+}

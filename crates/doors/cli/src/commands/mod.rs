@@ -1,0 +1,39 @@
+//! What each command does.
+
+mod answer;
+mod audit;
+mod caps;
+mod requests;
+mod run;
+mod status;
+
+use clap::CommandFactory as _;
+use valetkey_approval::Verdict;
+
+use crate::args::{Args, Command};
+use crate::demo;
+use crate::fail::Fail;
+
+pub(crate) use answer::answer;
+pub(crate) use audit::one_line;
+pub(crate) use requests::show as show_question;
+
+/// Runs a command and gives its exit status.
+pub(crate) fn dispatch(args: Args) -> Result<u8, Fail> {
+    match args.command {
+        Command::Run(args) => return run::run(args),
+        Command::Demo(args) => return demo::run(&args),
+        Command::DemoAgent { folder, listener } => return demo::agent::run(&folder, listener),
+        Command::Requests(args) => requests::list(&args)?,
+        Command::Approve(args) => answer::command(&args, Verdict::Approve)?,
+        Command::Deny(args) => answer::command(&args, Verdict::Deny)?,
+        Command::Caps { command } => caps::command(command)?,
+        Command::Audit { command } => audit::command(command)?,
+        Command::Status(args) => status::status(&args)?,
+        Command::Stop => status::stop()?,
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Args::command(), "valetkey", &mut std::io::stdout());
+        }
+    }
+    Ok(0)
+}

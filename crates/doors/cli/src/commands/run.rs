@@ -1,0 +1,70 @@
+//! `valetkey run`: a command in a cell.
+
+use std::path::Path;
+
+use valetkey_api::BundleFile;
+use valetkey_guard::RunSpec;
+
+use crate::args::RunArgs;
+use crate::fail::{Fail, Status};
+use crate::home;
+
+/// The most bytes of a bundle that are read.
+const MAX_BUNDLE_BYTES: u64 = 1 << 20;
+/// The most files.
+const MAX_BUNDLE_FILES: usize = 256;
+
+/// Runs the command and passes its exit status on.
+pub(crate) fn run(args: RunArgs) -> Result<u8, Fail> {
+    let policy = args.policy.as_deref().map(read_bundle).transpose()?;
+    let spec = RunSpec {
+        command: args.command,
+        workspace: args.workspace,
+        grants: args.grant,
+        policy,
+        purpose: args.purpose,
+        environment: args.environment,
+    };
+    Ok(valetkey_guard::run(&spec, &home::paths()?)?)
+}
+
+/// Reads the files of a policy bundle: Rego, data and manifest.
+pub(crate) fn read_bundle(dir: &Path) -> Result<Vec<BundleFile>, Fail> {
+    let fail = |path: &Path, reason: &dyn std::fmt::Display| {
+        Fail::new(Status::Usage, format!("cannot read the policy {}: {reason}", path.display()))
+    };
+    let mut files = Vec::new();
+    let mut left = MAX_BUNDLE_BYTES;
+    let mut waiting = vec![dir.to_path_buf()];
+    while let Some(current) = waiting.pop() {
+        let mut entries = std::fs::read_dir(&current)
+            .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+            .map_err(|error| fail(&current, &error))?;
+        entries.sort_by_key(std::fs::DirEntry::file_name);
+        for entry in entries {
+            let path = entry.path();
+            let kind = entry.file_type().map_err(|error| fail(&path, &error))?;
+            if kind.is_dir() {
+                waiting.push(path);
+                continue;
+            }
+            let name = entry.file_name();
+            let wanted = name == "data.json" || name == ".manifest" || path.extension().is_some_and(|end| end == "rego");
+            if !wanted {
+                continue;
+            }
+            let text = std::fs::read_to_string(&path).map_err(|error| fail(&path, &error))?;
+            left = u64::try_from(text.len())
+                .ok()
+                .and_then(|size| left.checked_sub(size))
+                .filter(|_| files.len() < MAX_BUNDLE_FILES)
+                .ok_or_else(|| fail(dir, &"a bundle has at most 256 files and 1 MiB"))?;
+            let below = path.strip_prefix(dir).map_err(|error| fail(&path, &error))?;
+            files.push(BundleFile { path: below.to_string_lossy().into_owned(), text });
+        }
+    }
+    if files.is_empty() {
+        return Err(fail(dir, &"there is no .rego file in it"));
+    }
+    Ok(files)
+}

@@ -1,0 +1,98 @@
+//! Failures as people see them: what went wrong, what to do next, and the exit status that scripts rely on.
+
+use std::fmt::Display;
+
+use valetkey_api::{ClientError, ProblemKind};
+use valetkey_guard::{LinkError, RunError};
+
+use crate::out;
+
+/// Exit statuses, as documented.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Status {
+    Failed = 1,
+    Usage = 2,
+    Denied = 3,
+    NotVerified = 4,
+    NotEnforced = 5,
+    NoBroker = 6,
+}
+
+/// A failed command.
+#[derive(Debug)]
+pub(crate) struct Fail {
+    status: u8,
+    message: String,
+    hints: Vec<String>,
+}
+
+impl Fail {
+    pub(crate) fn new(status: Status, message: impl Display) -> Self {
+        Self { status: status as u8, message: message.to_string(), hints: Vec::new() }
+    }
+
+    pub(crate) fn hinted(mut self, hint: impl Display) -> Self {
+        self.hints.push(hint.to_string());
+        self
+    }
+
+    /// With another program's exit status, passed on.
+    pub(crate) fn with_status(mut self, status: u8) -> Self {
+        self.status = status;
+        self
+    }
+
+    pub(crate) fn status(&self) -> u8 {
+        self.status
+    }
+
+    pub(crate) fn print(&self) {
+        out::error(&format!("error: {}", self.message));
+        for hint in &self.hints {
+            out::error(&format!("  next: {hint}"));
+        }
+    }
+}
+
+impl From<ClientError> for Fail {
+    fn from(error: ClientError) -> Self {
+        match error {
+            ClientError::Unreachable { .. } => Self::new(Status::NoBroker, error)
+                .hinted("`valetkey run` starts a broker; is VALETKEY_HOME the same as in the session?"),
+            ClientError::Broken(_) => Self::new(Status::NoBroker, error),
+            ClientError::Problem(problem) => {
+                let status = match problem.kind {
+                    ProblemKind::Denied | ProblemKind::Expired | ProblemKind::Capability | ProblemKind::Constraint => {
+                        Status::Denied
+                    }
+                    ProblemKind::Invalid | ProblemKind::NotFound | ProblemKind::Busy | ProblemKind::Unavailable => {
+                        Status::Failed
+                    }
+                };
+                let fail = Self::new(status, &problem.detail);
+                match &problem.how_to_request {
+                    Some(hint) => fail.hinted(hint),
+                    None => fail,
+                }
+            }
+        }
+    }
+}
+
+impl From<LinkError> for Fail {
+    fn from(error: LinkError) -> Self {
+        match error {
+            LinkError::Client(error) => error.into(),
+            LinkError::NoProgram { .. } | LinkError::NotStarted { .. } => Self::new(Status::NoBroker, error),
+        }
+    }
+}
+
+impl From<RunError> for Fail {
+    fn from(error: RunError) -> Self {
+        match error {
+            RunError::Link(error) => error.into(),
+            other => Self { status: other.exit_status(), message: other.to_string(), hints: other.hints() },
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! The border between mechanism and policy: what the view asks, and what it is told.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use valetkey_fuse::Interrupt;
+use valetkey_model::{Action, ActionSet, FileKind};
+
+/// Decides what may be done. The guard implements it with verified capabilities and broker calls.
+pub trait Authority: Send + Sync {
+    /// What the live capabilities in memory say: fast, never blocking. `wanted` may be empty, which
+    /// asks whether anything at all covers the path, and so whether its name may be seen.
+    fn check(&self, path: &Path, wanted: ActionSet) -> Verdict;
+
+    /// Asks the broker, and through it perhaps a person: may block for minutes. Called on a thread
+    /// of its own; must come back soon after `interrupt` is raised. [`Verdict::Unknown`] counts as
+    /// refused.
+    fn resolve(
+        &self,
+        path: &Path,
+        wanted: ActionSet,
+        facts: &Facts,
+        why: Why,
+        interrupt: &Interrupt,
+    ) -> Verdict;
+
+    /// Whether `path` and everything below it, with no exception inside, is covered for `wanted`. A
+    /// wrong no costs a walk over the tree; a wrong yes would open what an exception hides.
+    fn covers_tree(&self, path: &Path, wanted: ActionSet) -> bool {
+        let (_, _) = (path, wanted);
+        false
+    }
+
+    /// Hears what happened. Must not block.
+    fn report(&self, observation: Observation);
+}
+
+/// An answer to "may this be done?".
+#[derive(Debug, Clone)]
+#[must_use]
+pub enum Verdict {
+    /// Yes, as long as the permit lives.
+    Permitted(Arc<dyn Permit>),
+    /// No. `visible`: the name may be seen all the same.
+    Refused {
+        /// Whether the name may be seen.
+        visible: bool,
+    },
+    /// Nothing is known yet: ask with [`Authority::resolve`].
+    Unknown,
+}
+
+/// A live right. It stays attached to what was opened with it, so that revocation and expiry reach
+/// open files.
+pub trait Permit: Send + Sync + fmt::Debug {
+    /// Whether the right still stands. Asked before every read and write: an atomic load, no more.
+    fn is_live(&self) -> bool;
+
+    /// What the right allows.
+    fn actions(&self) -> ActionSet;
+
+    /// Takes `bytes` from what may be read in all; answers how many of them are allowed.
+    ///
+    /// # Errors
+    /// When nothing is left.
+    fn take_read(&self, bytes: u64) -> Result<u64, Exhausted>;
+
+    /// Takes `bytes` from what may be written in all: all of them or none.
+    ///
+    /// # Errors
+    /// When fewer are left.
+    fn take_write(&self, bytes: u64) -> Result<(), Exhausted>;
+
+    /// Whether reads or writes are limited in number of bytes. Then nothing is read ahead and
+    /// nothing is cached, so that the count is what the agent really took.
+    fn is_counted(&self) -> bool;
+}
+
+/// A limit in bytes has been reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Exhausted;
+
+/// What is known of the object that is asked for, from the object itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "members are those of `struct stat`")]
+pub struct Facts {
+    pub kind: FileKind,
+    pub size: u64,
+    pub mode: u32,
+    pub uid: u32,
+    pub gid: u32,
+    pub nlink: u64,
+    pub dev: u64,
+    pub ino: u64,
+    pub mtime: (i64, u32),
+}
+
+impl Facts {
+    /// Nothing is there.
+    #[must_use]
+    pub fn absent() -> Self {
+        Self {
+            kind: FileKind::Absent,
+            size: 0,
+            mode: 0,
+            uid: 0,
+            gid: 0,
+            nlink: 0,
+            dev: 0,
+            ino: 0,
+            mtime: (0, 0),
+        }
+    }
+}
+
+/// What the agent is about to do, and which of its processes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Why {
+    /// What the agent is about to do.
+    pub purpose: Purpose,
+    /// The process in the cell, as the cell numbers it; 0 when not known.
+    pub pid: u32,
+}
+
+/// What the agent is about to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Purpose {
+    /// See whether a name exists.
+    Lookup,
+    /// Open a file that exists.
+    Open,
+    /// List a directory.
+    List,
+    /// Make a file, directory, link or pipe.
+    Create,
+    /// Remove a name.
+    Delete,
+    /// Move something.
+    Rename,
+    /// Change size, mode, times or extended attributes.
+    Change,
+}
+
+/// Something that happened, or was refused. Paths are the view's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Observation {
+    /// A file was opened for `actions`.
+    Opened {
+        /// The file.
+        path: PathBuf,
+        /// What it was opened for.
+        actions: ActionSet,
+    },
+    /// A new name came into being.
+    Created {
+        /// The name.
+        path: PathBuf,
+        /// What is there.
+        kind: FileKind,
+    },
+    /// A second name was given to a file.
+    Linked {
+        /// The name that it had.
+        from: PathBuf,
+        /// The name that it has now too.
+        to: PathBuf,
+    },
+    /// Something was moved.
+    Renamed {
+        /// Its old name.
+        from: PathBuf,
+        /// Its new name.
+        to: PathBuf,
+        /// Whether the two changed places.
+        exchanged: bool,
+    },
+    /// A name was removed.
+    Deleted {
+        /// The name.
+        path: PathBuf,
+        /// What was there.
+        kind: FileKind,
+    },
+    /// Size, mode, times or extended attributes were changed.
+    Changed {
+        /// The object.
+        path: PathBuf,
+    },
+    /// An open file was closed.
+    Closed {
+        /// The name that it was opened by.
+        path: PathBuf,
+        /// Bytes that went to the agent (or to the page cache of its kernel).
+        read_bytes: u64,
+        /// Bytes that came from it.
+        written_bytes: u64,
+    },
+    /// Something was refused.
+    Refused {
+        /// What was asked for.
+        path: PathBuf,
+        /// For what.
+        wanted: ActionSet,
+    },
+}
+
+/// The actions that an open for reading, writing or running wants.
+pub(crate) const READ: ActionSet = ActionSet::of(&[Action::Read]);
+pub(crate) const WRITE: ActionSet = ActionSet::of(&[Action::Write]);
+pub(crate) const APPEND: ActionSet = ActionSet::of(&[Action::Append]);
+pub(crate) const CREATE: ActionSet = ActionSet::of(&[Action::Create]);
+pub(crate) const DELETE: ActionSet = ActionSet::of(&[Action::Delete]);
+pub(crate) const EXECUTE: ActionSet = ActionSet::of(&[Action::Execute]);
+pub(crate) const LIST: ActionSet = ActionSet::of(&[Action::List]);
+pub(crate) const METADATA: ActionSet = ActionSet::of(&[Action::Metadata]);
+/// Any coverage at all: see [`Authority::check`].
+pub(crate) const SEE: ActionSet = ActionSet::EMPTY;

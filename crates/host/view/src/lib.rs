@@ -1,0 +1,33 @@
+//! The filtered file system that an agent sees: the host's files at the host's paths, cut down to
+//! what capabilities cover.
+//!
+//! Mechanism only. Who may do what is decided by the [`Authority`] that the guard implements; the
+//! view asks it, applies the answer to the real file, and reports what happened.
+//!
+//! How the pieces fit:
+//! - `connection` takes FUSE requests, runs them, and moves those that must ask to a waiting thread;
+//! - `sight` decides what is there at all; `host` does what is permitted, beneath directory
+//!   descriptors and never along a symbolic link;
+//! - `node` knows objects and their names, `handle` what is open;
+//! - `watch` carries revocations to the kernel's caches and to open handles.
+#![forbid(unsafe_code)]
+
+mod authority;
+mod config;
+mod connection;
+mod handle;
+mod host;
+mod locks;
+mod node;
+mod operations;
+mod refusals;
+mod sight;
+mod skeleton;
+mod view;
+mod waiters;
+mod watch;
+
+pub use authority::{Authority, Exhausted, Facts, Observation, Permit, Purpose, Verdict, Why};
+pub use config::{Connection, IdMap, SkeletonEntry, SkeletonKind, ViewConfig};
+pub use valetkey_fuse::Interrupt;
+pub use view::{View, ViewError, ViewHandle};

@@ -1,0 +1,321 @@
+//! Attributes: what a node is like, and changing that.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use rustix::fs::{
+    AtFlags, Mode, OFlags, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT, chmodat, fchmod, ftruncate,
+    readlinkat, utimensat,
+};
+use rustix::io::Errno;
+use valetkey_fuse::{Attributes, SetAttributes, StatxAnswer, setattr_flags as set};
+
+use super::Outcome;
+use crate::authority::{Observation, Purpose, WRITE};
+use crate::config::SkeletonKind;
+use crate::connection::{Answer, Caller, Fail, Server};
+use crate::handle::{FileHandle, Writing};
+use crate::host::{KIND_SYMLINK, SET_ID, Stat, stat_descriptor};
+use crate::node::Node;
+use crate::sight::{Glance, Place, Sight};
+
+impl Server {
+    pub(super) fn get_attributes(
+        &self,
+        caller: &Caller<'_>,
+        node: u64,
+        handle: Option<u64>,
+    ) -> Outcome {
+        let (attributes, _) = self.attributes(caller, &self.node(node)?, handle)?;
+        Ok(Answer::Attributes(attributes, self.valid()))
+    }
+
+    pub(super) fn statx(&self, caller: &Caller<'_>, node: u64, handle: Option<u64>) -> Outcome {
+        let (attributes, birth) = self.attributes(caller, &self.node(node)?, handle)?;
+        Ok(Answer::Statx(StatxAnswer {
+            attributes,
+            birth,
+            valid: self.valid(),
+        }))
+    }
+
+    fn attributes(
+        &self,
+        caller: &Caller<'_>,
+        node: &Arc<Node>,
+        handle: Option<u64>,
+    ) -> Result<(Attributes, Option<(i64, u32)>), Fail> {
+        if node.is_virtual() {
+            let (path, kind) = self.virtual_kind(node)?;
+            return Ok((self.shown_virtual(&path, &kind), None));
+        }
+        if let Some(id) = handle.filter(|id| *id != 0) {
+            let handle = self.files.get(id)?;
+            self.live(&handle)?;
+            let stat = stat_descriptor(handle.file.as_fd())?;
+            return Ok((self.shown(&stat, &handle.path, &Sight::Covered), stat.birth));
+        }
+        if node.id == valetkey_fuse::ROOT_NODE {
+            return self.root_attributes();
+        }
+        let places = match self.places(node) {
+            Ok(places) => places,
+            Err(Errno::STALE) => return self.nameless_attributes(node),
+            Err(error) => return Err(error.into()),
+        };
+        for place in places {
+            if let Some(sight) = self.see(caller, &place.path, || place.stat.facts())? {
+                return Ok((
+                    self.shown(&place.stat, &place.path, &sight),
+                    place.stat.birth,
+                ));
+            }
+        }
+        Err(Errno::NOENT.into())
+    }
+
+    fn root_attributes(&self) -> Result<(Attributes, Option<(i64, u32)>), Fail> {
+        let stat = stat_descriptor(self.root.as_fd())?;
+        let root = self.node(valetkey_fuse::ROOT_NODE)?;
+        let path = self.nodes.path(&root).unwrap_or_default();
+        match self.glance(&path) {
+            Glance::Known(sight) => Ok((self.shown(&stat, &path, &sight), stat.birth)),
+            // The root of a quiet tree whose grant has ended.
+            Glance::NameOnly | Glance::Nothing => Err(Errno::NOENT.into()),
+        }
+    }
+
+    /// Attributes of what has no name any more, but is open.
+    fn nameless_attributes(
+        &self,
+        node: &Arc<Node>,
+    ) -> Result<(Attributes, Option<(i64, u32)>), Fail> {
+        let handles = node.handles();
+        let handle = handles
+            .iter()
+            .find(|handle| handle.is_live())
+            .ok_or(Errno::STALE)?;
+        let stat = stat_descriptor(handle.file.as_fd())?;
+        Ok((self.shown(&stat, &handle.path, &Sight::Covered), stat.birth))
+    }
+
+    pub(super) fn set_attributes(
+        &self,
+        caller: &Caller<'_>,
+        node: u64,
+        change: &SetAttributes,
+    ) -> Outcome {
+        let node = self.node(node)?;
+        if node.is_virtual() {
+            return Err(Errno::ACCESS.into());
+        }
+        let target = self.target(caller, &node, change)?;
+        self.check_owner(&target.stat, change)?;
+        self.clear_set_id_for(&target, change)?;
+        if change.valid & set::SIZE != 0 {
+            self.resize(&target, change)?;
+        }
+        if change.valid & set::MODE != 0 {
+            self.change_mode(&target, change.mode)?;
+        }
+        if change.valid & (set::ATIME | set::MTIME) != 0 {
+            change_times(&target.descriptor, change)?;
+        }
+        self.shared.authority.report(Observation::Changed {
+            path: target.path.clone(),
+        });
+        let stat = stat_descriptor(target.descriptor.as_fd())?;
+        let attributes = self.shown(&stat, &target.path, &Sight::Covered);
+        Ok(Answer::Attributes(attributes, self.valid()))
+    }
+
+    /// What is to be changed, once the right to change it is there by every name.
+    fn target(
+        &self,
+        caller: &Caller<'_>,
+        node: &Arc<Node>,
+        change: &SetAttributes,
+    ) -> Result<Target, Fail> {
+        // A quiet kernel has no handles and sends nought.
+        if let Some(id) = change.handle.filter(|id| *id != 0) {
+            let handle = self.files.get(id)?;
+            self.live(&handle)?;
+            if handle.writing == Writing::Anywhere {
+                return handle_target(handle);
+            }
+        }
+        if node.id == valetkey_fuse::ROOT_NODE {
+            return Err(Errno::ACCESS.into());
+        }
+        let places = match self.places(node) {
+            Ok(places) => places,
+            Err(Errno::STALE) => return nameless_target(node),
+            Err(error) => return Err(error.into()),
+        };
+        for place in &places {
+            self.permit(caller, &place.path, WRITE, Purpose::Change, || {
+                place.stat.facts()
+            })?;
+        }
+        let Some(Place {
+            directory,
+            name,
+            path,
+            ..
+        }) = places.into_iter().next()
+        else {
+            return Err(Errno::STALE.into());
+        };
+        // To change a size the file itself is opened; for all else a descriptor that only stands for it.
+        let flags = if change.valid & set::SIZE == 0 {
+            OFlags::PATH
+        } else {
+            OFlags::WRONLY
+        };
+        let host = &self.shared.host;
+        let (opened, stat) = host.open_object(directory.as_fd(), &name.name, flags, &node.key)?;
+        Ok(Target {
+            descriptor: Descriptor::Opened(opened),
+            stat,
+            path,
+        })
+    }
+
+    /// Owners cannot be changed; what changes nothing is let through.
+    fn check_owner(&self, stat: &Stat, change: &SetAttributes) -> Result<(), Errno> {
+        let ids = &self.shared.config.ids;
+        let uid = change.valid & set::UID == 0 || change.uid == ids.show_uid(stat.attributes.uid);
+        let gid = change.valid & set::GID == 0 || change.gid == ids.show_gid(stat.attributes.gid);
+        if uid && gid { Ok(()) } else { Err(Errno::PERM) }
+    }
+
+    fn clear_set_id_for(&self, target: &Target, change: &SetAttributes) -> Result<(), Errno> {
+        let content = change.valid & (set::SIZE | set::UID | set::GID | set::KILL_SUIDGID) != 0;
+        let mode = target.stat.attributes.mode;
+        if content && mode & SET_ID != 0 && !target.stat.is_directory() {
+            self.change_mode(target, mode & !SET_ID)?;
+        }
+        Ok(())
+    }
+
+    fn resize(&self, target: &Target, change: &SetAttributes) -> Result<(), Errno> {
+        // Growing a file is no writing of bytes; a limit on bytes is about what is put into it.
+        ftruncate(&target.descriptor, change.size)
+    }
+
+    fn change_mode(&self, target: &Target, mode: u32) -> Result<(), Errno> {
+        let current = target.stat.attributes.mode;
+        // A directory may keep the set-group-id bit that it has; nothing gets one.
+        let kept = if target.stat.is_directory() {
+            current & SET_ID
+        } else {
+            0
+        };
+        let mode = Mode::from_raw_mode((mode & 0o1777) | (mode & kept));
+        match &target.descriptor {
+            Descriptor::Handle(handle) => fchmod(&handle.file, mode),
+            Descriptor::Opened(_) if target.stat.kind() == KIND_SYMLINK => Err(Errno::OPNOTSUPP),
+            Descriptor::Opened(opened) => {
+                let (directory, name) = self.shared.host.link_to(opened.as_fd());
+                chmodat(directory, &name, mode, AtFlags::empty())
+            }
+        }
+    }
+
+    /// Gives something just made the mode that was asked for, whatever this process's own umask.
+    pub(super) fn fix_mode(&self, made: &OwnedFd, mode: u32) -> Result<Stat, Errno> {
+        let stat = stat_descriptor(made.as_fd())?;
+        let wanted = (mode & 0o1777) | (stat.attributes.mode & SET_ID);
+        if stat.attributes.mode & 0o7777 == wanted {
+            return Ok(stat);
+        }
+        let (directory, name) = self.shared.host.link_to(made.as_fd());
+        chmodat(
+            directory,
+            &name,
+            Mode::from_raw_mode(wanted),
+            AtFlags::empty(),
+        )?;
+        stat_descriptor(made.as_fd())
+    }
+
+    pub(super) fn read_link(&self, caller: &Caller<'_>, node: u64) -> Outcome {
+        let node = self.node(node)?;
+        if node.is_virtual() {
+            let (_, kind) = self.virtual_kind(&node)?;
+            let SkeletonKind::Symlink(target) = kind else {
+                return Err(Errno::INVAL.into());
+            };
+            return Ok(Answer::Bytes(target.into_os_string().into_encoded_bytes()));
+        }
+        for place in self.places(&node)? {
+            if self
+                .see(caller, &place.path, || place.stat.facts())?
+                .is_some()
+            {
+                let target = readlinkat(&place.directory, &place.name.name, Vec::new())?;
+                return Ok(Answer::Bytes(target.into_bytes()));
+            }
+        }
+        Err(Errno::NOENT.into())
+    }
+}
+
+struct Target {
+    descriptor: Descriptor,
+    stat: Stat,
+    path: PathBuf,
+}
+
+enum Descriptor {
+    Handle(Arc<FileHandle>),
+    Opened(OwnedFd),
+}
+
+impl AsFd for Descriptor {
+    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+        match self {
+            Self::Handle(handle) => handle.file.as_fd(),
+            Self::Opened(opened) => opened.as_fd(),
+        }
+    }
+}
+
+/// What has no name any more can be changed through a handle that may write.
+fn nameless_target(node: &Arc<Node>) -> Result<Target, Fail> {
+    let handle = node
+        .handles()
+        .into_iter()
+        .find(|handle| handle.writing == Writing::Anywhere && handle.is_live())
+        .ok_or(Errno::STALE)?;
+    handle_target(handle)
+}
+
+fn handle_target(handle: Arc<FileHandle>) -> Result<Target, Fail> {
+    let stat = stat_descriptor(handle.file.as_fd())?;
+    let path = handle.path.clone();
+    Ok(Target {
+        descriptor: Descriptor::Handle(handle),
+        stat,
+        path,
+    })
+}
+
+fn change_times(descriptor: &Descriptor, change: &SetAttributes) -> Result<(), Errno> {
+    let choose = |given: u32, now: u32, time: (i64, u32)| Timespec {
+        tv_sec: time.0,
+        tv_nsec: if change.valid & now != 0 {
+            UTIME_NOW
+        } else if change.valid & given != 0 {
+            time.1.into()
+        } else {
+            UTIME_OMIT
+        },
+    };
+    let times = Timestamps {
+        last_access: choose(set::ATIME, set::ATIME_NOW, change.atime),
+        last_modification: choose(set::MTIME, set::MTIME_NOW, change.mtime),
+    };
+    utimensat(descriptor, "", &times, AtFlags::EMPTY_PATH)
+}

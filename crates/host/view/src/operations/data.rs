@@ -1,0 +1,337 @@
+//! Content: reading, writing, and what goes with it, on open files.
+
+use std::io::IoSlice;
+use std::os::fd::AsFd;
+use std::sync::Arc;
+
+use rustix::fs::{
+    FallocateFlags, OFlags, SeekFrom, copy_file_range, fallocate, fdatasync, fsync, seek,
+};
+use rustix::io::{Errno, ReadWriteFlags, pread, pwrite, pwritev2};
+use valetkey_fuse::Operation;
+use valetkey_model::Action;
+
+use super::Outcome;
+use super::open::{How, before_write};
+use crate::authority::{Permit, Verdict};
+use crate::connection::{Answer, Caller, Fail, Server};
+use crate::handle::{FileHandle, Writing};
+use crate::locks::lock;
+
+/// Handles that stand in for a kernel which sends none.
+const QUIET_HANDLES_MAX: usize = 1024;
+/// `SEEK_DATA` and `SEEK_HOLE`; every other kind of seek is the kernel's own business.
+const SEEK_DATA: u32 = 3;
+const SEEK_HOLE: u32 = 4;
+
+/// What a handle is needed for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Need {
+    Read,
+    Write,
+    /// Any open file will do.
+    Either,
+}
+
+impl Server {
+    pub(super) fn read(
+        &self,
+        node: u64,
+        handle: u64,
+        offset: u64,
+        size: u32,
+        scratch: &mut [u8],
+    ) -> Outcome {
+        let handle = self.file(node, handle, Need::Read)?;
+        let size = usize::try_from(size)
+            .unwrap_or(usize::MAX)
+            .min(scratch.len());
+        let place = scratch.get_mut(..size).unwrap_or_default();
+        let count = pread(&handle.file, &mut *place, offset)?;
+        let allowed = handle.take_read(count.try_into().unwrap_or(u64::MAX))?;
+        let allowed = usize::try_from(allowed).unwrap_or(usize::MAX).min(count);
+        Ok(Answer::Scratch(allowed))
+    }
+
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "the caller passes nothing else"
+    )]
+    pub(super) fn run_data(&self, node: u64, operation: &Operation<'_>) -> Outcome {
+        match *operation {
+            Operation::Write {
+                handle,
+                offset,
+                data,
+                flags,
+                cached,
+                kill_set_id: _,
+            } => {
+                let appends = !cached && OFlags::from_bits_retain(flags).contains(OFlags::APPEND);
+                self.write(node, handle, offset, data, appends, cached)
+            }
+            // Nothing is held back here, so a close has nothing to flush.
+            Operation::Flush { .. } => Ok(Answer::Done),
+            Operation::Sync { handle, data_only } => self.sync(node, handle, data_only),
+            Operation::Seek {
+                handle,
+                offset,
+                whence,
+            } => self.seek(node, handle, offset, whence),
+            Operation::Allocate {
+                handle,
+                offset,
+                length,
+                mode,
+            } => self.allocate(node, handle, offset, length, mode),
+            Operation::CopyRange {
+                handle_in,
+                offset_in,
+                node_out,
+                handle_out,
+                offset_out,
+                length,
+                ..
+            } => {
+                let from = self.file(node, handle_in, Need::Read)?;
+                let to = self.file(node_out, handle_out, Need::Write)?;
+                copy_range(&from, offset_in, &to, offset_out, length)
+            }
+            _ => Err(Errno::NOSYS.into()),
+        }
+    }
+
+    fn write(
+        &self,
+        node: u64,
+        handle: u64,
+        offset: u64,
+        data: &[u8],
+        appends: bool,
+        cached: bool,
+    ) -> Outcome {
+        let handle = self.file(node, handle, Need::Write)?;
+        let at_end = appends || handle.writing == Writing::Append;
+        if cached && handle.writing == Writing::Append {
+            // Pages of a shared mapping have a place; what may only be added to has none for them.
+            return Err(Errno::ACCESS.into());
+        }
+        before_write(&handle)?;
+        handle.take_write(data.len().try_into().unwrap_or(u64::MAX))?;
+        let mut written = 0_usize;
+        while let Some(rest) = data.get(written..).filter(|rest| !rest.is_empty()) {
+            let step = if at_end {
+                let slices = [IoSlice::new(rest)];
+                pwritev2(&handle.file, &slices, 0, ReadWriteFlags::APPEND)
+            } else {
+                let at = u64::try_from(written)
+                    .ok()
+                    .and_then(|done| offset.checked_add(done));
+                pwrite(&handle.file, rest, at.ok_or(Errno::FBIG)?)
+            };
+            match step {
+                Ok(0) => break,
+                Ok(count) => written = written.saturating_add(count),
+                Err(Errno::INTR) => {}
+                Err(error) if written == 0 => return Err(error.into()),
+                // What was written is said; the next write meets the error.
+                Err(_) => break,
+            }
+        }
+        Ok(Answer::Size(written.try_into().unwrap_or(u32::MAX)))
+    }
+
+    fn sync(&self, node: u64, handle: u64, data_only: bool) -> Outcome {
+        // Syncing changes nothing and shows nothing, so it needs no right.
+        let handle = if handle == 0 {
+            let Some(handle) = lock(&self.node(node)?.quiet).clone() else {
+                return Ok(Answer::Done);
+            };
+            handle
+        } else {
+            self.files.get(handle)?
+        };
+        if data_only {
+            fdatasync(&handle.file)?
+        } else {
+            fsync(&handle.file)?
+        };
+        Ok(Answer::Done)
+    }
+
+    fn seek(&self, node: u64, handle: u64, offset: u64, whence: u32) -> Outcome {
+        let handle = self.file(node, handle, Need::Either)?;
+        // Where the holes are tells of the content.
+        if !handle.readable && !self.allows(&handle.path, Action::Read) {
+            return Err(Fail::Refused { visible: true });
+        }
+        let from = match whence {
+            SEEK_DATA => SeekFrom::Data(offset),
+            SEEK_HOLE => SeekFrom::Hole(offset),
+            _ => return Err(Errno::INVAL.into()),
+        };
+        Ok(Answer::Offset(seek(&handle.file, from)?))
+    }
+
+    fn allocate(&self, node: u64, handle: u64, offset: u64, length: u64, mode: u32) -> Outcome {
+        let handle = self.file(node, handle, Need::Write)?;
+        if handle.writing != Writing::Anywhere {
+            return Err(Errno::ACCESS.into());
+        }
+        let known =
+            FallocateFlags::KEEP_SIZE | FallocateFlags::PUNCH_HOLE | FallocateFlags::ZERO_RANGE;
+        let flags = FallocateFlags::from_bits(mode)
+            .filter(|flags| known.contains(*flags))
+            .ok_or(Errno::OPNOTSUPP)?;
+        before_write(&handle)?;
+        if !flags.contains(FallocateFlags::PUNCH_HOLE) {
+            handle.take_write(length)?;
+        }
+        fallocate(&handle.file, flags, offset, length)?;
+        Ok(Answer::Done)
+    }
+
+    /// The handle for an operation, still allowed what it is needed for.
+    fn file(&self, node: u64, handle: u64, need: Need) -> Result<Arc<FileHandle>, Fail> {
+        let handle = if handle == 0 && self.is_quiet() {
+            self.quiet_file(node, need)?
+        } else {
+            self.files.get(handle)?
+        };
+        let able = match need {
+            Need::Read => handle.readable,
+            Need::Write => handle.writing != Writing::No,
+            Need::Either => true,
+        };
+        if !able {
+            return Err(Errno::BADF.into());
+        }
+        self.live(&handle)?;
+        Ok(handle)
+    }
+
+    /// Makes sure that the rights behind `handle` stand. When they have been renewed in the meantime
+    /// it goes on by the new ones; nothing is asked here, since pages are locked while data moves.
+    pub(crate) fn live(&self, handle: &FileHandle) -> Result<(), Fail> {
+        if handle.is_live() || self.renew(handle) {
+            return Ok(());
+        }
+        Err(Fail::Refused { visible: true })
+    }
+
+    /// Takes up new rights for a handle whose old ones have ended, if there are any by every name.
+    pub(crate) fn renew(&self, handle: &FileHandle) -> bool {
+        let names = handle.node.names();
+        let mut paths: Vec<_> = names
+            .iter()
+            .filter_map(|name| self.nodes.path_of_name(name))
+            .collect();
+        if paths.is_empty() {
+            paths.push(handle.path.clone());
+        }
+        let permits: Option<Vec<Arc<dyn Permit>>> = paths
+            .iter()
+            .map(|path| {
+                if self.shared.host.is_hidden(path) {
+                    return None;
+                }
+                match self.shared.authority.check(path, handle.wanted) {
+                    Verdict::Permitted(permit) if permit.is_live() => Some(permit),
+                    Verdict::Permitted(_) | Verdict::Refused { .. } | Verdict::Unknown => None,
+                }
+            })
+            .collect();
+        match permits {
+            // A limit in bytes cannot be put on a handle whose pages are cached.
+            Some(permits) if handle.counted || !permits.iter().any(|new| new.is_counted()) => {
+                handle.renew(permits);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// The standing handle of a file in a quiet tree: opened at the first read or write.
+    fn quiet_file(&self, node: u64, need: Need) -> Result<Arc<FileHandle>, Fail> {
+        let node = self.node(node)?;
+        let kept = lock(&node.quiet).clone();
+        let serves = |handle: &FileHandle| match need {
+            Need::Read => handle.readable,
+            Need::Write => handle.writing == Writing::Anywhere,
+            Need::Either => true,
+        };
+        if let Some(handle) = kept.as_ref().filter(|handle| serves(handle)) {
+            return Ok(Arc::clone(handle));
+        }
+        let caller = Caller {
+            pid: 0,
+            waiting: None,
+        };
+        let mut tries = match need {
+            Need::Read | Need::Either => vec![OFlags::RDONLY.bits(), OFlags::RDONLY.bits() | 0x20],
+            Need::Write => vec![OFlags::RDWR.bits(), OFlags::WRONLY.bits()],
+        };
+        if need == Need::Read && kept.is_some() {
+            tries.insert(0, OFlags::RDWR.bits());
+        }
+        let mut refused = Fail::Errno(Errno::ACCESS);
+        for flags in tries {
+            match self.open_node(&caller, &node, How::from_flags(flags), false) {
+                Ok((handle, _)) => {
+                    *lock(&node.quiet) = Some(Arc::clone(&handle));
+                    self.keep_quiet(&node);
+                    return Ok(handle);
+                }
+                // Nothing may wait while data moves.
+                Err(Fail::Defer) => refused = Fail::Errno(Errno::ACCESS),
+                Err(fail) => refused = fail,
+            }
+        }
+        Err(refused)
+    }
+
+    fn keep_quiet(&self, node: &Arc<crate::node::Node>) {
+        let mut quiet = lock(&self.quiet);
+        quiet.push_back(Arc::downgrade(node));
+        while quiet.len() > QUIET_HANDLES_MAX {
+            if let Some(node) = quiet.pop_front().and_then(|node| node.upgrade()) {
+                *lock(&node.quiet) = None;
+            }
+        }
+    }
+
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.without_opens
+            .load(std::sync::atomic::Ordering::Acquire)
+    }
+}
+
+fn copy_range(
+    from: &FileHandle,
+    mut offset_in: u64,
+    to: &FileHandle,
+    mut offset_out: u64,
+    length: u64,
+) -> Outcome {
+    if to.writing != Writing::Anywhere {
+        return Err(Errno::ACCESS.into());
+    }
+    if from.counted || to.counted {
+        // Counted bytes go through reads and writes, where they are counted exactly.
+        return Err(Errno::XDEV.into());
+    }
+    before_write(to)?;
+    // One answer holds 32 bits; a page less than that keeps the next offset aligned.
+    let length = usize::try_from(length.min(0x7fff_f000)).map_err(|_| Errno::OVERFLOW)?;
+    let copied = copy_file_range(
+        from.file.as_fd(),
+        Some(&mut offset_in),
+        to.file.as_fd(),
+        Some(&mut offset_out),
+        length,
+    )?;
+    let bytes = u64::try_from(copied).unwrap_or(u64::MAX);
+    from.take_read(bytes)?;
+    to.take_write(bytes)?;
+    Ok(Answer::Size(copied.try_into().unwrap_or(u32::MAX)))
+}

@@ -1,0 +1,163 @@
+//! Names: what a name in a directory leads to.
+
+use std::ffi::OsStr;
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustix::io::Errno;
+use valetkey_fuse::Entry;
+
+use super::Outcome;
+use crate::authority::Facts;
+use crate::config::SkeletonKind;
+use crate::connection::{Answer, Caller, Fail, Server};
+use crate::host::{Key, Stat};
+use crate::node::Node;
+use crate::sight::Sight;
+use crate::skeleton::Bone;
+
+/// How long the kernel may believe in what the cell mounts on: it is there for good, and a kernel that
+/// asked again and was disappointed would detach what is mounted.
+const FIXED_VALID: Duration = Duration::from_secs(86_400);
+
+impl Server {
+    pub(super) fn lookup(&self, caller: &Caller<'_>, parent: u64, name: &OsStr) -> Outcome {
+        let parent = self.node(parent)?;
+        let path = self.child_path(&parent, name)?;
+        let found = self.stat_child(&parent, name)?;
+        let facts = || found.as_ref().map_or_else(Facts::absent, Stat::facts);
+        let Some(sight) = self.see(caller, &path, facts)? else {
+            self.refused_name(parent.id, name);
+            return Ok(Answer::Entry(Entry::nothing(
+                self.shared.config.refusal_memory,
+            )));
+        };
+        Ok(Answer::Entry(self.entry(
+            &parent,
+            name,
+            &path,
+            found.as_ref(),
+            &sight,
+        )))
+    }
+
+    /// The entry of a name that is in sight, with one lookup counted unless there is nothing.
+    pub(super) fn entry(
+        &self,
+        parent: &Arc<Node>,
+        name: &OsStr,
+        path: &Path,
+        found: Option<&Stat>,
+        sight: &Sight,
+    ) -> Entry {
+        let fixed = match sight {
+            Sight::Bone(Bone::Fixed(kind)) => Some(kind.clone()),
+            Sight::Covered | Sight::Shown => {
+                match crate::locks::read(&self.shared.skeleton).bone(path) {
+                    Some(Bone::Fixed(kind)) if found.is_none() => Some(kind),
+                    _ => None,
+                }
+            }
+            Sight::Bone(Bone::Ancestor) => None,
+        };
+        match (fixed, found) {
+            (Some(SkeletonKind::Directory), Some(stat)) if stat.is_directory() => {
+                self.host_entry(parent, name, path, stat, sight)
+            }
+            (Some(kind), _) => self.virtual_entry(parent, name, path, &kind),
+            (None, Some(stat)) => self.host_entry(parent, name, path, stat, sight),
+            (None, None) => Entry::nothing(self.valid()),
+        }
+    }
+
+    fn host_entry(
+        &self,
+        parent: &Arc<Node>,
+        name: &OsStr,
+        path: &Path,
+        stat: &Stat,
+        sight: &Sight,
+    ) -> Entry {
+        let node = self.nodes.remember(stat.key(), parent, name);
+        Entry {
+            node: node.id,
+            entry_valid: self.entry_valid(sight),
+            attributes_valid: self.valid(),
+            attributes: self.shown(stat, path, sight),
+        }
+    }
+
+    fn virtual_entry(
+        &self,
+        parent: &Arc<Node>,
+        name: &OsStr,
+        path: &Path,
+        kind: &SkeletonKind,
+    ) -> Entry {
+        let node = self
+            .nodes
+            .remember(Key::Virtual(path.to_path_buf()), parent, name);
+        Entry {
+            node: node.id,
+            entry_valid: FIXED_VALID,
+            attributes_valid: self.valid(),
+            attributes: self.shown_virtual(path, kind),
+        }
+    }
+
+    fn entry_valid(&self, sight: &Sight) -> Duration {
+        match sight {
+            Sight::Bone(Bone::Fixed(_)) => FIXED_VALID,
+            Sight::Bone(Bone::Ancestor) | Sight::Covered | Sight::Shown => self.valid(),
+        }
+    }
+
+    /// The path of `name` in the directory `parent`.
+    pub(super) fn child_path(&self, parent: &Arc<Node>, name: &OsStr) -> Result<PathBuf, Errno> {
+        self.nodes
+            .path(parent)
+            .map(|path| path.join(name))
+            .ok_or(Errno::STALE)
+    }
+
+    /// What the host has at `name` in `parent`; `None` when there is nothing to be shown.
+    pub(super) fn stat_child(
+        &self,
+        parent: &Arc<Node>,
+        name: &OsStr,
+    ) -> Result<Option<Stat>, Errno> {
+        if parent.is_virtual() {
+            return Ok(None);
+        }
+        let directory = self.directory(parent)?;
+        match self.shared.host.stat(directory.as_fd(), name) {
+            Ok(stat) => Ok(Some(stat)),
+            Err(Errno::NOENT) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The entry of something just made at `name`, which is covered.
+    pub(super) fn new_entry(
+        &self,
+        parent: &Arc<Node>,
+        name: &OsStr,
+        path: &Path,
+        stat: &Stat,
+    ) -> Entry {
+        self.host_entry(parent, name, path, stat, &Sight::Covered)
+    }
+
+    /// What stands at a virtual node.
+    pub(super) fn virtual_kind(&self, node: &Node) -> Result<(PathBuf, SkeletonKind), Fail> {
+        let Key::Virtual(path) = &node.key else {
+            return Err(Errno::STALE.into());
+        };
+        match crate::locks::read(&self.shared.skeleton).bone(path) {
+            Some(Bone::Fixed(kind)) => Ok((path.clone(), kind)),
+            _ => Err(Errno::STALE.into()),
+        }
+    }
+}

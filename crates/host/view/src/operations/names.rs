@@ -1,0 +1,218 @@
+//! Making and removing names.
+
+use std::ffi::OsStr;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, linkat, mkdirat, mknodat, symlinkat, unlinkat};
+use rustix::io::Errno;
+use valetkey_model::{Action, ActionSet, FileKind};
+
+use super::Outcome;
+use crate::authority::{CREATE, DELETE, Facts, Observation, Purpose};
+use crate::connection::{Answer, Caller, Fail, Server};
+use crate::host::{
+    KIND_DIRECTORY, KIND_MASK, KIND_PIPE, KIND_REGULAR, KIND_SOCKET, Stat, file_kind,
+};
+use crate::node::Node;
+
+/// A name to be made, with the right to make it.
+struct NewName<'a> {
+    parent: Arc<Node>,
+    directory: Arc<OwnedFd>,
+    name: &'a OsStr,
+    path: std::path::PathBuf,
+}
+
+impl Server {
+    pub(super) fn make_directory(
+        &self,
+        caller: &Caller<'_>,
+        parent: u64,
+        name: &OsStr,
+        mode: u32,
+    ) -> Outcome {
+        let new = self.new_name(caller, parent, name)?;
+        mkdirat(&new.directory, name, Mode::from_raw_mode(mode & 0o1777))?;
+        self.made(&new, Some(mode & 0o1777 | KIND_DIRECTORY))
+    }
+
+    pub(super) fn make_node(
+        &self,
+        caller: &Caller<'_>,
+        parent: u64,
+        name: &OsStr,
+        mode: u32,
+    ) -> Outcome {
+        let kind = match mode & KIND_MASK {
+            0 | KIND_REGULAR => FileType::RegularFile,
+            KIND_PIPE => FileType::Fifo,
+            KIND_SOCKET => FileType::Socket,
+            // A device is a way past every other rule.
+            _ => return Err(Errno::PERM.into()),
+        };
+        let new = self.new_name(caller, parent, name)?;
+        mknodat(
+            &new.directory,
+            name,
+            kind,
+            Mode::from_raw_mode(mode & 0o1777),
+            0,
+        )?;
+        self.made(&new, Some(mode))
+    }
+
+    pub(super) fn make_symlink(
+        &self,
+        caller: &Caller<'_>,
+        parent: u64,
+        name: &OsStr,
+        target: &OsStr,
+    ) -> Outcome {
+        // Where the link leads does not matter: it is followed within the view, where it is decided on.
+        let new = self.new_name(caller, parent, name)?;
+        symlinkat(target, &new.directory, name)?;
+        self.made(&new, None)
+    }
+
+    pub(super) fn link(
+        &self,
+        caller: &Caller<'_>,
+        source: u64,
+        parent: u64,
+        name: &OsStr,
+    ) -> Outcome {
+        let node = self.node(source)?;
+        if node.is_virtual() || node.is_directory() {
+            return Err(Errno::PERM.into());
+        }
+        let places = self.places(&node)?;
+        // A second name gives the content away to whoever may use that name.
+        let content = ActionSet::of(&[Action::Read, Action::Write]);
+        for place in &places {
+            let facts = || place.stat.facts();
+            self.permit(caller, &place.path, content, Purpose::Create, facts)?;
+        }
+        let new = self.new_name(caller, parent, name)?;
+        if places
+            .iter()
+            .any(|place| self.widens(&place.path, &new.path))
+        {
+            return Err(Errno::ACCESS.into());
+        }
+        let place = places.first().ok_or(Errno::STALE)?;
+        let host = &self.shared.host;
+        let (source, _) = host.open_object(
+            place.directory.as_fd(),
+            &place.name.name,
+            OFlags::PATH,
+            &node.key,
+        )?;
+        let (descriptors, number) = host.link_to(source.as_fd());
+        linkat(
+            descriptors,
+            &number,
+            &new.directory,
+            name,
+            AtFlags::SYMLINK_FOLLOW,
+        )?;
+        let (from, to) = (place.path.clone(), new.path.clone());
+        self.shared
+            .authority
+            .report(Observation::Linked { from, to });
+        self.made_entry(&new)
+    }
+
+    pub(super) fn remove(
+        &self,
+        caller: &Caller<'_>,
+        parent: u64,
+        name: &OsStr,
+        is_directory: bool,
+    ) -> Outcome {
+        let parent = self.node(parent)?;
+        let path = self.child_path(&parent, name)?;
+        let found = self.stat_child(&parent, name)?;
+        let facts = || found.as_ref().map_or_else(Facts::absent, Stat::facts);
+        self.permit(caller, &path, DELETE, Purpose::Delete, facts)?;
+        let stat = found.ok_or(Errno::NOENT)?;
+        if self.shared.host.hides_below(&path) {
+            return Err(Errno::BUSY.into());
+        }
+        let directory = self.directory(&parent)?;
+        let flags = if is_directory {
+            AtFlags::REMOVEDIR
+        } else {
+            AtFlags::empty()
+        };
+        unlinkat(&directory, name, flags)?;
+        self.name_gone(&parent, name, &stat);
+        let kind = file_kind(stat.attributes.mode);
+        self.shared
+            .authority
+            .report(Observation::Deleted { path, kind });
+        Ok(Answer::Done)
+    }
+
+    /// `name` in `parent` no longer leads to what it led to.
+    pub(super) fn name_gone(&self, parent: &Node, name: &OsStr, was: &Stat) {
+        let Some(node) = self.nodes.find(&was.key()) else {
+            return;
+        };
+        node.remove_name(parent, name);
+        if was.is_directory() || was.attributes.nlink <= 1 {
+            self.nodes.bury(&node);
+        }
+    }
+
+    /// The right to make `name`, and the directory to make it in.
+    fn new_name<'a>(
+        &self,
+        caller: &Caller<'_>,
+        parent: u64,
+        name: &'a OsStr,
+    ) -> Result<NewName<'a>, Fail> {
+        let parent = self.node(parent)?;
+        let path = self.child_path(&parent, name)?;
+        self.permit(caller, &path, CREATE, Purpose::Create, Facts::absent)
+            .map_err(Fail::plainly)?;
+        let directory = self.directory(&parent)?;
+        Ok(NewName {
+            parent,
+            directory,
+            name,
+            path,
+        })
+    }
+
+    /// Finishes what was made: its mode, the record of it, and its entry.
+    fn made(&self, new: &NewName<'_>, mode: Option<u32>) -> Outcome {
+        if let Some(mode) = mode {
+            let host = &self.shared.host;
+            let made = host.open(new.directory.as_fd(), new.name, OFlags::PATH, 0)?;
+            self.fix_mode(&made, mode)?;
+        }
+        let kind = self.kind_at(new)?;
+        let created = Observation::Created {
+            path: new.path.clone(),
+            kind,
+        };
+        self.shared.authority.report(created);
+        self.made_entry(new)
+    }
+
+    fn kind_at(&self, new: &NewName<'_>) -> Result<FileKind, Errno> {
+        let stat = self.shared.host.stat(new.directory.as_fd(), new.name)?;
+        Ok(file_kind(stat.attributes.mode))
+    }
+
+    fn made_entry(&self, new: &NewName<'_>) -> Outcome {
+        let stat = self.shared.host.stat(new.directory.as_fd(), new.name)?;
+        Ok(Answer::Entry(self.new_entry(
+            &new.parent,
+            new.name,
+            &new.path,
+            &stat,
+        )))
+    }
+}

@@ -1,0 +1,340 @@
+//! Opening and making files.
+
+use std::ffi::OsStr;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use rustix::fs::{Mode, OFlags, fchmod, ftruncate};
+use rustix::io::Errno;
+use valetkey_fuse::open_flags;
+use valetkey_model::{Action, ActionSet, FileKind};
+
+use super::Outcome;
+use crate::authority::{APPEND, CREATE, EXECUTE, Facts, Observation, Permit, Purpose, READ, WRITE};
+use crate::connection::{Answer, Caller, Fail, Server};
+use crate::handle::{FileHandle, Writing};
+use crate::host::{KIND_REGULAR, SET_ID, Stat, stat_descriptor};
+use crate::locks::lock;
+use crate::node::{Node, Stamp};
+use crate::sight::Place;
+
+/// `FMODE_EXEC` among the flags of an open: the file is about to be run.
+const FOR_EXECUTION: u32 = 0x20;
+
+/// How a file is to be opened.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct How {
+    flags: OFlags,
+    pub(super) readable: bool,
+    writable: bool,
+    appends: bool,
+    truncates: bool,
+    executes: bool,
+}
+
+impl How {
+    pub(super) fn from_flags(raw: u32) -> Self {
+        let flags = OFlags::from_bits_retain(raw);
+        let access = flags & OFlags::RWMODE;
+        let truncates = flags.contains(OFlags::TRUNC);
+        let writable = access == OFlags::WRONLY || access == OFlags::RDWR;
+        Self {
+            flags,
+            readable: access == OFlags::RDONLY || access == OFlags::RDWR,
+            writable,
+            appends: writable && flags.contains(OFlags::APPEND) && !truncates,
+            truncates,
+            executes: raw & FOR_EXECUTION != 0,
+        }
+    }
+
+    /// The actions that this takes. `append_only`: with no more than the end to be written.
+    pub(super) fn wanted(&self, append_only: bool) -> ActionSet {
+        let mut wanted = ActionSet::EMPTY;
+        if self.executes {
+            wanted = wanted.union(EXECUTE);
+        } else if self.readable {
+            wanted = wanted.union(READ);
+        }
+        if self.truncates || (self.writable && !append_only) {
+            wanted = wanted.union(WRITE);
+        } else if self.writable {
+            wanted = wanted.union(APPEND);
+        }
+        wanted
+    }
+
+    /// The flags for the host's file. Truncation comes later, when it is sure what was opened; the
+    /// end of the file is found at each write.
+    pub(super) fn host_flags(&self) -> OFlags {
+        let access = match (self.readable, self.writable || self.truncates) {
+            (true, true) => OFlags::RDWR,
+            (_, true) => OFlags::WRONLY,
+            (_, false) => OFlags::RDONLY,
+        };
+        access | (self.flags & (OFlags::SYNC | OFlags::DSYNC))
+    }
+}
+
+/// Rights that a file is opened by.
+struct Rights {
+    permits: Vec<Arc<dyn Permit>>,
+    wanted: ActionSet,
+    writing: Writing,
+}
+
+impl Server {
+    pub(super) fn open(
+        &self,
+        caller: &Caller<'_>,
+        node: u64,
+        flags: u32,
+        kill_set_id: bool,
+    ) -> Outcome {
+        if self.without_opens.load(Ordering::Acquire) {
+            return Err(Errno::NOSYS.into());
+        }
+        let node = self.node(node)?;
+        if node.is_virtual() {
+            return Err(Errno::ACCESS.into());
+        }
+        let how = How::from_flags(flags);
+        let (handle, flags) = self.open_node(caller, &node, how, kill_set_id)?;
+        Ok(Answer::Opened {
+            handle: self.files.insert(handle),
+            flags,
+        })
+    }
+
+    /// Opens the file that `node` is, by all its names.
+    pub(super) fn open_node(
+        &self,
+        caller: &Caller<'_>,
+        node: &Arc<Node>,
+        how: How,
+        kill_set_id: bool,
+    ) -> Result<(Arc<FileHandle>, u32), Fail> {
+        let places = self.places(node)?;
+        let first = places.first().ok_or(Errno::STALE)?;
+        if first.stat.kind() != KIND_REGULAR {
+            return Err(Errno::ACCESS.into());
+        }
+        let rights = self.rights(caller, &places, how)?;
+        let (directory, name) = (first.directory.as_fd(), &first.name.name);
+        let host = &self.shared.host;
+        let (file, stat) = host.open_object(directory, name, how.host_flags(), &node.key)?;
+        if how.truncates {
+            if kill_set_id && stat.attributes.mode & SET_ID != 0 {
+                clear_set_id(&file, &stat)?;
+            }
+            ftruncate(&file, 0)?;
+        }
+        let path = first.path.clone();
+        Ok(self.opened(node, file, &stat, path, how, rights))
+    }
+
+    pub(super) fn create(
+        &self,
+        caller: &Caller<'_>,
+        parent: u64,
+        name: &OsStr,
+        flags: u32,
+        mode: u32,
+    ) -> Outcome {
+        if self.without_opens.load(Ordering::Acquire) {
+            // The kernel makes the node and opens it then, which costs no handle.
+            return Err(Errno::NOSYS.into());
+        }
+        let how = How::from_flags(flags);
+        let parent = self.node(parent)?;
+        let path = self.child_path(&parent, name)?;
+        if let Some(stat) = self.stat_child(&parent, name)?
+            && self.is_in_sight(&path)
+        {
+            // Somebody was faster, or the kernel did not know.
+            if how.flags.contains(OFlags::EXCL) {
+                return Err(Errno::EXIST.into());
+            }
+            return self.create_existing(caller, &parent, name, &path, &stat, how);
+        }
+        let rights = self
+            .creation_rights(caller, &path, how)
+            .map_err(Fail::plainly)?;
+        let directory = self.directory(&parent)?;
+        let host_flags = how.host_flags() | OFlags::CREATE | OFlags::EXCL;
+        let file = self
+            .shared
+            .host
+            .open(directory.as_fd(), name, host_flags, mode & 0o1777)?;
+        let stat = self.fix_mode(&file, mode)?;
+        let entry = self.new_entry(&parent, name, &path, &stat);
+        let node = self.node(entry.node)?;
+        let created = Observation::Created {
+            path: path.clone(),
+            kind: FileKind::File,
+        };
+        self.shared.authority.report(created);
+        let (handle, flags) = self.opened(&node, file, &stat, path, how, rights);
+        Ok(Answer::Created {
+            entry,
+            handle: self.files.insert(handle),
+            flags,
+        })
+    }
+
+    fn create_existing(
+        &self,
+        caller: &Caller<'_>,
+        parent: &Arc<Node>,
+        name: &OsStr,
+        path: &Path,
+        stat: &Stat,
+        how: How,
+    ) -> Outcome {
+        let entry = self.new_entry(parent, name, path, stat);
+        let node = self.node(entry.node)?;
+        match self.open_node(caller, &node, how, true) {
+            Ok((handle, flags)) => Ok(Answer::Created {
+                entry,
+                handle: self.files.insert(handle),
+                flags,
+            }),
+            Err(fail) => {
+                self.nodes.forget(entry.node, 1);
+                Err(fail)
+            }
+        }
+    }
+
+    /// The right to open by every name. Where only the end may be written, only that is asked for.
+    fn rights(&self, caller: &Caller<'_>, places: &[Place], how: How) -> Result<Rights, Fail> {
+        let whole = how.wanted(false);
+        let allowed = |place: &Place| whole.iter().all(|action| self.allows(&place.path, action));
+        let append_only = how.appends && !places.iter().all(allowed);
+        let wanted = how.wanted(append_only);
+        let permits = places
+            .iter()
+            .map(|place| {
+                self.permit(caller, &place.path, wanted, Purpose::Open, || {
+                    place.stat.facts()
+                })
+            })
+            .collect::<Result<Vec<_>, Fail>>()?;
+        Ok(Rights {
+            writing: writing(how, append_only, &permits),
+            permits,
+            wanted,
+        })
+    }
+
+    fn creation_rights(&self, caller: &Caller<'_>, path: &Path, how: How) -> Result<Rights, Fail> {
+        let whole = how.wanted(false).union(CREATE);
+        let append_only = how.appends && !whole.iter().all(|action| self.allows(path, action));
+        let wanted = how.wanted(append_only).union(CREATE);
+        let permits = vec![self.permit(caller, path, wanted, Purpose::Create, Facts::absent)?];
+        Ok(Rights {
+            writing: writing(how, append_only, &permits),
+            permits,
+            wanted,
+        })
+    }
+
+    fn opened(
+        &self,
+        node: &Arc<Node>,
+        file: OwnedFd,
+        stat: &Stat,
+        path: PathBuf,
+        how: How,
+        rights: Rights,
+    ) -> (Arc<FileHandle>, u32) {
+        let Rights {
+            permits,
+            wanted,
+            writing,
+        } = rights;
+        self.shared.authority.report(Observation::Opened {
+            path: path.clone(),
+            actions: wanted,
+        });
+        let has_set_id = stat.attributes.mode & SET_ID != 0;
+        let readable = how.readable;
+        let handle = Arc::new(FileHandle::new(
+            Arc::clone(node),
+            file,
+            path,
+            wanted,
+            readable,
+            writing,
+            permits,
+            has_set_id,
+        ));
+        node.add_handle(&handle);
+        let flags = if handle.counted || writing == Writing::Append {
+            // Nothing read ahead, nothing kept, and every write seen as it was made.
+            open_flags::DIRECT_IO
+        } else {
+            keep_cache(node, stat, how) | if how.writable { 0 } else { open_flags::NOFLUSH }
+        };
+        (handle, flags)
+    }
+
+    /// Closes a file.
+    pub(crate) fn release(&self, id: u64) {
+        let Some(handle) = self.files.remove(id) else {
+            return;
+        };
+        self.shared.authority.report(Observation::Closed {
+            path: handle.path.clone(),
+            read_bytes: handle.read_bytes.load(Ordering::Relaxed),
+            written_bytes: handle.written_bytes.load(Ordering::Relaxed),
+        });
+    }
+}
+
+fn writing(how: How, append_only: bool, permits: &[Arc<dyn Permit>]) -> Writing {
+    let anywhere = permits
+        .iter()
+        .all(|permit| permit.actions().allows(Action::Write));
+    match (how.writable || how.truncates, append_only && !anywhere) {
+        (false, _) => Writing::No,
+        (true, true) => Writing::Append,
+        (true, false) => Writing::Anywhere,
+    }
+}
+
+/// Whether pages cached by an earlier open are still those of the file.
+fn keep_cache(node: &Node, stat: &Stat, how: How) -> u32 {
+    let now: Stamp = (
+        stat.attributes.size,
+        stat.attributes.mtime,
+        stat.attributes.ctime,
+    );
+    let mut cached = lock(&node.cached);
+    let same = *cached == Some(now);
+    *cached = if how.truncates { None } else { Some(now) };
+    if same && !how.truncates {
+        open_flags::KEEP_CACHE
+    } else {
+        0
+    }
+}
+
+/// Clears set-id bits as the kernel does when content changes: set-group-id only where it means
+/// running, not locking.
+pub(super) fn clear_set_id(file: &OwnedFd, stat: &Stat) -> Result<(), Errno> {
+    let mode = stat.attributes.mode;
+    let group = if mode & 0o010 != 0 { 0o2000 } else { 0 };
+    fchmod(file, Mode::from_raw_mode(mode & 0o7777 & !(0o4000 | group)))
+}
+
+/// Clears set-id bits before the first write through a handle.
+pub(super) fn before_write(handle: &FileHandle) -> Result<(), Errno> {
+    if handle.has_set_id.load(Ordering::Relaxed) && handle.has_set_id.swap(false, Ordering::AcqRel)
+    {
+        clear_set_id(&handle.file, &stat_descriptor(handle.file.as_fd())?)?;
+    }
+    Ok(())
+}

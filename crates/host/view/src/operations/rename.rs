@@ -1,0 +1,218 @@
+//! Renaming: the one operation that carries an object from under one rule to under another.
+
+use std::ffi::OsStr;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustix::fs::{Dir, OFlags, RenameFlags, renameat_with};
+use rustix::io::Errno;
+use std::os::unix::ffi::OsStrExt;
+use valetkey_model::{Action, ActionSet};
+
+use super::Outcome;
+use crate::authority::{CREATE, DELETE, Facts, Observation, Purpose, SEE, Verdict};
+use crate::connection::{Answer, Caller, Fail, Server};
+use crate::host::Stat;
+use crate::node::Node;
+
+/// Objects in a directory that is moved across rules; a bigger one is moved by copying.
+const MOVED_MAX: usize = 200_000;
+/// Levels of directories in it.
+const MOVED_DEPTH_MAX: usize = 256;
+/// What may be done to content, and so must not become more by a move.
+const CONTENT: ActionSet =
+    ActionSet::of(&[Action::Read, Action::Write, Action::Append, Action::Execute]);
+
+/// One end of a rename.
+struct End<'a> {
+    parent: Arc<Node>,
+    name: &'a OsStr,
+    path: PathBuf,
+    found: Option<Stat>,
+}
+
+impl End<'_> {
+    fn facts(&self) -> Facts {
+        self.found.as_ref().map_or_else(Facts::absent, Stat::facts)
+    }
+}
+
+impl Server {
+    pub(super) fn rename(
+        &self,
+        caller: &Caller<'_>,
+        old: (u64, &OsStr),
+        new: (u64, &OsStr),
+        flags: u32,
+    ) -> Outcome {
+        let flags = RenameFlags::from_bits(flags)
+            .filter(|flags| !flags.contains(RenameFlags::WHITEOUT))
+            .ok_or(Errno::INVAL)?;
+        let exchanges = flags.contains(RenameFlags::EXCHANGE);
+        let old = self.end(old)?;
+        let new = self.end(new)?;
+        self.rename_rights(caller, &old, &new, exchanges)?;
+        let moved = old.found.ok_or(Errno::NOENT)?;
+        self.may_move(caller, &moved, &old, &new)?;
+        match &new.found {
+            Some(target) if exchanges => self.may_move(caller, target, &new, &old)?,
+            Some(_) if self.shared.host.hides_below(&new.path) => return Err(Errno::BUSY.into()),
+            _ => {}
+        }
+        let from = self.directory(&old.parent)?;
+        let to = self.directory(&new.parent)?;
+        renameat_with(&from, old.name, &to, new.name, flags)?;
+        self.renamed(&moved, &old, &new, exchanges);
+        self.shared.authority.report(Observation::Renamed {
+            from: old.path,
+            to: new.path,
+            exchanged: exchanges,
+        });
+        Ok(Answer::Done)
+    }
+
+    fn end<'a>(&self, (parent, name): (u64, &'a OsStr)) -> Result<End<'a>, Errno> {
+        let parent = self.node(parent)?;
+        let path = self.child_path(&parent, name)?;
+        let found = self.stat_child(&parent, name)?;
+        Ok(End {
+            parent,
+            name,
+            path,
+            found,
+        })
+    }
+
+    fn rename_rights(
+        &self,
+        caller: &Caller<'_>,
+        old: &End<'_>,
+        new: &End<'_>,
+        exchanges: bool,
+    ) -> Result<(), Fail> {
+        let both = CREATE.union(DELETE);
+        let leaves = if exchanges { both } else { DELETE };
+        self.permit(caller, &old.path, leaves, Purpose::Rename, || old.facts())?;
+        // A target that is there is replaced, which removes it.
+        let arrives = if exchanges || new.found.is_some() {
+            both
+        } else {
+            CREATE
+        };
+        self.permit(caller, &new.path, arrives, Purpose::Rename, || new.facts())
+            .map_err(Fail::plainly)?;
+        Ok(())
+    }
+
+    /// Whether what is at `from` may come to be at `to`: nothing in it may be used there in a way in
+    /// which it could not be used before, and nothing in it may be under a rule that keeps it out of
+    /// sight, here or there.
+    fn may_move(
+        &self,
+        caller: &Caller<'_>,
+        moved: &Stat,
+        from: &End<'_>,
+        to: &End<'_>,
+    ) -> Result<(), Fail> {
+        if self.shared.host.hides_below(&from.path) {
+            return Err(Errno::BUSY.into());
+        }
+        if self.widens(&from.path, &to.path) {
+            return Err(Errno::ACCESS.into());
+        }
+        if !moved.is_directory() {
+            return Ok(());
+        }
+        let authority = &self.shared.authority;
+        let whole = CONTENT.union(DELETE);
+        let there = CONTENT.union(CREATE);
+        if authority.covers_tree(&from.path, whole) && authority.covers_tree(&to.path, there) {
+            return Ok(());
+        }
+        if caller.waiting.is_none() {
+            // A walk takes its time.
+            return Err(Fail::Defer);
+        }
+        let parent = self.directory(&from.parent)?;
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY;
+        let (top, _) =
+            self.shared
+                .host
+                .open_object(parent.as_fd(), from.name, flags, &moved.key())?;
+        let mut walk = Walk {
+            server: self,
+            left: MOVED_MAX,
+        };
+        walk.check(&top, &from.path, &to.path, MOVED_DEPTH_MAX)
+    }
+
+    /// Brings the names of the nodes concerned up to date.
+    fn renamed(&self, moved: &Stat, old: &End<'_>, new: &End<'_>, exchanged: bool) {
+        if let Some(target) = &new.found
+            && target.key() != moved.key()
+        {
+            if exchanged {
+                if let Some(node) = self.nodes.find(&target.key()) {
+                    node.remove_name(&new.parent, new.name);
+                    node.add_name(&old.parent, old.name);
+                }
+            } else {
+                self.name_gone(&new.parent, new.name, target);
+            }
+        }
+        if let Some(node) = self.nodes.find(&moved.key()) {
+            node.remove_name(&old.parent, old.name);
+            node.add_name(&new.parent, new.name);
+        }
+    }
+}
+
+/// A look at everything below a directory that is to be moved.
+struct Walk<'a> {
+    server: &'a Server,
+    left: usize,
+}
+
+impl Walk<'_> {
+    fn check(
+        &mut self,
+        directory: &OwnedFd,
+        old: &Path,
+        new: &Path,
+        depth: usize,
+    ) -> Result<(), Fail> {
+        let depth = depth.checked_sub(1).ok_or(Errno::XDEV)?;
+        let server = self.server;
+        for entry in Dir::read_from(directory)? {
+            let entry = entry?;
+            let name = OsStr::from_bytes(entry.file_name().to_bytes());
+            if name == "." || name == ".." {
+                continue;
+            }
+            self.left = self.left.checked_sub(1).ok_or(Errno::XDEV)?;
+            let (old, new) = (old.join(name), new.join(name));
+            if !server.is_covered(&old) || !server.is_covered(&new) || server.widens(&old, &new) {
+                return Err(Errno::ACCESS.into());
+            }
+            let stat = server.shared.host.stat(directory.as_fd(), name)?;
+            if stat.is_directory() {
+                let flags = OFlags::RDONLY | OFlags::DIRECTORY;
+                let host = &server.shared.host;
+                let (below, _) = host.open_object(directory.as_fd(), name, flags, &stat.key())?;
+                self.check(&below, &old, &new, depth)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Server {
+    fn is_covered(&self, path: &Path) -> bool {
+        !self.shared.host.is_hidden(path)
+            && matches!(
+                self.shared.authority.check(path, SEE),
+                Verdict::Permitted(_)
+            )
+    }
+}

@@ -1,0 +1,236 @@
+//! Carrying grants and revocations to the kernel's caches and to open files.
+//!
+//! Invariant (revocation reaches open handles): a permit that dies is noticed within
+//! [`LOOK_EVERY`] whoever says so or not; from then on nothing cached through it is served. The
+//! kernel takes locks of the nodes concerned while it handles a notification, so these are never
+//! sent from a thread that answers requests. Names and pages have a thread each: a name
+//! waits for its directory, which a request under decision may hold for minutes; pages wait for reads
+//! and writes only, and those never wait for anybody.
+//!
+//! Names are made to expire, never thrown out: with an entry the kernel throws out whatever the cell
+//! has mounted below it.
+
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Weak};
+use std::thread;
+use std::time::Duration;
+
+use valetkey_fuse::{Negotiated, Notifier};
+
+use crate::connection::Server;
+use crate::locks::lock;
+use crate::node::Node;
+
+/// How often open files are looked at for permits that have died.
+const LOOK_EVERY: Duration = Duration::from_millis(40);
+
+enum Pages {
+    /// Whatever is cached of what is at this path or below it.
+    Below(PathBuf),
+    Stop,
+}
+
+enum Entries {
+    Expire(Vec<(u64, OsString)>),
+    Stop,
+}
+
+/// The two threads that tell the kernel what to forget.
+#[derive(Debug)]
+pub(crate) struct Watch {
+    server: Weak<Server>,
+    pages: Sender<Pages>,
+    entries: Sender<Entries>,
+}
+
+impl Watch {
+    pub(crate) fn start(
+        server: &Arc<Server>,
+        notifier: Notifier,
+        negotiated: Negotiated,
+    ) -> io::Result<Self> {
+        let (pages, pages_received) = channel();
+        let (entries, entries_received) = channel();
+        let weak = Arc::downgrade(server);
+        let (watched, page_notifier) = (weak.clone(), notifier.clone());
+        thread::Builder::new()
+            .name("view-pages".to_owned())
+            .spawn(move || watch_pages(&watched, &page_notifier, &pages_received))?;
+        let expirer = Expirer {
+            server: weak.clone(),
+            notifier,
+            negotiated,
+        };
+        thread::Builder::new()
+            .name("view-entries".to_owned())
+            .spawn(move || expirer.run(&entries_received))?;
+        Ok(Self {
+            server: weak,
+            pages,
+            entries,
+        })
+    }
+
+    /// Something is granted at `path`: names on the way, and names that were refused lately.
+    pub(crate) fn granted(&self, path: &Path) {
+        let Some(server) = self.server.upgrade() else {
+            return;
+        };
+        let mut names = names_on_the_way(&server, path);
+        names.extend(lock(&server.refused_names).drain(..));
+        // A closed channel means that the connection has ended, and with it every cache.
+        drop(self.entries.send(Entries::Expire(names)));
+    }
+
+    /// Something at `path` is granted no more.
+    pub(crate) fn revoked(&self, path: &Path) {
+        let Some(server) = self.server.upgrade() else {
+            return;
+        };
+        drop(self.pages.send(Pages::Below(path.to_path_buf())));
+        drop(
+            self.entries
+                .send(Entries::Expire(names_on_the_way(&server, path))),
+        );
+    }
+
+    pub(crate) fn stop(&self) {
+        drop(self.pages.send(Pages::Stop));
+        drop(self.entries.send(Entries::Stop));
+    }
+}
+
+/// The names that lead to `path`, in those directories that the kernel holds.
+fn names_on_the_way(server: &Server, path: &Path) -> Vec<(u64, OsString)> {
+    let directories = server
+        .nodes
+        .all()
+        .into_iter()
+        .filter(|node| node.is_directory() || node.is_virtual());
+    directories
+        .filter_map(|node| {
+            let directory = server.nodes.path(&node)?;
+            let name = path.strip_prefix(directory).ok()?.components().next()?;
+            Some((node.id, name.as_os_str().to_owned()))
+        })
+        .collect()
+}
+
+/// Makes the kernel ask for names again.
+struct Expirer {
+    server: Weak<Server>,
+    notifier: Notifier,
+    negotiated: Negotiated,
+}
+
+impl Expirer {
+    fn run(&self, received: &Receiver<Entries>) {
+        let mut left: Vec<(u64, OsString)> = Vec::new();
+        loop {
+            let message = if left.is_empty() {
+                received.recv().map_err(|_| RecvTimeoutError::Disconnected)
+            } else {
+                received.recv_timeout(LOOK_EVERY)
+            };
+            match message {
+                Ok(Entries::Expire(names)) => left.extend(names),
+                Err(RecvTimeoutError::Timeout) => {}
+                Ok(Entries::Stop) | Err(RecvTimeoutError::Disconnected) => return,
+            }
+            let Some(server) = self.server.upgrade() else {
+                return;
+            };
+            // A directory that a waiting request keeps locked is left for later: whoever waits for
+            // that lock in the meantime keeps everybody else out of the directory.
+            left.retain(|(parent, name)| {
+                let busy = server.is_busy(*parent);
+                if !busy {
+                    self.expire(&server, *parent, name);
+                }
+                busy
+            });
+        }
+    }
+
+    fn expire(&self, server: &Server, parent: u64, name: &OsStr) {
+        if self.negotiated.expires_entries() {
+            self.notifier.expire_entry(parent, name);
+        } else if !server.knows(parent, name) {
+            // Before Linux 6.2 an entry can only be thrown out, with whatever is mounted below it. So
+            // that is done to names that are missing only; others expire by themselves.
+            self.notifier.invalidate_entry(parent, name);
+        }
+    }
+}
+
+impl Server {
+    /// Whether the kernel knows something by this name.
+    fn knows(&self, parent: u64, name: &OsStr) -> bool {
+        let all = self.nodes.all();
+        all.iter().any(|node| {
+            node.names()
+                .iter()
+                .any(|known| known.parent.id == parent && known.name == name)
+        })
+    }
+}
+
+fn watch_pages(server: &Weak<Server>, notifier: &Notifier, received: &Receiver<Pages>) {
+    loop {
+        let message = received.recv_timeout(LOOK_EVERY);
+        let Some(server) = server.upgrade() else {
+            return;
+        };
+        match message {
+            Ok(Pages::Below(path)) => drop_below(&server, notifier, &path),
+            Ok(Pages::Stop) | Err(RecvTimeoutError::Disconnected) => return,
+            Err(RecvTimeoutError::Timeout) => cut_off_dead(&server, notifier),
+        }
+    }
+}
+
+/// Drops what is cached of every node at or below `path`.
+fn drop_below(server: &Server, notifier: &Notifier, path: &Path) {
+    for node in server.nodes.all() {
+        let below = node.names().iter().any(|name| {
+            server
+                .nodes
+                .path_of_name(name)
+                .is_none_or(|at| at.starts_with(path))
+        });
+        if below {
+            forget_pages(&node, notifier);
+        }
+    }
+    cut_off_dead(server, notifier);
+}
+
+/// Cuts open files off whose permits have died and are not renewed.
+fn cut_off_dead(server: &Server, notifier: &Notifier) {
+    for node in server.nodes.all() {
+        let quiet = lock(&node.quiet).clone();
+        if quiet
+            .as_ref()
+            .is_some_and(|handle| !handle.is_live() && !server.renew(handle))
+        {
+            *lock(&node.quiet) = None;
+            forget_pages(&node, notifier);
+        }
+    }
+    for handle in server.files.all() {
+        if handle.is_live() || handle.cut_off.load(Ordering::Acquire) || server.renew(&handle) {
+            continue;
+        }
+        handle.cut_off.store(true, Ordering::Release);
+        forget_pages(&handle.node, notifier);
+    }
+}
+
+fn forget_pages(node: &Node, notifier: &Notifier) {
+    *lock(&node.cached) = None;
+    notifier.invalidate_node(node.id, 0, 0);
+}

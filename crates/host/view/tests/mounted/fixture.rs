@@ -1,0 +1,361 @@
+//! A host tree, an authority with a table of rules, and a mounted view of the one by the other.
+
+use std::collections::HashMap;
+use std::ffi::CString;
+use std::fs;
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, RwLock};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::fs::{Mode, OFlags};
+use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
+use tempfile::TempDir;
+use valetkey_model::{ActionSet, PathPattern};
+use valetkey_view::{
+    Authority, Connection, Exhausted, Facts, IdMap, Interrupt, Observation, Permit, Verdict, View,
+    ViewConfig, ViewHandle, Why,
+};
+
+/// A right that tests can end, and count by.
+#[derive(Debug)]
+pub(crate) struct TestPermit {
+    actions: ActionSet,
+    live: AtomicBool,
+    read_left: Option<AtomicU64>,
+    write_left: Option<AtomicU64>,
+}
+
+impl TestPermit {
+    pub(crate) fn new(actions: &str) -> Arc<Self> {
+        Self::counted(actions, None, None)
+    }
+
+    pub(crate) fn counted(actions: &str, read: Option<u64>, write: Option<u64>) -> Arc<Self> {
+        Arc::new(Self {
+            actions: actions.parse().expect("actions"),
+            live: AtomicBool::new(true),
+            read_left: read.map(AtomicU64::new),
+            write_left: write.map(AtomicU64::new),
+        })
+    }
+
+    pub(crate) fn kill(&self) {
+        self.live.store(false, Ordering::SeqCst);
+    }
+}
+
+impl Permit for TestPermit {
+    fn is_live(&self) -> bool {
+        self.live.load(Ordering::Acquire)
+    }
+
+    fn actions(&self) -> ActionSet {
+        self.actions
+    }
+
+    fn take_read(&self, bytes: u64) -> Result<u64, Exhausted> {
+        let Some(left) = &self.read_left else {
+            return Ok(bytes);
+        };
+        let before = left
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| {
+                Some(left.saturating_sub(bytes))
+            })
+            .expect("always some");
+        if before == 0 {
+            Err(Exhausted)
+        } else {
+            Ok(before.min(bytes))
+        }
+    }
+
+    fn take_write(&self, bytes: u64) -> Result<(), Exhausted> {
+        let Some(left) = &self.write_left else {
+            return Ok(());
+        };
+        left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| {
+            left.checked_sub(bytes)
+        })
+        .map(drop)
+        .map_err(|_| Exhausted)
+    }
+
+    fn is_counted(&self) -> bool {
+        self.read_left.is_some() || self.write_left.is_some()
+    }
+}
+
+type Resolver = Box<dyn Fn(&Path, ActionSet, &Interrupt) -> Verdict + Send + Sync>;
+
+/// Rules in the order in which they were given; exceptions come first.
+#[derive(Default)]
+pub(crate) struct Rules {
+    rules: RwLock<Vec<(PathPattern, Arc<TestPermit>)>>,
+    exceptions: RwLock<Vec<PathPattern>>,
+    /// Answers what the rules leave open. Without one nothing is open: it is refused at once.
+    resolver: RwLock<Option<Resolver>>,
+    pub(crate) resolved: AtomicUsize,
+    pub(crate) seen: Mutex<Vec<Observation>>,
+}
+
+impl Rules {
+    pub(crate) fn allow(&self, pattern: &str, actions: &str) -> Arc<TestPermit> {
+        self.allow_by(pattern, TestPermit::new(actions))
+    }
+
+    pub(crate) fn allow_by(&self, pattern: &str, permit: Arc<TestPermit>) -> Arc<TestPermit> {
+        let pattern = PathPattern::parse(pattern).expect("pattern");
+        self.rules
+            .write()
+            .expect("lock")
+            .push((pattern, Arc::clone(&permit)));
+        permit
+    }
+
+    pub(crate) fn except(&self, pattern: &str) {
+        self.exceptions
+            .write()
+            .expect("lock")
+            .push(PathPattern::parse(pattern).expect("pattern"));
+    }
+
+    pub(crate) fn resolve_by(
+        &self,
+        resolver: impl Fn(&Path, ActionSet, &Interrupt) -> Verdict + Send + Sync + 'static,
+    ) {
+        *self.resolver.write().expect("lock") = Some(Box::new(resolver));
+    }
+
+    pub(crate) fn reports(&self, wanted: impl Fn(&Observation) -> bool) -> usize {
+        self.seen
+            .lock()
+            .expect("lock")
+            .iter()
+            .filter(|seen| wanted(seen))
+            .count()
+    }
+}
+
+impl Authority for Rules {
+    fn check(&self, path: &Path, wanted: ActionSet) -> Verdict {
+        if self
+            .exceptions
+            .read()
+            .expect("lock")
+            .iter()
+            .any(|rule| rule.matches(path))
+        {
+            return Verdict::Refused { visible: false };
+        }
+        let rules = self.rules.read().expect("lock");
+        let live = rules
+            .iter()
+            .filter(|(pattern, permit)| permit.is_live() && pattern.matches(path))
+            .find(|(_, permit)| permit.actions.allows_all(wanted));
+        match live {
+            Some((_, permit)) => Verdict::Permitted(Arc::clone(permit) as Arc<dyn Permit>),
+            None if self.resolver.read().expect("lock").is_some() => Verdict::Unknown,
+            None => Verdict::Refused { visible: false },
+        }
+    }
+
+    fn resolve(
+        &self,
+        path: &Path,
+        wanted: ActionSet,
+        _facts: &Facts,
+        _why: Why,
+        interrupt: &Interrupt,
+    ) -> Verdict {
+        self.resolved.fetch_add(1, Ordering::SeqCst);
+        let resolver = self.resolver.read().expect("lock");
+        resolver.as_ref().map_or(Verdict::Unknown, |resolver| {
+            resolver(path, wanted, interrupt)
+        })
+    }
+
+    fn report(&self, observation: Observation) {
+        self.seen.lock().expect("lock").push(observation);
+    }
+}
+
+/// A host tree and a mounted view of it.
+pub(crate) struct Fixture {
+    _directory: TempDir,
+    pub(crate) host: PathBuf,
+    pub(crate) mount: PathBuf,
+    pub(crate) rules: Arc<Rules>,
+    pub(crate) view: View,
+    handle: Option<ViewHandle>,
+}
+
+impl Fixture {
+    /// A view that shows `/work/**` with all actions.
+    pub(crate) fn whole() -> Option<Self> {
+        let fixture = Self::new(|_| {})?;
+        fixture.grant("/work", "read,write,create,delete,execute,list,metadata");
+        Some(fixture)
+    }
+
+    /// A view with no grants; `None`, said loudly, where nothing can be mounted.
+    pub(crate) fn new(adjust: impl FnOnce(&mut ViewConfig)) -> Option<Self> {
+        Self::with_connection(adjust, Connection::Watched)
+    }
+
+    pub(crate) fn with_connection(
+        adjust: impl FnOnce(&mut ViewConfig),
+        connection: Connection,
+    ) -> Option<Self> {
+        let device = open_device()?;
+        let directory = tempfile::Builder::new()
+            .prefix("view-")
+            .tempdir()
+            .expect("tempdir");
+        let (host, target) = (
+            directory.path().join("host"),
+            directory.path().join("mount"),
+        );
+        fs::create_dir_all(host.join("work")).expect("host");
+        fs::create_dir(&target).expect("mount point");
+        let options = format!(
+            "fd={},rootmode=40000,user_id=0,group_id=0,default_permissions,allow_other",
+            device.as_raw_fd()
+        );
+        let options = CString::new(options).expect("options");
+        let flags = MountFlags::NODEV | MountFlags::NOSUID;
+        mount("valetkey", &target, "fuse", flags, options.as_c_str()).expect("mount");
+        let rules = Arc::new(Rules::default());
+        let ids = IdMap {
+            own_uid: 0,
+            own_gids: vec![0],
+            shown_uid: 0,
+            shown_gid: 0,
+        };
+        let mut config = ViewConfig::new(host.clone(), ids);
+        adjust(&mut config);
+        let view = View::new(config, Arc::clone(&rules) as Arc<dyn Authority>).expect("view");
+        let more = (0..1).filter_map(|_| open_device()).collect();
+        let handle = view.serve(device, more, connection, 4).expect("serve");
+        Some(Self {
+            _directory: directory,
+            host,
+            mount: target,
+            rules,
+            view,
+            handle: Some(handle),
+        })
+    }
+
+    /// Grants the tree at `path`.
+    pub(crate) fn grant(&self, path: &str, actions: &str) -> Arc<TestPermit> {
+        let permit = self.rules.allow(&format!("{path}/**"), actions);
+        self.view.notify_granted(Path::new(path));
+        permit
+    }
+
+    pub(crate) fn at(&self, path: &str) -> PathBuf {
+        self.mount.join(path.trim_start_matches('/'))
+    }
+
+    pub(crate) fn real(&self, path: &str) -> PathBuf {
+        self.host.join(path.trim_start_matches('/'))
+    }
+
+    pub(crate) fn put(&self, path: &str, content: &str) {
+        let real = self.real(path);
+        fs::create_dir_all(real.parent().expect("parent")).expect("directories");
+        fs::write(real, content).expect("host file");
+    }
+}
+
+impl Drop for Fixture {
+    fn drop(&mut self) {
+        unmount(&self.mount, UnmountFlags::DETACH).expect("unmount");
+        let Some(handle) = self.handle.take() else {
+            return;
+        };
+        // A test that fails may leave files open, and the connection then lives on.
+        if !thread::panicking() && eventually(|| handle.is_finished()) {
+            handle.join().expect("the connection ends well");
+        }
+    }
+}
+
+/// A fresh `/dev/fuse`; `None` where this process may not mount.
+fn open_device() -> Option<OwnedFd> {
+    let device = rustix::process::geteuid()
+        .is_root()
+        .then(|| rustix::fs::open("/dev/fuse", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty()).ok());
+    let device = device.flatten();
+    if device.is_none() {
+        eprintln!("SKIPPED: needs root and /dev/fuse");
+    }
+    device
+}
+
+/// Waits up to five seconds for something to become true.
+pub(crate) fn eventually(check: impl Fn() -> bool) -> bool {
+    within(Duration::from_secs(5), check)
+}
+
+pub(crate) fn within(limit: Duration, check: impl Fn() -> bool) -> bool {
+    let start = Instant::now();
+    while !check() {
+        if start.elapsed() > limit {
+            return false;
+        }
+        thread::sleep(Duration::from_millis(2));
+    }
+    true
+}
+
+/// The error number of a result that must have failed.
+#[track_caller]
+pub(crate) fn errno<T: std::fmt::Debug>(result: io::Result<T>) -> rustix::io::Errno {
+    let error = result.expect_err("it should have failed");
+    rustix::io::Errno::from_io_error(&error).expect("an error of the system")
+}
+
+/// Names in a directory, sorted.
+pub(crate) fn names(path: &Path) -> Vec<String> {
+    let mut names: Vec<String> = fs::read_dir(path)
+        .expect("read_dir")
+        .map(|entry| {
+            entry
+                .expect("entry")
+                .file_name()
+                .into_string()
+                .expect("text")
+        })
+        .collect();
+    names.sort();
+    names
+}
+
+/// The content of a tree: paths with the content of files, targets of links, nothing for directories.
+pub(crate) fn tree(path: &Path) -> HashMap<PathBuf, Vec<u8>> {
+    let mut found = HashMap::new();
+    let mut left = vec![path.to_path_buf()];
+    while let Some(directory) = left.pop() {
+        for entry in fs::read_dir(&directory).expect("read_dir") {
+            let entry = entry.expect("entry");
+            let at = entry.path();
+            let kind = entry.file_type().expect("kind");
+            let content = if kind.is_dir() {
+                left.push(at.clone());
+                Vec::new()
+            } else if kind.is_symlink() {
+                let target = fs::read_link(&at).expect("link");
+                target.into_os_string().into_encoded_bytes()
+            } else {
+                fs::read(&at).expect("read")
+            };
+            found.insert(at.strip_prefix(path).expect("below").to_path_buf(), content);
+        }
+    }
+    found
+}

@@ -1,0 +1,342 @@
+//! The messages that cross the doors; plain data with a closed shape.
+
+use serde::{Deserialize, Serialize};
+use valetkey_approval::{Asked, FileFacts, SignedApproval};
+use valetkey_capability::{Capability, Jwks};
+use valetkey_model::{
+    ActionSet, AgentId, CapabilityId, Constraints, Digest, Grant, RequestId, Resource, SessionId,
+    Timestamp,
+};
+
+use crate::Problem;
+
+/// Guard door: opens a session. The guard vouches for these facts; the broker adds what it sees of the peer itself.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OpenSession {
+    /// The agent's name.
+    pub agent: AgentId,
+    /// The digest of the agent's executable, where it could be read.
+    pub agent_digest: Option<Digest>,
+    /// What the person said that it is for.
+    pub purpose: Option<String>,
+    /// The tree to work in.
+    pub workspace: Option<Resource>,
+    /// What the person grants at the start.
+    pub grants: Vec<Grant>,
+    /// A policy bundle for this session, as its files; the built-in one otherwise.
+    pub policy: Option<Vec<BundleFile>>,
+}
+
+/// One file of a policy bundle.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BundleFile {
+    /// Path below the bundle's root.
+    pub path: String,
+    /// The text.
+    pub text: String,
+}
+
+/// Guard door: the answer to [`OpenSession`].
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SessionOpened {
+    /// The session's id.
+    pub session: SessionId,
+    /// The keys that its tokens verify with.
+    pub keys: Jwks,
+    /// What was granted of the workspace and the grants.
+    pub granted: Vec<Granted>,
+    /// What was not, and why.
+    pub refused: Vec<RefusedGrant>,
+    /// The policy's digest.
+    pub policy_digest: Digest,
+}
+
+/// A part of what was asked at the start that was not given.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RefusedGrant {
+    /// What was asked.
+    pub resource: Resource,
+    /// Which actions.
+    pub actions: ActionSet,
+    /// Why not.
+    pub problem: Problem,
+}
+
+/// A capability and the token that proves it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Granted {
+    /// The signed token.
+    pub token: String,
+    /// The same in words.
+    pub capability: Capability,
+    /// Whether operations under it may be recorded as they stream.
+    pub streamed: bool,
+}
+
+/// Guard door: asks for access, with facts from the handle.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ask {
+    /// The session.
+    pub session: SessionId,
+    /// What is wanted.
+    pub resource: Resource,
+    /// Which actions.
+    pub actions: ActionSet,
+    /// Limits that the asker offers to keep.
+    #[serde(default)]
+    pub constraints: Constraints,
+    /// Why, in the agent's words.
+    #[serde(default)]
+    pub justification: Option<String>,
+    /// Facts from the handle, for files.
+    #[serde(default)]
+    pub file: Option<FileFacts>,
+    /// Whether a person may be asked; without it, `ask` is answered as a refusal that can be requested.
+    pub may_ask: bool,
+}
+
+/// Agent door: asks for access. The guard adds the session and the facts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AgentAsk {
+    /// What is wanted.
+    pub resource: Resource,
+    /// Which actions.
+    pub actions: ActionSet,
+    /// Limits that the asker offers to keep.
+    #[serde(default)]
+    pub constraints: Constraints,
+    /// Why.
+    #[serde(default)]
+    pub justification: Option<String>,
+}
+
+/// The state of a request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "lowercase")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one answer at a time is held, and sent at once"
+)]
+pub enum RequestState {
+    /// Granted.
+    Granted {
+        /// The request.
+        request_id: RequestId,
+        /// What was granted.
+        granted: Granted,
+    },
+    /// Refused, by policy or by a person.
+    Refused {
+        /// The request.
+        request_id: RequestId,
+        /// Why, and what to do.
+        problem: Problem,
+    },
+    /// A person is being asked.
+    Pending {
+        /// The request.
+        request_id: RequestId,
+        /// When the question closes.
+        expires_at: Timestamp,
+    },
+}
+
+/// What the agent is told of a request: never the token.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "lowercase")]
+pub enum AgentRequestState {
+    /// Granted.
+    Granted {
+        /// The request.
+        request_id: RequestId,
+        /// What was granted.
+        capability: Box<Capability>,
+    },
+    /// A person is being asked.
+    Pending {
+        /// The request.
+        request_id: RequestId,
+        /// When the question closes.
+        expires_at: Timestamp,
+    },
+}
+
+/// Guard door: uses a capability that must be counted by the broker, such as one that is good for a single use.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UseCapability {
+    /// The session.
+    pub session: SessionId,
+    /// The operation in words, for the log.
+    pub operation: String,
+}
+
+/// Guard door: what happened, batched.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Report {
+    /// The operations.
+    pub operations: Vec<OperationReport>,
+    /// Whether the broker must make them durable before it answers.
+    pub durable: bool,
+}
+
+/// One operation that the guard carried out or refused.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OperationReport {
+    /// When.
+    pub time: Timestamp,
+    /// On what.
+    pub resource: Resource,
+    /// What was done.
+    pub actions: ActionSet,
+    /// Whether it was done.
+    pub done: bool,
+    /// Under which capability.
+    pub capability_id: Option<CapabilityId>,
+    /// What it was, such as `open`, `close`, `rename` or `sheet.append_rows`.
+    pub operation: String,
+    /// Why it was refused or how it failed.
+    pub reason: Option<String>,
+    /// How long it took, in microseconds.
+    pub duration_us: u64,
+    /// Bytes read.
+    pub bytes_read: u64,
+    /// Bytes written.
+    pub bytes_written: u64,
+    /// Rows appended.
+    pub rows: u64,
+    /// How often the same thing happened since it was last reported.
+    pub count: u64,
+    /// The digest of the file afterwards, where it was taken.
+    pub file_hash: Option<Digest>,
+}
+
+/// Guard door: what the guard must know, answered when there is news or the wait is over.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct News {
+    /// The number of the last piece of news; to be sent with the next wait.
+    pub last: u64,
+    /// Capabilities that are no longer good.
+    pub revoked: Vec<CapabilityId>,
+    /// Whether the whole session is over.
+    pub session_over: bool,
+}
+
+/// Guard door: closes a session.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CloseSession {
+    /// The command's exit status as a shell would see it.
+    pub exit_status: u8,
+}
+
+/// Operator door: the open questions.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OpenQuestions {
+    /// Oldest first.
+    pub questions: Vec<Asked>,
+}
+
+/// Operator door: the live capabilities.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LiveCapabilities {
+    /// Oldest first.
+    pub capabilities: Vec<Capability>,
+}
+
+/// Operator door: a signed answer, and the approver's public part for the first use.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Answer {
+    /// The answer.
+    pub approval: SignedApproval,
+}
+
+/// Operator door: how a question stands after an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Outcome {
+    /// Granted.
+    Approved,
+    /// Refused.
+    Refused,
+    /// More people must answer.
+    Open,
+}
+
+/// Operator door: what an answer led to.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Answered {
+    /// How the question stands.
+    pub outcome: Outcome,
+}
+
+/// Operator door: the broker's state.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Status {
+    /// The program's version.
+    pub version: String,
+    /// The broker's process.
+    pub pid: u32,
+    /// Since when it runs.
+    pub since: Timestamp,
+    /// Open sessions.
+    pub sessions: u64,
+    /// Live capabilities.
+    pub capabilities: u64,
+    /// Open questions.
+    pub questions: u64,
+    /// Events in the log.
+    pub events: u64,
+    /// Whether the log takes events; nothing is granted otherwise.
+    pub recording: bool,
+    /// The built-in policy's digest.
+    pub policy_digest: Digest,
+    /// What this way of running cannot keep, in words.
+    pub posture: Vec<String>,
+}
+
+/// Agent door in a cell: a typed operation on a document.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(tag = "operation", deny_unknown_fields)]
+pub enum DocumentOperation {
+    /// Appends rows to a sheet of a workbook.
+    #[serde(rename = "sheet.append_rows")]
+    AppendRows {
+        /// The workbook.
+        resource: Resource,
+        /// The sheet's name.
+        sheet: String,
+        /// Rows of cells: null, booleans, numbers and text. Text is never a formula.
+        rows: Vec<Vec<serde_json::Value>>,
+        /// The capability to use; without it, any that covers the operation, or a new request.
+        #[serde(default)]
+        capability_id: Option<CapabilityId>,
+        /// Why.
+        #[serde(default)]
+        justification: Option<String>,
+    },
+}
+
+/// Agent door in a cell: what a document operation did.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct OperationDone {
+    /// Under which capability.
+    pub capability_id: CapabilityId,
+    /// What was done, in the operation's own terms.
+    pub report: serde_json::Value,
+}

@@ -1,0 +1,111 @@
+//! Denials and errors as RFC 9457 problem details, with what to do next.
+
+use serde::{Deserialize, Serialize};
+use valetkey_model::RequestId;
+
+/// What went wrong, as a closed list: whose fault it is, and so which status it has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ProblemKind {
+    /// Policy or a person said no.
+    #[serde(rename = "urn:valetkey:problem:denied")]
+    Denied,
+    /// A question stayed unanswered until it closed.
+    #[serde(rename = "urn:valetkey:problem:expired")]
+    Expired,
+    /// The capability is used up, expired, revoked, or does not cover this.
+    #[serde(rename = "urn:valetkey:problem:capability")]
+    Capability,
+    /// A constraint of the capability would be broken.
+    #[serde(rename = "urn:valetkey:problem:constraint")]
+    Constraint,
+    /// The message is not of the documented form.
+    #[serde(rename = "urn:valetkey:problem:invalid")]
+    Invalid,
+    /// There is no such thing, or not for this peer.
+    #[serde(rename = "urn:valetkey:problem:not-found")]
+    NotFound,
+    /// The peer asks for too much at once.
+    #[serde(rename = "urn:valetkey:problem:busy")]
+    Busy,
+    /// The broker cannot do its work now: its log or its disk fails. Nothing is granted meanwhile.
+    #[serde(rename = "urn:valetkey:problem:unavailable")]
+    Unavailable,
+}
+
+impl ProblemKind {
+    /// The HTTP status (RFC 9110) that goes with it.
+    #[must_use]
+    pub fn status(self) -> u16 {
+        match self {
+            Self::Denied | Self::Expired | Self::Capability | Self::Constraint => 403,
+            Self::Invalid => 400,
+            Self::NotFound => 404,
+            Self::Busy => 429,
+            Self::Unavailable => 503,
+        }
+    }
+
+    fn title(self) -> &'static str {
+        match self {
+            Self::Denied => "refused",
+            Self::Expired => "nobody answered in time",
+            Self::Capability => "the capability does not cover this",
+            Self::Constraint => "a limit of the capability would be broken",
+            Self::Invalid => "the message is not of the documented form",
+            Self::NotFound => "not found",
+            Self::Busy => "too much at once",
+            Self::Unavailable => "the broker cannot record, and so grants nothing",
+        }
+    }
+}
+
+/// A problem detail (RFC 9457) with Valetkey's members.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Problem {
+    /// What kind of problem.
+    #[serde(rename = "type")]
+    pub kind: ProblemKind,
+    /// The kind in words.
+    pub title: String,
+    /// This case in words. Says only what the peer may know.
+    pub detail: String,
+    /// The request that it answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<RequestId>,
+    /// Whether asking can help.
+    #[serde(default)]
+    pub requestable: bool,
+    /// How to ask, or what else to do next.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub how_to_request: Option<String>,
+}
+
+impl Problem {
+    /// A problem of a kind, with this case in words.
+    #[must_use]
+    pub fn new(kind: ProblemKind, detail: impl Into<String>) -> Self {
+        Self {
+            kind,
+            title: kind.title().to_owned(),
+            detail: detail.into(),
+            request_id: None,
+            requestable: false,
+            how_to_request: None,
+        }
+    }
+
+    /// With the request that it answers.
+    #[must_use]
+    pub fn about(mut self, request: &RequestId) -> Self {
+        self.request_id = Some(request.clone());
+        self
+    }
+
+    /// With what to do next.
+    #[must_use]
+    pub fn hinted(mut self, requestable: bool, hint: impl Into<String>) -> Self {
+        self.requestable = requestable;
+        self.how_to_request = Some(hint.into());
+        self
+    }
+}

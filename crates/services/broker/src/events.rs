@@ -1,0 +1,227 @@
+//! The events that the broker writes, each built in one place.
+
+use valetkey_api::OperationReport;
+use valetkey_approval::{Asked, SignedApproval, Verdict};
+use valetkey_audit::{Actor, AuditDecision, Event, EventType, Outcome};
+use valetkey_capability::Capability;
+use valetkey_model::{Decision, Effect, RequestId};
+
+use crate::session::Session;
+use crate::witness::Allowed;
+
+/// An event about a session, with what every such event carries.
+pub(crate) fn of_session(kind: EventType, actor: Actor, session: &Session) -> Event {
+    let opening = &session.opening;
+    let event = Event::new(kind, actor)
+        .session(session.id.clone())
+        .user(opening.user.uid, &opening.user.name)
+        .agent(opening.agent.id.clone());
+    match opening.agent.digest {
+        Some(digest) => event.process_hash(digest),
+        None => event,
+    }
+}
+
+/// A session was opened.
+pub(crate) fn session_opened(session: &Session) -> Event {
+    let opening = &session.opening;
+    let mut event = of_session(EventType::SessionOpened, Actor::Guard, session)
+        .policy(opening.rules.name(), Some(session.policy_digest()))
+        .attribute(
+            "grants",
+            u64::try_from(opening.grants.len()).unwrap_or(u64::MAX),
+        );
+    if let Some(purpose) = &opening.purpose {
+        event = event.justification(purpose);
+    }
+    if let Some(workspace) = &opening.workspace {
+        event = event.resource(workspace.clone());
+    }
+    event
+}
+
+/// A session ended.
+pub(crate) fn session_closed(
+    session: &Session,
+    how: &str,
+    exit_status: Option<u8>,
+    age_ms: u64,
+) -> Event {
+    let event = of_session(EventType::SessionClosed, Actor::Guard, session)
+        .duration_us(age_ms.saturating_mul(1000))
+        .attribute("how", how);
+    match exit_status {
+        Some(status) => event
+            .outcome(Outcome::Succeeded)
+            .attribute("exit_status", u32::from(status)),
+        None => event.outcome(Outcome::Interrupted),
+    }
+}
+
+/// Policy decided a request.
+pub(crate) fn decided(
+    session: &Session,
+    asked: &valetkey_api::Ask,
+    id: &RequestId,
+    decision: &Decision,
+    took_us: u64,
+) -> Event {
+    let outcome = match decision.effect {
+        Effect::Allow => AuditDecision::Allowed,
+        Effect::Deny => AuditDecision::Denied,
+        Effect::Ask => AuditDecision::Observed,
+    };
+    let mut event = of_session(EventType::RequestDecided, Actor::Agent, session)
+        .request(id.clone())
+        .resource(asked.resource.clone())
+        .action(asked.actions)
+        .decision(outcome)
+        .policy(&decision.policy_id, Some(session.policy_digest()))
+        .duration_us(took_us);
+    if let Some(reason) = decision.reasons.first() {
+        event = event.attribute("reason", reason.as_str());
+    }
+    if let Some(text) = &asked.justification {
+        event = event.justification(text);
+    }
+    event
+}
+
+/// A capability is about to be minted.
+pub(crate) fn minted(session: &Session, allowed: &Allowed, capability: &Capability) -> Event {
+    let decision = if allowed.approvals().is_empty() {
+        AuditDecision::Allowed
+    } else {
+        AuditDecision::Approved
+    };
+    of_session(EventType::CapabilityMinted, Actor::Broker, session)
+        .request(allowed.request().clone())
+        .capability(capability.capability_id.clone())
+        .resource(capability.resource.clone())
+        .action(capability.actions)
+        .decision(decision)
+        .policy(allowed.policy_id(), Some(session.policy_digest()))
+        .attribute("ttl_seconds", allowed.ttl_seconds())
+        .attribute("single_use", capability.constraints.is_single_use())
+}
+
+/// A question was put to people.
+pub(crate) fn asked(session: &Session, asked: &Asked) -> Event {
+    let event = of_session(EventType::ApprovalAsked, Actor::Broker, session)
+        .request(asked.request_id.clone())
+        .resource(asked.grant.resource.clone())
+        .action(asked.grant.actions)
+        .policy(&asked.policy_id, Some(asked.policy_digest))
+        .attribute("expires_seconds", asked.requirement.expires_seconds);
+    match asked.reasons.first() {
+        Some(reason) => event.attribute("reason", reason.as_str()),
+        None => event,
+    }
+}
+
+/// A person answered.
+pub(crate) fn answered(session: &Session, asked: &Asked, answer: &SignedApproval) -> Event {
+    let approval = &answer.approval;
+    let (kind, decision) = match approval.verdict {
+        Verdict::Approve => (EventType::ApprovalGiven, AuditDecision::Approved),
+        Verdict::Deny => (EventType::ApprovalRefused, AuditDecision::Refused),
+    };
+    let event = of_session(kind, Actor::Approver, session)
+        .request(asked.request_id.clone())
+        .resource(asked.grant.resource.clone())
+        .action(asked.grant.actions)
+        .decision(decision)
+        .policy(&asked.policy_id, Some(asked.policy_digest))
+        .attribute("approval_id", approval.approval_id.as_str())
+        .attribute("approver", approval.approver.as_str())
+        .attribute("asked_digest", approval.asked_digest.to_string().as_str());
+    match &approval.justification {
+        Some(text) => event.justification(text),
+        None => event,
+    }
+}
+
+/// A question closed without an answer.
+pub(crate) fn unanswered(session: &Session, asked: &Asked, why: &str) -> Event {
+    of_session(EventType::ApprovalExpired, Actor::Broker, session)
+        .request(asked.request_id.clone())
+        .resource(asked.grant.resource.clone())
+        .action(asked.grant.actions)
+        .decision(AuditDecision::Expired)
+        .policy(&asked.policy_id, Some(asked.policy_digest))
+        .attribute("why", why)
+}
+
+/// A capability was used, or turned away.
+pub(crate) fn used(
+    session: &Session,
+    capability: &Capability,
+    operation: &str,
+    taken: bool,
+) -> Event {
+    let (kind, decision) = if taken {
+        (EventType::CapabilityUsed, AuditDecision::Allowed)
+    } else {
+        (EventType::CapabilityRefused, AuditDecision::Denied)
+    };
+    of_session(kind, Actor::Guard, session)
+        .capability(capability.capability_id.clone())
+        .resource(capability.resource.clone())
+        .action(capability.actions)
+        .decision(decision)
+        .attribute("operation", operation)
+}
+
+/// A capability was taken back.
+pub(crate) fn revoked(session: &Session, capability: &Capability) -> Event {
+    of_session(EventType::CapabilityRevoked, Actor::Operator, session)
+        .capability(capability.capability_id.clone())
+        .resource(capability.resource.clone())
+        .action(capability.actions)
+}
+
+/// The guard did or refused something.
+pub(crate) fn operation(session: &Session, report: &OperationReport) -> Event {
+    let (kind, decision, outcome) = if report.done {
+        (
+            EventType::OperationPerformed,
+            AuditDecision::Allowed,
+            Outcome::Succeeded,
+        )
+    } else {
+        (
+            EventType::OperationRefused,
+            AuditDecision::Denied,
+            Outcome::Blocked,
+        )
+    };
+    let mut event = of_session(kind, Actor::Guard, session)
+        .resource(report.resource.clone())
+        .action(report.actions)
+        .decision(decision)
+        .outcome(outcome)
+        .duration_us(report.duration_us)
+        .attribute("operation", report.operation.as_str());
+    if let Some(id) = &report.capability_id {
+        event = event.capability(id.clone());
+    }
+    if let Some(reason) = &report.reason {
+        event = event.attribute("reason", reason.as_str());
+    }
+    if let Some(hash) = report.file_hash {
+        event = event.file_hash(hash);
+    }
+    let counts = [
+        ("bytes_read", report.bytes_read),
+        ("bytes_written", report.bytes_written),
+        ("rows", report.rows),
+    ];
+    for (name, count) in counts.into_iter().filter(|(_, count)| *count > 0) {
+        event = event.attribute(name, count);
+    }
+    if report.count > 1 {
+        event.attribute("count", report.count)
+    } else {
+        event
+    }
+}

@@ -1,0 +1,18 @@
+//! The broker: it decides by policy, asks people, records, and mints capabilities. It opens no network socket.
+#![forbid(unsafe_code)]
+
+mod broker;
+mod doors;
+mod events;
+mod identify;
+mod keys;
+mod people;
+mod pipeline;
+mod question;
+mod record;
+mod rules;
+mod session;
+mod startup;
+mod witness;
+
+pub use startup::{StartError, run};

@@ -1,0 +1,154 @@
+//! Open questions to people, and the answers to requests that waited for them.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::watch;
+use valetkey_api::RequestState;
+use valetkey_approval::{Asked, SignedApproval};
+use valetkey_model::{Decision, RequestId, SessionId, Timestamp};
+
+/// Open questions of one session at once: beyond this the agent is refused, since no person could keep up.
+const MAX_OPEN_PER_SESSION: usize = 32;
+/// Closed questions whose answer is still kept for the guard to collect, per session.
+const MAX_CLOSED_PER_SESSION: usize = 256;
+
+/// A question and everything that belongs to it.
+#[derive(Debug)]
+pub(crate) struct Question {
+    pub(crate) asked: Asked,
+    pub(crate) decision: Decision,
+    pub(crate) state: watch::Sender<RequestState>,
+    answers: Mutex<Vec<(SignedApproval, Timestamp)>>,
+}
+
+impl Question {
+    /// Keeps an answer, once per person, and gives all of them.
+    pub(crate) fn add_answer(
+        &self,
+        answer: SignedApproval,
+        now: Timestamp,
+    ) -> Vec<(SignedApproval, Timestamp)> {
+        let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = answers
+            .iter()
+            .any(|(had, _)| had.approval.approver == answer.approval.approver);
+        if !known {
+            answers.push((answer, now));
+        }
+        answers.clone()
+    }
+}
+
+/// All questions, open and lately closed.
+#[derive(Debug, Default)]
+pub(crate) struct Questions {
+    table: Mutex<Table>,
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    open: BTreeMap<RequestId, Arc<Question>>,
+    closed: BTreeMap<RequestId, (SessionId, RequestState)>,
+}
+
+impl Questions {
+    /// Opens a question, unless the session has too many.
+    pub(crate) fn open(&self, asked: Asked, decision: Decision) -> Option<Arc<Question>> {
+        let mut table = self.lock();
+        let of_session = table
+            .open
+            .values()
+            .filter(|question| question.asked.session == asked.session)
+            .count();
+        if of_session >= MAX_OPEN_PER_SESSION {
+            return None;
+        }
+        let pending = RequestState::Pending {
+            request_id: asked.request_id.clone(),
+            expires_at: asked.expires_at,
+        };
+        let id = asked.request_id.clone();
+        let question = Arc::new(Question {
+            asked,
+            decision,
+            state: watch::Sender::new(pending),
+            answers: Mutex::new(Vec::new()),
+        });
+        table.open.insert(id, Arc::clone(&question));
+        Some(question)
+    }
+
+    /// The open question of that id.
+    pub(crate) fn find(&self, id: &RequestId) -> Option<Arc<Question>> {
+        self.lock().open.get(id).cloned()
+    }
+
+    /// Takes an open question out, so that exactly one caller closes it.
+    pub(crate) fn take(&self, id: &RequestId) -> Option<Arc<Question>> {
+        self.lock().open.remove(id)
+    }
+
+    /// Keeps how a question ended and wakes whoever waits.
+    pub(crate) fn close(&self, question: &Question, state: &RequestState) {
+        let mut table = self.lock();
+        let session = &question.asked.session;
+        let oldest = {
+            let mut own = table
+                .closed
+                .iter()
+                .filter(|(_, (of, _))| of == session)
+                .map(|(id, _)| id);
+            let oldest = own.next().cloned();
+            if own.count().saturating_add(1) >= MAX_CLOSED_PER_SESSION {
+                oldest
+            } else {
+                None
+            }
+        };
+        if let Some(oldest) = oldest {
+            table.closed.remove(&oldest);
+        }
+        table.closed.insert(
+            question.asked.request_id.clone(),
+            (session.clone(), state.clone()),
+        );
+        drop(table);
+        question.state.send_replace(state.clone());
+    }
+
+    /// How a closed question of `session` ended.
+    pub(crate) fn ended(&self, id: &RequestId, session: &SessionId) -> Option<RequestState> {
+        self.lock()
+            .closed
+            .get(id)
+            .filter(|(of, _)| of == session)
+            .map(|(_, state)| state.clone())
+    }
+
+    /// Takes every open question of a session out, and forgets its closed ones.
+    pub(crate) fn drop_session(&self, session: &SessionId) -> Vec<Arc<Question>> {
+        let mut table = self.lock();
+        table.closed.retain(|_, (of, _)| of != session);
+        let ids: Vec<_> = table
+            .open
+            .values()
+            .filter(|question| question.asked.session == *session)
+            .map(|question| question.asked.request_id.clone())
+            .collect();
+        ids.iter().filter_map(|id| table.open.remove(id)).collect()
+    }
+
+    /// What is open, oldest first.
+    pub(crate) fn list(&self) -> Vec<Asked> {
+        self.lock()
+            .open
+            .values()
+            .map(|question| question.asked.clone())
+            .collect()
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,89 @@
+//! The recorder: the only way to a [`Recorded`] value goes through the durable log.
+
+use tokio::sync::oneshot;
+use valetkey_api::{Problem, ProblemKind};
+use valetkey_audit::{Checkpoint, Event};
+use valetkey_store::{Log, Receipt, StoreError};
+
+use crate::witness::{Pending, Recorded, seal};
+
+/// Writes events; nothing that depends on them happens before they are durable.
+#[derive(Debug)]
+pub(crate) struct Recorder {
+    log: Log,
+}
+
+impl Recorder {
+    pub(crate) fn new(log: Log) -> Self {
+        Self { log }
+    }
+
+    /// Makes the events of a pending value durable, in order, and gives the proof.
+    pub(crate) async fn record<T>(&self, pending: Pending<T>) -> Result<Recorded<T>, Problem> {
+        let receipt = self.append(pending.events).await?;
+        Ok(seal(pending.value, &receipt))
+    }
+
+    /// Makes events durable that nothing else waits for a proof of.
+    pub(crate) async fn note(&self, events: Vec<Event>) -> Result<(), Problem> {
+        self.append(events).await.map(drop)
+    }
+
+    /// Hands an event over to be durable within one second.
+    pub(crate) fn stream(&self, event: Event) -> Result<(), Problem> {
+        self.log
+            .append_streamed(event)
+            .map(drop)
+            .map_err(|error| unavailable(&error))
+    }
+
+    /// The number of events in the log.
+    pub(crate) fn size(&self) -> u64 {
+        Checkpoint::read_unverified(self.log.checkpoint().as_bytes())
+            .map_or(0, |checkpoint| checkpoint.size)
+    }
+
+    /// Whether the log takes events.
+    pub(crate) fn is_recording(&self) -> bool {
+        self.log.failure().is_none()
+    }
+
+    /// Writes what waits and says that the log ended in good order.
+    pub(crate) fn close(&self) {
+        self.log.close();
+    }
+
+    /// The receipt of the last event; the log keeps the order, so the earlier ones are durable with it. Each is awaited all the
+    /// same, since one of them may have failed.
+    async fn append(&self, events: Vec<Event>) -> Result<Receipt, Problem> {
+        let mut waiting = Vec::with_capacity(events.len());
+        for event in events {
+            let (sender, receiver) = oneshot::channel::<Result<Receipt, StoreError>>();
+            self.log.append_with(event, move |result| {
+                // The requester may be gone; the event stands in the log all the same.
+                drop(sender.send(result));
+            });
+            waiting.push(receiver);
+        }
+        let mut last = None;
+        for receiver in waiting {
+            match receiver.await {
+                Ok(Ok(receipt)) => last = Some(receipt),
+                Ok(Err(error)) => return Err(unavailable(&error)),
+                Err(_) => return Err(Problem::new(ProblemKind::Unavailable, "the log has ended")),
+            }
+        }
+        last.ok_or_else(|| Problem::new(ProblemKind::Unavailable, "nothing was recorded"))
+    }
+}
+
+fn unavailable(error: &StoreError) -> Problem {
+    Problem::new(
+        ProblemKind::Unavailable,
+        format!("the event could not be recorded: {error}"),
+    )
+    .hinted(
+        false,
+        "free disk space where the log lies, or look at `valetkey status`",
+    )
+}

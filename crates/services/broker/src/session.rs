@@ -1,0 +1,233 @@
+//! Sessions: one run of an agent, its live capabilities, and the news for its guard.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+use valetkey_api::News;
+use valetkey_capability::Capability;
+use valetkey_model::{
+    AgentFacts, CapabilityId, Digest, Grant, Resource, SessionId, Timestamp, UserFacts,
+};
+
+use crate::identify::PeerIdentity;
+use crate::rules::Rules;
+
+/// Sessions open at once.
+const MAX_SESSIONS: usize = 128;
+/// Live capabilities of one session.
+const MAX_LIVE: usize = 4096;
+/// Requests that are remembered for counting.
+const MAX_REMEMBERED: usize = 10_000;
+
+/// What a session is opened with.
+#[derive(Debug)]
+pub(crate) struct Opening {
+    pub(crate) user: UserFacts,
+    pub(crate) agent: AgentFacts,
+    pub(crate) purpose: Option<String>,
+    pub(crate) workspace: Option<Resource>,
+    pub(crate) grants: Vec<Grant>,
+    pub(crate) rules: Arc<Rules>,
+}
+
+/// One run of an agent.
+#[derive(Debug)]
+pub(crate) struct Session {
+    pub(crate) id: SessionId,
+    pub(crate) opening: Opening,
+    pub(crate) opened_at: Timestamp,
+    guard: PeerIdentity,
+    changing: Mutex<Changing>,
+    changed: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Changing {
+    live: BTreeMap<CapabilityId, Capability>,
+    revoked: Vec<CapabilityId>,
+    over: bool,
+    asked: VecDeque<Timestamp>,
+}
+
+impl Session {
+    /// The digest of the policy that this session is decided by.
+    pub(crate) fn policy_digest(&self) -> Digest {
+        self.opening.rules.digest()
+    }
+
+    /// Counts a request; gives how many there were in the last minute and the last hour, this one included.
+    pub(crate) fn count_request(&self, now: Timestamp) -> (u64, u64) {
+        let mut changing = self.lock();
+        changing.asked.push_back(now);
+        while changing.asked.len() > MAX_REMEMBERED
+            || changing
+                .asked
+                .front()
+                .is_some_and(|first| now.ms_since(*first) > 3_600_000)
+        {
+            changing.asked.pop_front();
+        }
+        let minute = changing
+            .asked
+            .iter()
+            .rev()
+            .take_while(|time| now.ms_since(**time) <= 60_000)
+            .count();
+        let count = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
+        (count(minute), count(changing.asked.len()))
+    }
+
+    /// Keeps a capability as live. Refused when the session is over or holds too many.
+    pub(crate) fn add_live(&self, capability: Capability, now: Timestamp) -> bool {
+        let mut changing = self.lock();
+        changing.live.retain(|_, held| held.expires_at > now);
+        if changing.over || changing.live.len() >= MAX_LIVE {
+            return false;
+        }
+        changing
+            .live
+            .insert(capability.capability_id.clone(), capability);
+        true
+    }
+
+    /// The live capability of that id.
+    pub(crate) fn find_live(&self, id: &CapabilityId, now: Timestamp) -> Option<Capability> {
+        self.lock()
+            .live
+            .get(id)
+            .filter(|held| held.expires_at > now)
+            .cloned()
+    }
+
+    /// All live capabilities.
+    pub(crate) fn live(&self, now: Timestamp) -> Vec<Capability> {
+        self.lock()
+            .live
+            .values()
+            .filter(|held| held.expires_at > now)
+            .cloned()
+            .collect()
+    }
+
+    /// Ends a capability and tells the guard. Whether it was live.
+    pub(crate) fn revoke(&self, id: &CapabilityId) -> bool {
+        let mut changing = self.lock();
+        let was_live = changing.live.remove(id).is_some();
+        if was_live {
+            changing.revoked.push(id.clone());
+        }
+        drop(changing);
+        self.changed.notify_waiters();
+        was_live
+    }
+
+    /// Takes out a capability that was used up; its guard knows.
+    pub(crate) fn forget(&self, id: &CapabilityId) {
+        self.lock().live.remove(id);
+    }
+
+    /// Ends the session; whether it was not over yet. No capability of it is live afterwards.
+    pub(crate) fn end(&self) -> bool {
+        let mut changing = self.lock();
+        let was_open = !std::mem::replace(&mut changing.over, true);
+        changing.live.clear();
+        drop(changing);
+        self.changed.notify_waiters();
+        was_open
+    }
+
+    /// Whether it is over.
+    pub(crate) fn is_over(&self) -> bool {
+        self.lock().over
+    }
+
+    /// The news after number `after`; waits for some until `wait` is over.
+    pub(crate) async fn news(&self, after: u64, wait: std::time::Duration) -> News {
+        let deadline = tokio::time::Instant::now().checked_add(wait);
+        loop {
+            // Registered before looking, so that nothing between look and wait is missed.
+            let changed = self.changed.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            let news = self.news_now(after);
+            if news.session_over || !news.revoked.is_empty() {
+                return news;
+            }
+            let Some(deadline) = deadline else {
+                return news;
+            };
+            if tokio::time::timeout_at(deadline, changed).await.is_err() {
+                return self.news_now(after);
+            }
+        }
+    }
+
+    fn news_now(&self, after: u64) -> News {
+        let changing = self.lock();
+        let skip = usize::try_from(after).unwrap_or(usize::MAX);
+        News {
+            last: u64::try_from(changing.revoked.len()).unwrap_or(u64::MAX),
+            revoked: changing.revoked.iter().skip(skip).cloned().collect(),
+            session_over: changing.over,
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Changing> {
+        self.changing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// All open sessions.
+#[derive(Debug, Default)]
+pub(crate) struct Sessions {
+    table: Mutex<BTreeMap<SessionId, Arc<Session>>>,
+}
+
+impl Sessions {
+    /// Opens a session for a guard, unless there are too many.
+    pub(crate) fn open(
+        &self,
+        id: SessionId,
+        guard: PeerIdentity,
+        opening: Opening,
+        now: Timestamp,
+    ) -> Option<Arc<Session>> {
+        let mut table = self.lock();
+        if table.len() >= MAX_SESSIONS {
+            return None;
+        }
+        let session = Arc::new(Session {
+            id: id.clone(),
+            opening,
+            opened_at: now,
+            guard,
+            changing: Mutex::default(),
+            changed: Notify::new(),
+        });
+        table.insert(id, Arc::clone(&session));
+        Some(session)
+    }
+
+    /// The open session of that id, for the guard that opened it and nobody else.
+    pub(crate) fn of_guard(&self, id: &SessionId, guard: &PeerIdentity) -> Option<Arc<Session>> {
+        self.lock()
+            .get(id)
+            .filter(|session| session.guard == *guard && !session.is_over())
+            .cloned()
+    }
+
+    /// Takes a session out.
+    pub(crate) fn remove(&self, id: &SessionId) -> Option<Arc<Session>> {
+        self.lock().remove(id)
+    }
+
+    /// All open sessions, oldest first.
+    pub(crate) fn all(&self) -> Vec<Arc<Session>> {
+        self.lock().values().cloned().collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<SessionId, Arc<Session>>> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

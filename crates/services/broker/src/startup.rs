@@ -1,0 +1,204 @@
+//! Starting and stopping: one broker a home, its doors open only when everything behind them is ready.
+
+use std::fs::File;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustix::fs::{FlockOperation, flock};
+use thiserror::Error;
+use tokio::signal::unix::{SignalKind, signal};
+use valetkey_api::{HomeError, Limits, Paths, bind, serve};
+use valetkey_audit::{Actor, Event, EventType};
+use valetkey_model::{Timestamp, UserFacts};
+use valetkey_store::{Ledger, Log, LogReader, StoreError};
+use valetkey_sys::clock::Clock;
+
+use crate::broker::{Broker, Parts};
+use crate::doors::{GuardDoor, OperatorDoor};
+use crate::keys::{Keys, KeysError};
+use crate::people::People;
+use crate::record::Recorder;
+use crate::rules::Rules;
+
+/// Why the broker did not start.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// The directories cannot be used.
+    #[error("{0}")]
+    Home(#[from] HomeError),
+    /// Another broker serves this home.
+    #[error("a broker for this home is running already")]
+    Running,
+    /// Keys, log or ledger cannot be used.
+    #[error("{0}")]
+    Keys(#[from] KeysError),
+    /// The log or the ledger cannot be used.
+    #[error("cannot use the log in {}: {source}", path.display())]
+    Store {
+        /// Where.
+        path: PathBuf,
+        /// Why.
+        source: StoreError,
+    },
+    /// The approvers' file cannot be used.
+    #[error("cannot use the approvers: {0}")]
+    People(String),
+    /// The built-in policy does not compile.
+    #[error("the built-in policy does not load: {0}")]
+    Policy(#[from] valetkey_policy::PolicyError),
+    /// The system refuses something.
+    #[error("cannot {what}: {source}")]
+    System {
+        /// What was tried.
+        what: &'static str,
+        /// What the system says.
+        source: io::Error,
+    },
+}
+
+fn system(what: &'static str) -> impl Fn(io::Error) -> StartError {
+    move |source| StartError::System { what, source }
+}
+
+/// Runs the broker until it is told to stop.
+///
+/// Prints `ready` on standard output when its doors are open, then lets go of the terminal.
+///
+/// # Errors
+/// When it cannot start; the error says what to do.
+pub fn run() -> Result<(), StartError> {
+    let paths = Paths::from_env()?;
+    paths.create()?;
+    let _lock = lock(&paths)?;
+    // A session of its own: the terminal of whoever started it on demand does not stop it. It fails only where there is one already.
+    let _already_leading = rustix::process::setsid();
+    let broker = Arc::new(prepare(&paths)?);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(system("start its threads"))?;
+    runtime.block_on(serve_doors(&paths, &broker))?;
+    for socket in [paths.guard_socket(), paths.operator_socket()] {
+        // A socket that stays behind is replaced by the next broker.
+        drop(std::fs::remove_file(socket));
+    }
+    broker.recorder.close();
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    Ok(())
+}
+
+fn lock(paths: &Paths) -> Result<File, StartError> {
+    let file = File::create(paths.run.join("broker.lock")).map_err(system("make its lock file"))?;
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(file),
+        Err(rustix::io::Errno::WOULDBLOCK) => Err(StartError::Running),
+        Err(error) => Err(system("lock its home")(error.into())),
+    }
+}
+
+fn prepare(paths: &Paths) -> Result<Broker, StartError> {
+    let keys = Keys::load_or_create(&paths.state)?;
+    let built_in = Arc::new(Rules::built_in()?);
+    let people = People::load(&paths.state).map_err(StartError::People)?;
+    let store = |path: PathBuf| {
+        move |source| StartError::Store {
+            path: path.clone(),
+            source,
+        }
+    };
+    let public = keys.log.public().to_string();
+    valetkey_store::write_atomically(
+        &paths.log_public_key(),
+        format!("{public}\n").as_bytes(),
+        0o644,
+    )
+    .map_err(store(paths.log_public_key()))?;
+    let store = |path: PathBuf| {
+        move |source| StartError::Store {
+            path: path.clone(),
+            source,
+        }
+    };
+    // What the log's last event says has been: the clock starts no earlier.
+    let known = LogReader::open(&paths.log())
+        .and_then(|log| log.tail(1))
+        .unwrap_or_default();
+    let floor = known
+        .last()
+        .map_or(0, |entry| entry.record.timestamp.unix_ms());
+    let clock = Arc::new(Clock::start(floor));
+    let ticking = Arc::clone(&clock);
+    let time = Arc::new(move || Timestamp::from_unix_ms(ticking.now_ms()));
+    let (log, _recovery) = Log::open(&paths.log(), keys.log, time).map_err(store(paths.log()))?;
+    let ledger_path = paths.state.join("ledger");
+    let now = Timestamp::from_unix_ms(clock.now_ms());
+    let ledger = Ledger::open(&ledger_path, now).map_err(store(ledger_path.clone()))?;
+    Ok(Broker::new(Parts {
+        clock,
+        recorder: Recorder::new(log),
+        ledger,
+        people,
+        built_in,
+        protected: paths.all(),
+        issuer: keys.issuer,
+    }))
+}
+
+async fn serve_doors(paths: &Paths, broker: &Arc<Broker>) -> Result<(), StartError> {
+    let loaded = Event::new(EventType::PolicyLoaded, Actor::Broker)
+        .policy(broker.built_in.name(), Some(broker.built_in.digest()))
+        .attribute("version", env!("CARGO_PKG_VERSION"));
+    broker
+        .recorder
+        .note(vec![loaded])
+        .await
+        .map_err(|problem| StartError::System {
+            what: "record its start",
+            source: io::Error::other(problem.detail),
+        })?;
+    let guard = bind(&paths.guard_socket()).map_err(system("open the guard door"))?;
+    let operator = bind(&paths.operator_socket()).map_err(system("open the operator door"))?;
+    let mut ends = signal(SignalKind::terminate()).map_err(system("hear signals"))?;
+    let mut interrupts = signal(SignalKind::interrupt()).map_err(system("hear signals"))?;
+    // Whoever started us may be gone already.
+    let _unheard = rustix::io::write(rustix::stdio::stdout(), b"ready\n");
+    detach();
+    let limits = Limits::default();
+    tokio::select! {
+        end = serve(guard, Arc::new(GuardDoor(Arc::clone(broker))), limits) => end.map_err(system("serve the guard door")),
+        end = serve(operator, Arc::new(OperatorDoor(Arc::clone(broker))), limits) => end.map_err(system("serve the operator door")),
+        () = broker.stopping.notified() => { tokio::time::sleep(Duration::from_millis(20)).await; Ok(()) }
+        _ = ends.recv() => Ok(()),
+        _ = interrupts.recv() => Ok(()),
+    }
+}
+
+/// Lets go of the standard output that said `ready`, so that whoever reads it sees its end.
+fn detach() {
+    if let Ok(null) = File::options().write(true).open("/dev/null") {
+        // Without it, only the reader's wait is longer.
+        let _kept = rustix::stdio::dup2_stdout(&null);
+    }
+}
+
+/// The person whom this broker serves: the owner of its process.
+pub(crate) fn user_facts() -> UserFacts {
+    let uid = rustix::process::geteuid().as_raw();
+    let account = valetkey_sys::account::by_uid(uid);
+    // The person who starts a broker says by HOME where their home is, as for every other program.
+    let home = std::env::var_os("HOME")
+        .map(PathBuf::from)
+        .filter(|home| home.is_absolute())
+        .unwrap_or(account.home);
+    let groups = rustix::process::getgroups().unwrap_or_default();
+    UserFacts {
+        uid,
+        name: account.name,
+        home: home.to_string_lossy().into_owned(),
+        home_resource: None,
+        groups: groups.iter().map(|group| group.as_raw()).collect(),
+    }
+}

@@ -1,0 +1,101 @@
+//! Proofs as types: what was allowed, and what was recorded. Only this module and the recorder can make them.
+
+use valetkey_approval::{Approved, Asked};
+use valetkey_audit::Event;
+use valetkey_capability::{MAX_SINGLE_USE_TTL_SECONDS, MAX_TTL_SECONDS};
+use valetkey_model::{ApprovalId, Decision, Durability, Effect, Grant, RequestId};
+
+/// Proof that a request was allowed, by policy alone or by people whom policy named.
+#[derive(Debug)]
+pub(crate) struct Allowed {
+    request: RequestId,
+    grant: Grant,
+    ttl_seconds: u64,
+    policy_id: String,
+    approvals: Vec<ApprovalId>,
+    streamed: bool,
+}
+
+impl Allowed {
+    /// What policy allowed without asking; nothing if that is not what it decided.
+    pub(crate) fn by_policy(request: RequestId, grant: Grant, decision: &Decision) -> Option<Self> {
+        match decision.effect {
+            Effect::Allow => Some(Self {
+                request,
+                ttl_seconds: life(&grant, decision.ttl_seconds),
+                grant,
+                policy_id: decision.policy_id.clone(),
+                approvals: Vec::new(),
+                streamed: decision.obligations.durability == Durability::Streamed,
+            }),
+            Effect::Ask | Effect::Deny => None,
+        }
+    }
+
+    /// What people approved: exactly the grant that they were shown.
+    pub(crate) fn by_people(asked: &Asked, approved: &Approved, decision: &Decision) -> Self {
+        Self {
+            request: asked.request_id.clone(),
+            grant: asked.grant.clone(),
+            ttl_seconds: life(&asked.grant, asked.ttl_seconds),
+            policy_id: asked.policy_id.clone(),
+            approvals: approved.approvals().to_vec(),
+            streamed: decision.obligations.durability == Durability::Streamed,
+        }
+    }
+
+    pub(crate) fn request(&self) -> &RequestId {
+        &self.request
+    }
+
+    pub(crate) fn grant(&self) -> &Grant {
+        &self.grant
+    }
+
+    pub(crate) fn ttl_seconds(&self) -> u64 {
+        self.ttl_seconds
+    }
+
+    pub(crate) fn policy_id(&self) -> &str {
+        &self.policy_id
+    }
+
+    pub(crate) fn approvals(&self) -> &[ApprovalId] {
+        &self.approvals
+    }
+
+    pub(crate) fn streamed(&self) -> bool {
+        self.streamed
+    }
+}
+
+/// The life of a grant, within what a capability may have.
+pub(crate) fn life(grant: &Grant, ttl_seconds: u64) -> u64 {
+    let longest = if grant.constraints.is_single_use() {
+        MAX_SINGLE_USE_TTL_SECONDS
+    } else {
+        MAX_TTL_SECONDS
+    };
+    ttl_seconds.clamp(1, longest)
+}
+
+/// Proof that `T` stands in the durable log. [`seal`] is called by the recorder alone, after the log has acknowledged.
+#[derive(Debug)]
+pub(crate) struct Recorded<T>(T);
+
+impl<T> Recorded<T> {
+    pub(crate) fn into_inner(self) -> T {
+        self.0
+    }
+}
+
+/// What the recorder needs to make a [`Recorded`]: the events that were written for it.
+pub(crate) struct Pending<T> {
+    pub(crate) value: T,
+    pub(crate) events: Vec<Event>,
+}
+
+/// Turns a pending value into a recorded one. The receipt proves that the log took the last of its events, and so all of them.
+pub(crate) fn seal<T>(value: T, _receipt: &valetkey_store::Receipt) -> Recorded<T> {
+    Recorded(value)
+}

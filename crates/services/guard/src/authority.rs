@@ -1,0 +1,124 @@
+//! What the view is told: answers from the capabilities that are held, and from the broker where they do not reach.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use valetkey_approval::FileFacts;
+use valetkey_model::{Action, ActionSet, Constraints, Resource, Timestamp};
+use valetkey_view::{Authority, Facts, Interrupt, Observation, Purpose, Verdict, Why};
+
+use crate::desk::{Desk, Wanted};
+use crate::holdings::Held;
+use crate::operation;
+use crate::reporter::Reporter;
+
+/// Looking at names and attributes: recorded as it streams, whatever the capability says of opens.
+const LOOKING: ActionSet = ActionSet::of(&[Action::Metadata, Action::List]);
+
+/// Answers for one session.
+#[derive(Debug)]
+pub(crate) struct SessionAuthority {
+    desk: Arc<Desk>,
+    reporter: Reporter,
+}
+
+impl SessionAuthority {
+    pub(crate) fn new(desk: Arc<Desk>, reporter: Reporter) -> Self {
+        Self { desk, reporter }
+    }
+
+    /// A capability under which an open needs no word with the broker first: its opens may be recorded as they stream, and it is
+    /// good for more than one.
+    fn at_once(&self, path: &Path, wanted: ActionSet) -> Option<Arc<Held>> {
+        self.desk.holdings.find_for(path, |held| {
+            held.permits_path(path, wanted)
+                && (LOOKING.allows_all(wanted) || held.is_streamed() && !held.constraints().is_single_use())
+        })
+    }
+
+    /// An open under a capability whose uses must be recorded, or counted, before their effect.
+    fn recorded_first(&self, path: &Path, wanted: ActionSet) -> Option<Arc<Held>> {
+        let held = self.desk.holdings.find_for(path, |held| held.permits_path(path, wanted))?;
+        self.record_use(&held, path, wanted).then_some(held)
+    }
+
+    fn record_use(&self, held: &Held, path: &Path, wanted: ActionSet) -> bool {
+        let at_once = held.is_streamed() && !held.constraints().is_single_use();
+        if at_once || LOOKING.allows_all(wanted) {
+            return true;
+        }
+        if held.constraints().is_single_use() {
+            return held.spend() && self.desk.use_up(held, &format!("open for {wanted}")).is_ok();
+        }
+        let Ok(resource) = Resource::file(path) else { return false };
+        let report = operation::done(self.desk.holdings.now(), resource, wanted, held.id(), "open");
+        self.desk.record(report).is_ok()
+    }
+
+    fn visible(&self, path: &Path) -> bool {
+        self.desk.holdings.find_for(path, |held| held.speaks_of(path)).is_some()
+    }
+}
+
+impl Authority for SessionAuthority {
+    fn check(&self, path: &Path, wanted: ActionSet) -> Verdict {
+        // Nothing that could not be recorded is opened; looking at what is granted goes on.
+        if !LOOKING.allows_all(wanted) && !self.desk.link.is_up() {
+            return Verdict::Refused { visible: self.visible(path) };
+        }
+        match self.at_once(path, wanted) {
+            Some(held) => Verdict::Permitted(held),
+            None => Verdict::Unknown,
+        }
+    }
+
+    fn resolve(&self, path: &Path, wanted: ActionSet, facts: &Facts, why: Why, interrupt: &Interrupt) -> Verdict {
+        if !self.desk.link.is_up() {
+            return Verdict::Refused { visible: self.visible(path) };
+        }
+        if let Some(held) = self.recorded_first(path, wanted) {
+            return Verdict::Permitted(held);
+        }
+        let Ok(resource) = Resource::file(path) else { return Verdict::Refused { visible: false } };
+        let wanted_access = Wanted {
+            resource,
+            actions: wanted,
+            constraints: Constraints::default(),
+            justification: None,
+            file: Some(file_facts(facts)),
+            may_ask: why.purpose != Purpose::Lookup,
+        };
+        let answer = self.desk.ask_and_wait(wanted_access, || !interrupt.is_raised());
+        match answer {
+            Ok(held) if held.permits_path(path, wanted) && self.record_use(&held, path, wanted) => {
+                Verdict::Permitted(held)
+            }
+            Ok(_) | Err(_) => Verdict::Refused { visible: self.visible(path) },
+        }
+    }
+
+    fn covers_tree(&self, path: &Path, wanted: ActionSet) -> bool {
+        self.desk.holdings.find(|held| held.permits_tree(path, wanted)).is_some()
+    }
+
+    fn report(&self, observation: Observation) {
+        self.reporter.observe(observation);
+    }
+}
+
+/// The facts as the broker and the person see them.
+pub(crate) fn file_facts(facts: &Facts) -> FileFacts {
+    let (seconds, nanoseconds) = facts.mtime;
+    let modified_ms = u64::try_from(seconds)
+        .unwrap_or(0)
+        .saturating_mul(1000)
+        .saturating_add(u64::from(nanoseconds / 1_000_000));
+    FileFacts {
+        kind: facts.kind,
+        size: facts.size,
+        owner: facts.uid,
+        mode: facts.mode & 0o7777,
+        links: facts.nlink,
+        modified: Timestamp::from_unix_ms(modified_ms),
+    }
+}

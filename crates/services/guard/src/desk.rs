@@ -1,0 +1,198 @@
+//! The desk of a session: where every request of the agent is put to the broker and its answer made good.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use valetkey_api::{Ask, ClientError, Granted, OperationReport, Problem, ProblemKind, Report, RequestState, UseCapability};
+use valetkey_approval::FileFacts;
+use valetkey_model::{ActionSet, Constraints, RequestId, Resource, SessionId};
+use valetkey_view::View;
+
+use crate::denials::{Denial, Denials};
+use crate::holdings::{Held, Holdings};
+use crate::link::Link;
+use crate::notice::Notices;
+
+/// How long one wait for an answer takes before the caller's interest is checked again.
+const WAIT_SLICE: Duration = Duration::from_secs(1);
+
+/// What a request became.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    /// It was granted, and the capability is held.
+    Held(RequestId, Arc<Held>),
+    /// A person is being asked.
+    Pending(RequestId, valetkey_model::Timestamp),
+}
+
+/// What is asked, before the session is added.
+#[derive(Debug)]
+pub(crate) struct Wanted {
+    pub(crate) resource: Resource,
+    pub(crate) actions: ActionSet,
+    pub(crate) constraints: Constraints,
+    pub(crate) justification: Option<String>,
+    pub(crate) file: Option<FileFacts>,
+    pub(crate) may_ask: bool,
+}
+
+/// One session's requests, capabilities and refusals.
+#[derive(Debug)]
+pub(crate) struct Desk {
+    pub(crate) link: Arc<Link>,
+    pub(crate) holdings: Arc<Holdings>,
+    pub(crate) session: SessionId,
+    pub(crate) denials: Denials,
+    pub(crate) notices: Notices,
+    view: Mutex<Option<View>>,
+}
+
+impl Desk {
+    pub(crate) fn new(link: Arc<Link>, holdings: Arc<Holdings>, session: SessionId, notices: Notices) -> Self {
+        Self { link, holdings, session, denials: Denials::default(), notices, view: Mutex::default() }
+    }
+
+    /// Says which view to tell of grants and revocations.
+    pub(crate) fn watch_view(&self, view: View) {
+        *self.view.lock().unwrap_or_else(PoisonError::into_inner) = Some(view);
+    }
+
+    /// Asks the broker.
+    ///
+    /// # Errors
+    /// The refusal, which is also kept for the agent to read.
+    pub(crate) fn ask(&self, wanted: Wanted) -> Result<Answer, Problem> {
+        let (resource, actions, loud) = (wanted.resource.clone(), wanted.actions, wanted.may_ask);
+        let ask = Ask {
+            session: self.session.clone(),
+            resource: wanted.resource,
+            actions: wanted.actions,
+            constraints: wanted.constraints,
+            justification: wanted.justification,
+            file: wanted.file,
+            may_ask: wanted.may_ask,
+        };
+        let state = self.link.post("/v1/requests", &ask).map_err(|error| problem_of(&error));
+        let answer = state.and_then(|state| self.settle(state));
+        // A look that finds nothing is no refusal worth telling; an attempt that is refused is.
+        if let (Err(problem), true) = (&answer, loud) {
+            self.refuse(resource, actions, problem.clone());
+        }
+        answer
+    }
+
+    /// Asks and waits for a person, for as long as `still_wanted` says.
+    ///
+    /// # Errors
+    /// The refusal.
+    pub(crate) fn ask_and_wait(&self, wanted: Wanted, still_wanted: impl Fn() -> bool) -> Result<Arc<Held>, Problem> {
+        let (resource, actions) = (wanted.resource.clone(), wanted.actions);
+        let (id, _expires) = match self.ask(wanted)? {
+            Answer::Held(_, held) => return Ok(held),
+            Answer::Pending(id, expires) => (id, expires),
+        };
+        self.notices.waiting(&id, &resource, actions);
+        let result = self.wait_for(&id, &still_wanted);
+        self.notices.settled(&id, result.is_ok());
+        if let Err(problem) = &result {
+            self.refuse(resource, actions, problem.clone());
+        }
+        result
+    }
+
+    fn wait_for(&self, id: &RequestId, still_wanted: &dyn Fn() -> bool) -> Result<Arc<Held>, Problem> {
+        loop {
+            if !still_wanted() {
+                let target = format!("/v1/sessions/{}/requests/{id}/withdraw", self.session);
+                // The question closes by itself later if this does not arrive.
+                drop(self.link.post::<_, ()>(&target, &()));
+                return Err(Problem::new(ProblemKind::Expired, "the agent stopped waiting").about(id));
+            }
+            if let Answer::Held(_, held) = self.look(id, WAIT_SLICE)? {
+                return Ok(held);
+            }
+        }
+    }
+
+    /// How a request stands; waits for a change until `wait` is over.
+    ///
+    /// # Errors
+    /// The refusal.
+    pub(crate) fn look(&self, id: &RequestId, wait: Duration) -> Result<Answer, Problem> {
+        let target = format!("/v1/sessions/{}/requests/{id}?wait={}", self.session, wait.as_secs());
+        let state = self.link.get(&target, wait).map_err(|error| problem_of(&error))?;
+        self.settle(state)
+    }
+
+    fn settle(&self, state: RequestState) -> Result<Answer, Problem> {
+        match state {
+            RequestState::Granted { request_id, granted } => Ok(Answer::Held(request_id, self.hold(&granted)?)),
+            RequestState::Pending { request_id, expires_at } => Ok(Answer::Pending(request_id, expires_at)),
+            RequestState::Refused { problem, .. } => Err(problem),
+        }
+    }
+
+    /// Verifies a token and lets its effect be seen in the view.
+    pub(crate) fn hold(&self, granted: &Granted) -> Result<Arc<Held>, Problem> {
+        let known = self.holdings.find(|held| *held.id() == granted.capability.capability_id);
+        if let Some(held) = known {
+            return Ok(held);
+        }
+        let held = self
+            .holdings
+            .add(granted)
+            .map_err(|error| Problem::new(ProblemKind::Capability, format!("the broker's token was refused: {error}")))?;
+        if let (Some(view), Some(pattern)) = (self.view(), held.pattern()) {
+            view.notify_granted(&pattern.literal_prefix());
+        }
+        Ok(held)
+    }
+
+    /// Uses a capability up, or has its use recorded, before the effect.
+    ///
+    /// # Errors
+    /// When the broker says no or cannot record it.
+    pub(crate) fn use_up(&self, held: &Held, operation: &str) -> Result<(), Problem> {
+        let target = format!("/v1/capabilities/{}/use", held.id());
+        let usage = UseCapability { session: self.session.clone(), operation: operation.to_owned() };
+        self.link.post(&target, &usage).map_err(|error| problem_of(&error))
+    }
+
+    /// Has operations recorded durably.
+    ///
+    /// # Errors
+    /// When the broker cannot.
+    pub(crate) fn record(&self, operation: OperationReport) -> Result<(), Problem> {
+        let target = format!("/v1/sessions/{}/operations", self.session);
+        let report = Report { operations: vec![operation], durable: true };
+        self.link.post(&target, &report).map_err(|error| problem_of(&error))
+    }
+
+    /// Keeps a refusal where the agent can read it.
+    pub(crate) fn refuse(&self, resource: Resource, actions: ActionSet, problem: Problem) {
+        self.denials.add(Denial { time: self.holdings.now(), resource, actions, problem });
+    }
+
+    /// Ends capabilities and lets the kernel forget what it kept of them.
+    pub(crate) fn forget(&self, ended: &[Arc<Held>]) {
+        let Some(view) = self.view() else { return };
+        for pattern in ended.iter().filter_map(|held| held.pattern()) {
+            view.notify_revoked(&pattern.literal_prefix());
+        }
+    }
+
+    fn view(&self) -> Option<View> {
+        self.view.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// What a failed call means to the agent: the broker's own words, or that nobody answers.
+pub(crate) fn problem_of(error: &ClientError) -> Problem {
+    match error {
+        ClientError::Problem(problem) => (**problem).clone(),
+        ClientError::Unreachable { .. } | ClientError::Broken(_) => {
+            Problem::new(ProblemKind::Unavailable, "the broker does not answer: nothing new is granted")
+                .hinted(false, "end this session and start it again")
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! The agent's environment: what a program needs to run, and nothing that could hold a secret or lead out of the cell.
+
+use std::ffi::{OsStr, OsString};
+use std::path::Path;
+
+/// Variables that pass as they are: terminal, language, time zone and the like.
+const PASSED: [&str; 14] = [
+    "COLORTERM",
+    "COLUMNS",
+    "EDITOR",
+    "LANG",
+    "LANGUAGE",
+    "LINES",
+    "NO_COLOR",
+    "PAGER",
+    "SHELL",
+    "SOURCE_DATE_EPOCH",
+    "TERM",
+    "TERM_PROGRAM",
+    "TZ",
+    "VISUAL",
+];
+
+/// Where programs are looked for when the person's own path has nothing that is in the cell.
+const DEFAULT_PATH: &str = "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin";
+
+/// What the environment is made from.
+
+pub(crate) struct Wanted<'a> {
+    /// The person's own environment.
+    pub(crate) own: &'a [(OsString, OsString)],
+    /// The names that the person lets through beside the usual ones.
+    pub(crate) further: &'a [String],
+    pub(crate) home: &'a Path,
+    pub(crate) user: &'a str,
+    pub(crate) cwd: &'a Path,
+    /// Whether a directory of the host is in the cell.
+    pub(crate) in_cell: &'a dyn Fn(&Path) -> bool,
+}
+
+/// The agent's whole environment.
+pub(crate) fn build(wanted: &Wanted<'_>) -> Vec<(OsString, OsString)> {
+    let value = |name: &str| wanted.own.iter().find(|(own, _)| own == name).map(|(_, value)| value.clone());
+    let mut env: Vec<(OsString, OsString)> = wanted
+        .own
+        .iter()
+        .filter(|(name, _)| passes(name, wanted.further))
+        .cloned()
+        .collect();
+    let mut set = |name: &str, value: OsString| {
+        env.retain(|(had, _)| had != name);
+        env.push((name.into(), value));
+    };
+    set("PATH", search_path(value("PATH"), wanted.in_cell));
+    set("HOME", wanted.home.into());
+    set("USER", wanted.user.into());
+    set("LOGNAME", wanted.user.into());
+    set("PWD", wanted.cwd.into());
+    set("TMPDIR", "/tmp".into());
+    set("VALETKEY", "/run/valetkey".into());
+    env
+}
+
+/// The person's own search path, as far as it leads to places that are in the cell: each other place would only cost a question.
+fn search_path(own: Option<OsString>, in_cell: &dyn Fn(&Path) -> bool) -> OsString {
+    let own = own.unwrap_or_default();
+    let kept: Vec<_> = std::env::split_paths(&own).filter(|dir| dir.is_absolute() && in_cell(dir)).collect();
+    match std::env::join_paths(kept) {
+        Ok(path) if !path.is_empty() => path,
+        Ok(_) | Err(_) => DEFAULT_PATH.into(),
+    }
+}
+
+fn passes(name: &OsStr, further: &[String]) -> bool {
+    let Some(name) = name.to_str() else { return false };
+    PASSED.contains(&name) || name.starts_with("LC_") || further.iter().any(|wanted| wanted == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_stay_out_and_what_is_wanted_passes() {
+        let own: Vec<(OsString, OsString)> = [
+            ("AWS_SECRET_ACCESS_KEY", "x"),
+            ("SSH_AUTH_SOCK", "/tmp/a"),
+            ("DBUS_SESSION_BUS_ADDRESS", "unix:path=/run/bus"),
+            ("LD_PRELOAD", "/tmp/evil.so"),
+            ("LANG", "C.UTF-8"),
+            ("LC_ALL", "C"),
+            ("CI", "true"),
+            ("PATH", "/opt/x:relative:/home/a/bin:/usr/bin"),
+        ]
+        .map(|(name, value)| (name.into(), value.into()))
+        .to_vec();
+        let further = ["CI".to_owned()];
+        let wanted = Wanted { own: &own, further: &further, home: Path::new("/home/a"), user: "a", cwd: Path::new("/w"), in_cell: &|dir| !dir.starts_with("/home") };
+        let env = build(&wanted);
+        let names: Vec<_> = env.iter().map(|(name, _)| name.to_str().unwrap()).collect();
+        assert_eq!(names, ["LANG", "LC_ALL", "CI", "PATH", "HOME", "USER", "LOGNAME", "PWD", "TMPDIR", "VALETKEY"]);
+        assert!(env.contains(&("PATH".into(), "/opt/x:/usr/bin".into())));
+    }
+}

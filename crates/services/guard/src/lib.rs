@@ -1,0 +1,27 @@
+//! The guard: one session of an agent, from the cell to the record of what it did.
+//!
+//! It runs as the person, outside the cell, and holds every real descriptor. What it lets happen is what a verified, live capability
+//! says; what happened it reports. When it goes away, the view is gone and the cell ends.
+#![forbid(unsafe_code)]
+
+mod authority;
+mod command;
+mod denials;
+mod desk;
+mod document;
+mod door;
+mod environment;
+mod error;
+mod facts;
+mod holdings;
+mod link;
+mod notice;
+mod operation;
+mod reporter;
+mod run;
+mod terminal;
+mod watch;
+
+pub use error::RunError;
+pub use link::{LinkError, connect_or_start, sibling};
+pub use run::{RunSpec, run};

@@ -1,0 +1,160 @@
+//! The guard's side of the broker: calls, a broker started on demand, and whether it still answers.
+
+use std::io::{BufRead as _, BufReader};
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use thiserror::Error;
+use valetkey_api::{Client, ClientError, Paths};
+
+/// How long a call may take that does not wait for a person.
+const CALL_TIME: Duration = Duration::from_secs(10);
+/// Idle connections that are kept.
+const IDLE_MAX: usize = 8;
+/// How often and how far apart a broker is tried that another process is just starting.
+const START_TRIES: u32 = 200;
+const START_PAUSE: Duration = Duration::from_millis(10);
+
+/// The broker cannot be reached or started.
+#[derive(Debug, Error)]
+pub enum LinkError {
+    /// The program is not where it should be.
+    #[error("cannot find `valetkeyd` beside this program at {}: build or install it (`cargo build --release`)", path.display())]
+    NoProgram {
+        /// Where it was looked for.
+        path: PathBuf,
+    },
+    /// It did not start.
+    #[error("the broker did not start: {reason}")]
+    NotStarted {
+        /// What it said.
+        reason: String,
+    },
+    /// It does not answer.
+    #[error("{0}")]
+    Client(#[from] ClientError),
+}
+
+/// Connects to a door of the broker, starting one if none answers.
+///
+/// # Errors
+/// When none answers and none can be started.
+pub fn connect_or_start(socket: &Path, paths: &Paths) -> Result<Client, LinkError> {
+    if let Ok(client) = Client::connect(socket) {
+        return Ok(client);
+    }
+    paths.create().map_err(|error| LinkError::NotStarted { reason: error.to_string() })?;
+    start(paths)?;
+    let mut tries = 0_u32;
+    loop {
+        match Client::connect(socket) {
+            Ok(client) => return Ok(client),
+            Err(error) if tries >= START_TRIES => return Err(error.into()),
+            // Another process may have been a little earlier: its broker opens its doors soon.
+            Err(_) => std::thread::sleep(START_PAUSE),
+        }
+        tries = tries.saturating_add(1);
+    }
+}
+
+fn start(paths: &Paths) -> Result<(), LinkError> {
+    let program = sibling("valetkeyd");
+    if !program.exists() {
+        return Err(LinkError::NoProgram { path: program });
+    }
+    let failed = |error: std::io::Error| LinkError::NotStarted { reason: error.to_string() };
+    let diagnostics = std::fs::File::options()
+        .create(true)
+        .append(true)
+        .open(paths.state.join("valetkeyd.log"))
+        .map_err(failed)?;
+    let mut child = Command::new(&program)
+        .current_dir("/")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(diagnostics)
+        // Its own group: a ^C at this terminal is not for it.
+        .process_group(0)
+        .spawn()
+        .map_err(failed)?;
+    let mut line = String::new();
+    if let Some(output) = child.stdout.take() {
+        BufReader::new(output).read_line(&mut line).map_err(failed)?;
+    }
+    match line.trim() {
+        "ready" => Ok(()),
+        // Another process started one at the same time.
+        line if line.contains("running already") => Ok(()),
+        "" => Err(LinkError::NotStarted { reason: "it ended without a word".to_owned() }),
+        line => Err(LinkError::NotStarted { reason: line.trim_start_matches("error: ").to_owned() }),
+    }
+}
+
+/// A program that is installed beside this one.
+#[must_use]
+pub fn sibling(name: &str) -> PathBuf {
+    let own = std::env::current_exe().unwrap_or_default();
+    own.parent().unwrap_or(Path::new("/usr/bin")).join(name)
+}
+
+/// Calls at the guard door, from any thread.
+#[derive(Debug)]
+pub(crate) struct Link {
+    socket: PathBuf,
+    idle: Mutex<Vec<Client>>,
+    up: AtomicBool,
+}
+
+impl Link {
+    /// A link that begins with one connection.
+    pub(crate) fn new(socket: PathBuf, first: Client) -> Self {
+        Self { socket, idle: Mutex::new(vec![first]), up: AtomicBool::new(true) }
+    }
+
+    /// Whether the broker answered last time. While it does not, nothing can be recorded and so nothing new is opened.
+    pub(crate) fn is_up(&self) -> bool {
+        self.up.load(Ordering::Acquire)
+    }
+
+    /// Says that the broker no longer knows this session, or is gone.
+    pub(crate) fn set_down(&self) {
+        self.up.store(false, Ordering::Release);
+    }
+
+    /// Sends a value and reads the answer.
+    pub(crate) fn post<B: Serialize, T: DeserializeOwned>(&self, target: &str, body: &B) -> Result<T, ClientError> {
+        self.with(CALL_TIME, |client| client.post(target, body))
+    }
+
+    /// Asks for a value; the broker may take `wait` to answer.
+    pub(crate) fn get<T: DeserializeOwned>(&self, target: &str, wait: Duration) -> Result<T, ClientError> {
+        self.with(CALL_TIME.saturating_add(wait), |client| client.get(target))
+    }
+
+    fn with<T>(&self, time: Duration, call: impl FnOnce(&mut Client) -> Result<T, ClientError>) -> Result<T, ClientError> {
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let mut client = match idle {
+            Some(client) => client,
+            None => Client::connect(&self.socket).inspect_err(|_| self.set_down())?,
+        };
+        client.set_timeout(Some(time))?;
+        let result = call(&mut client);
+        match &result {
+            Ok(_) | Err(ClientError::Problem(_)) => {
+                let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+                if idle.len() < IDLE_MAX {
+                    idle.push(client);
+                }
+            }
+            // What state the connection is in is not known: it is not used again, and the session is held to be cut off.
+            Err(ClientError::Broken(_) | ClientError::Unreachable { .. }) => self.set_down(),
+        }
+        result
+    }
+}

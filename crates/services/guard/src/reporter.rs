@@ -1,0 +1,209 @@
+//! Telling the broker what happened: observations are folded, sent in batches, and never hold up the agent.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use valetkey_api::{OperationReport, Report};
+use valetkey_model::{Action, ActionSet, Resource, SessionId, Timestamp};
+use valetkey_view::Observation;
+
+use crate::holdings::Holdings;
+use crate::link::Link;
+
+/// Observations that wait to be folded.
+const QUEUE: usize = 16 * 1024;
+/// How long an observation may wait: half of the second in which it must be durable.
+const FLUSH_EVERY: Duration = Duration::from_millis(400);
+/// Operations in one report.
+const BATCH: usize = 512;
+
+/// Looking at names and attributes.
+const LOOKING: ActionSet = ActionSet::of(&[Action::Metadata, Action::List]);
+
+/// Takes observations from the view.
+#[derive(Debug, Clone)]
+pub(crate) struct Reporter {
+    sender: SyncSender<Message>,
+    lost: Arc<AtomicU64>,
+}
+
+#[derive(Debug)]
+enum Message {
+    Seen(Observation),
+    Stop,
+}
+
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Key {
+    path: PathBuf,
+    operation: &'static str,
+    done: bool,
+}
+
+#[derive(Debug, Default)]
+struct Folded {
+    actions: ActionSet,
+    count: u64,
+    bytes_read: u64,
+    bytes_written: u64,
+}
+
+impl Reporter {
+    /// Starts the thread that sends.
+    pub(crate) fn start(
+        link: Arc<Link>,
+        holdings: Arc<Holdings>,
+        session: SessionId,
+    ) -> std::io::Result<(Self, JoinHandle<()>)> {
+        let (sender, receiver) = sync_channel(QUEUE);
+        let lost = Arc::new(AtomicU64::new(0));
+        let worker = Worker { link, holdings, session, lost: Arc::clone(&lost), waiting: BTreeMap::new() };
+        let thread = std::thread::Builder::new().name("reporter".to_owned()).spawn(move || worker.run(&receiver))?;
+        Ok((Self { sender, lost }, thread))
+    }
+
+    /// Takes an observation; when the queue is full it is counted as lost, and the count is reported.
+    pub(crate) fn observe(&self, observation: Observation) {
+        if let Err(TrySendError::Full(_)) = self.sender.try_send(Message::Seen(observation)) {
+            self.lost.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Sends what waits and ends the thread.
+    pub(crate) fn stop(&self) {
+        // An error means that the thread has ended already.
+        drop(self.sender.send(Message::Stop));
+    }
+}
+
+struct Worker {
+    link: Arc<Link>,
+    holdings: Arc<Holdings>,
+    session: SessionId,
+    lost: Arc<AtomicU64>,
+    waiting: BTreeMap<Key, Folded>,
+}
+
+impl Worker {
+    fn run(mut self, receiver: &Receiver<Message>) {
+        let mut flush_at = Instant::now().checked_add(FLUSH_EVERY);
+        loop {
+            let wait = flush_at.map_or(FLUSH_EVERY, |at| at.saturating_duration_since(Instant::now()));
+            let stop = match receiver.recv_timeout(wait) {
+                Ok(Message::Seen(observation)) => {
+                    self.fold(observation);
+                    false
+                }
+                Err(RecvTimeoutError::Timeout) => false,
+                Ok(Message::Stop) | Err(RecvTimeoutError::Disconnected) => true,
+            };
+            let due = flush_at.is_none_or(|at| Instant::now() >= at);
+            if stop || due || self.waiting.len() >= BATCH {
+                self.flush();
+                flush_at = Instant::now().checked_add(FLUSH_EVERY);
+            }
+            if stop {
+                return;
+            }
+        }
+    }
+
+    fn fold(&mut self, observation: Observation) {
+        const NONE: ActionSet = ActionSet::EMPTY;
+        let (path, operation, done, actions, read, written) = match observation {
+            Observation::Opened { path, actions } => (path, "open", true, actions, 0, 0),
+            Observation::Created { path, .. } => (path, "create", true, ActionSet::of(&[Action::Create]), 0, 0),
+            Observation::Linked { from, to } => {
+                self.fold(Observation::Changed { path: from });
+                (to, "link", true, ActionSet::of(&[Action::Create]), 0, 0)
+            }
+            Observation::Renamed { from, to, .. } => {
+                self.entry(from, "rename_from", true, ActionSet::of(&[Action::Delete]), 0, 0);
+                (to, "rename_to", true, ActionSet::of(&[Action::Create]), 0, 0)
+            }
+            Observation::Deleted { path, .. } => (path, "delete", true, ActionSet::of(&[Action::Delete]), 0, 0),
+            Observation::Changed { path } => {
+                (path, "change", true, ActionSet::of(&[Action::Write, Action::Metadata]), 0, 0)
+            }
+            Observation::Closed { path, read_bytes, written_bytes } => {
+                (path, "close", true, NONE, read_bytes, written_bytes)
+            }
+            Observation::Refused { path, wanted } => (path, "refused", false, wanted, 0, 0),
+            _ => return,
+        };
+        self.entry(path, operation, done, actions, read, written);
+    }
+
+    fn entry(&mut self, path: PathBuf, operation: &'static str, done: bool, actions: ActionSet, read: u64, written: u64) {
+        let folded = self.waiting.entry(Key { path, operation, done }).or_default();
+        folded.actions = folded.actions.union(actions);
+        folded.count = folded.count.saturating_add(1);
+        folded.bytes_read = folded.bytes_read.saturating_add(read);
+        folded.bytes_written = folded.bytes_written.saturating_add(written);
+    }
+
+    fn flush(&mut self) {
+        let now = self.holdings.now();
+        let mut operations: Vec<OperationReport> = std::mem::take(&mut self.waiting)
+            .into_iter()
+            // A single look at what is not there is in the log already, as the request that was refused.
+            .filter(|(key, folded)| key.done || folded.count > 1 || !LOOKING.allows_all(folded.actions))
+            .filter_map(|(key, folded)| self.report(key, &folded, now))
+            .collect();
+        let lost = self.lost.swap(0, Ordering::Relaxed);
+        if lost > 0 {
+            operations.extend(lost_report(lost, now));
+        }
+        let target = format!("/v1/sessions/{}/operations", self.session);
+        for batch in operations.chunks(BATCH) {
+            let report = Report { operations: batch.to_vec(), durable: false };
+            if self.link.post::<_, ()>(&target, &report).is_err() {
+                // From here on nothing can be recorded; opens are refused until the session ends.
+                self.link.set_down();
+            }
+        }
+    }
+
+    fn report(&self, key: Key, folded: &Folded, time: Timestamp) -> Option<OperationReport> {
+        let resource = Resource::file(&key.path).ok()?;
+        let holder = self.holdings.find_for(&key.path, |held| held.speaks_of(&key.path));
+        Some(OperationReport {
+            time,
+            resource,
+            actions: folded.actions,
+            done: key.done,
+            capability_id: holder.filter(|_| key.done).map(|held| held.id().clone()),
+            operation: key.operation.to_owned(),
+            reason: (!key.done).then(|| "no capability covers this".to_owned()),
+            duration_us: 0,
+            bytes_read: folded.bytes_read,
+            bytes_written: folded.bytes_written,
+            rows: 0,
+            count: folded.count,
+            file_hash: None,
+        })
+    }
+}
+
+fn lost_report(lost: u64, time: Timestamp) -> Option<OperationReport> {
+    Some(OperationReport {
+        time,
+        resource: Resource::file(std::path::Path::new("/")).ok()?,
+        actions: ActionSet::EMPTY,
+        done: false,
+        capability_id: None,
+        operation: "observations_lost".to_owned(),
+        reason: Some("the guard's queue was full".to_owned()),
+        duration_us: 0,
+        bytes_read: 0,
+        bytes_written: 0,
+        rows: 0,
+        count: lost,
+        file_hash: None,
+    })
+}

@@ -1,0 +1,338 @@
+//! Running a command in a cell: build, serve, run, report, close.
+
+use std::ffi::OsString;
+use std::io;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::process::Signal;
+use valetkey_api::{BundleFile, Client, CloseSession, OpenSession, Paths, SessionOpened};
+use valetkey_capability::{PublicKey, Verifier};
+use valetkey_model::{Grant, Resource};
+use valetkey_sandbox::{Cell, CellSpec, Event, Launching, mount_points, root_links};
+use valetkey_sys::signals::{signal_descriptor, take_signal};
+use valetkey_view::{Connection, IdMap, SkeletonEntry, SkeletonKind, View, ViewConfig, ViewHandle};
+
+use crate::authority::SessionAuthority;
+use crate::command::{self, Found};
+use crate::desk::{Desk, problem_of};
+use crate::document::Documents;
+use crate::door::{self, AgentDoor};
+use crate::environment;
+use crate::error::RunError;
+use crate::holdings::Holdings;
+use crate::link::{Link, connect_or_start};
+use crate::notice::Notices;
+use crate::reporter::Reporter;
+use crate::terminal::{self, RawMode, Relays};
+use crate::watch;
+
+/// Threads that serve the view; opens that wait for people have threads of their own.
+const SERVING_THREADS: usize = 2;
+/// What the agent can read in its cell about how to ask.
+const README: &str = include_str!("../cell-readme.md");
+/// Signals that are passed on to the agent.
+const FORWARDED: [i32; 6] = [
+    Signal::INT.as_raw(),
+    Signal::TERM.as_raw(),
+    Signal::HUP.as_raw(),
+    Signal::QUIT.as_raw(),
+    Signal::USR1.as_raw(),
+    Signal::USR2.as_raw(),
+];
+
+/// What to run, and with what.
+#[derive(Clone, Debug, Default)]
+pub struct RunSpec {
+    /// The command and its arguments.
+    pub command: Vec<OsString>,
+    /// The tree to work in.
+    pub workspace: Option<PathBuf>,
+    /// What else the person grants.
+    pub grants: Vec<Grant>,
+    /// A policy bundle, as its files.
+    pub policy: Option<Vec<BundleFile>>,
+    /// What the session is for.
+    pub purpose: Option<String>,
+    /// Names of variables that pass into the cell beside the usual ones.
+    pub environment: Vec<String>,
+}
+
+/// Runs a command in a cell and returns its exit status, 128 and the signal's number if one ended it.
+///
+/// The process must have one thread: the cell's first process is forked from it.
+///
+/// # Errors
+/// When the session did not begin; the command has not run then.
+pub fn run(spec: &RunSpec, paths: &Paths) -> Result<u8, RunError> {
+    let plan = Plan::make(spec, paths)?;
+    let client = connect_or_start(&paths.guard_socket(), paths)?;
+    // Forked before the session's tokens are in memory: the cell's first process starts as a copy of this one.
+    let launching = Cell::launch(&plan.cell)?;
+    let session = Session::open(client, &plan, paths)?;
+    let result = session.serve(launching, &plan);
+    let status = result.as_ref().copied().unwrap_or(1);
+    session.close(status);
+    result
+}
+
+/// Everything that is known before anything is started.
+struct Plan {
+    cell: CellSpec,
+    agent: Found,
+    workspace: Option<Resource>,
+    grants: Vec<Grant>,
+    policy: Option<Vec<BundleFile>>,
+    purpose: Option<String>,
+    hidden: Vec<PathBuf>,
+}
+
+impl Plan {
+    fn make(spec: &RunSpec, paths: &Paths) -> Result<Self, RunError> {
+        let system = |what: &'static str| move |source| RunError::System { what, source };
+        let cwd = std::env::current_dir().map_err(system("find the working directory"))?;
+        let own: Vec<(OsString, OsString)> = std::env::vars_os().collect();
+        let mut cell = CellSpec::new(spec.command.clone());
+        let home = std::env::var_os("HOME").map(PathBuf::from).filter(|home| home.is_absolute());
+        cell.home = home.unwrap_or(cell.home);
+        let in_cell = |dir: &Path| {
+            let granted = |grant: &Grant| grant.resource.as_file().is_some_and(|pattern| pattern.matches(dir));
+            cell.system_dirs.iter().any(|own| dir.starts_with(own))
+                || spec.workspace.as_ref().is_some_and(|workspace| dir.starts_with(workspace))
+                || spec.grants.iter().any(granted)
+        };
+        let wanted = environment::Wanted {
+            own: &own,
+            further: &spec.environment,
+            home: &cell.home,
+            user: &cell.user_name,
+            cwd: &cwd,
+            in_cell: &in_cell,
+        };
+        let env = environment::build(&wanted);
+        cell.env = env;
+        // The command is found as the person's shell would find it; what it finds itself is another matter.
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let program = spec.command.first().ok_or_else(|| RunError::NoCommand(PathBuf::new()))?;
+        let agent = command::find(program, &path, &cwd)?;
+        let grants = spec.grants.clone();
+        let workspace = match &spec.workspace {
+            None => None,
+            Some(path) => {
+                let real = std::fs::canonicalize(path).map_err(system("use the workspace"))?;
+                let tree = Resource::tree(&real);
+                Some(tree.map_err(|error| system("use the workspace")(io::Error::other(error.to_string())))?)
+            }
+        };
+        bring_program(&mut cell, &agent.path, workspace.as_ref(), &grants);
+        cell.shown_through = shown_through(&cwd, workspace.as_ref(), &grants);
+        cell.cwd = cwd;
+        cell.stdio = terminal::stdio();
+        cell.terminal = terminal::shape();
+        cell.readme = README.to_owned();
+        let hidden = paths.all().iter().map(|path| std::fs::canonicalize(path).unwrap_or_else(|_| path.clone())).collect();
+        Ok(Self { cell, agent, workspace, grants, policy: spec.policy.clone(), purpose: spec.purpose.clone(), hidden })
+    }
+
+    fn view(&self) -> ViewConfig {
+        let own_gids = std::iter::once(self.cell.gid)
+            .chain(rustix::process::getgroups().unwrap_or_default().iter().map(|group| group.as_raw()))
+            .collect();
+        let mut config = ViewConfig::new(PathBuf::from("/"), IdMap::to_root(self.cell.uid, own_gids));
+        config.hidden = self.hidden.clone();
+        let directory = |path: PathBuf| SkeletonEntry { path, kind: SkeletonKind::Directory };
+        let mounted_over = |path: PathBuf| {
+            let kind = if path.is_dir() { SkeletonKind::Directory } else { SkeletonKind::File };
+            SkeletonEntry { path, kind }
+        };
+        config.skeleton = mount_points(&self.cell).into_iter().map(mounted_over).collect();
+        // Links beside the system directories, the place the command starts in, and the home: empty until something there is granted.
+        config.skeleton.extend(
+            root_links(&self.cell)
+                .into_iter()
+                .map(|(path, target)| SkeletonEntry { path, kind: SkeletonKind::Symlink(target) }),
+        );
+        for place in [&self.cell.cwd, &self.cell.home] {
+            if place.parent().is_some() {
+                config.skeleton.push(directory(place.clone()));
+            }
+        }
+        config
+    }
+}
+
+/// Puts the program that the person named into the cell, read-only, where neither the system directories nor a grant hold it.
+fn bring_program(cell: &mut CellSpec, program: &Path, workspace: Option<&Resource>, grants: &[Grant]) {
+    let granted = |resource: &Resource| resource.as_file().is_some_and(|pattern| pattern.matches(program));
+    let in_system = cell.system_dirs.iter().any(|dir| program.starts_with(dir));
+    if in_system || workspace.is_some_and(granted) || grants.iter().any(|grant| granted(&grant.resource)) {
+        return;
+    }
+    cell.extra_ro_binds.push(program.to_path_buf());
+    if let Some(first) = cell.command.first_mut() {
+        // Where it was found may be a link that is not in the cell.
+        *first = program.into();
+    }
+}
+
+/// Places of the view that lie where the cell has a file system of its own, such as below `/tmp`, and must show through it.
+fn shown_through(cwd: &Path, workspace: Option<&Resource>, grants: &[Grant]) -> Vec<PathBuf> {
+    const OWN: [&str; 1] = ["/tmp"];
+    let granted = workspace.into_iter().chain(grants.iter().map(|grant| &grant.resource));
+    let mut places: Vec<PathBuf> = granted
+        .filter_map(Resource::as_file)
+        .map(valetkey_model::PathPattern::literal_prefix)
+        .chain([cwd.to_path_buf()])
+        .filter(|path| OWN.iter().any(|own| path.starts_with(own) && path != Path::new(own)))
+        .filter(|path| path.exists())
+        .collect();
+    places.sort();
+    // A place below another one shows through with it.
+    places.dedup_by(|below, above| below.starts_with(above.as_path()));
+    places
+}
+
+/// An open session.
+struct Session {
+    desk: Arc<Desk>,
+    link: Arc<Link>,
+}
+
+impl Session {
+    fn open(mut client: Client, plan: &Plan, paths: &Paths) -> Result<Self, RunError> {
+        let open = OpenSession {
+            agent: plan.agent.agent.clone(),
+            agent_digest: plan.agent.digest,
+            purpose: plan.purpose.clone(),
+            workspace: plan.workspace.clone(),
+            grants: plan.grants.clone(),
+            policy: plan.policy.clone(),
+        };
+        let opened: SessionOpened =
+            client.post("/v1/sessions", &open).map_err(|error| RunError::Refused(Box::new(problem_of(&error))))?;
+        let unusable = |_| RunError::Refused(Box::new(valetkey_api::Problem::new(valetkey_api::ProblemKind::Invalid, "the broker's keys are not usable")));
+        let keys = opened.keys.keys.iter().map(PublicKey::try_from).collect::<Result<Vec<_>, _>>().map_err(unusable)?;
+        let holdings = Arc::new(Holdings::new(Verifier::new(keys, opened.session.clone())));
+        let link = Arc::new(Link::new(paths.guard_socket(), client));
+        let desk = Arc::new(Desk::new(Arc::clone(&link), holdings, opened.session, Notices::new()));
+        let session = Self { desk, link };
+        // The workspace is a place to work in: where policy does not give it whole, its files are decided one by one.
+        let granted_by_name = |refused: &valetkey_api::RefusedGrant| Some(&refused.resource) != plan.workspace.as_ref();
+        if let Some(refused) = opened.refused.into_iter().find(granted_by_name) {
+            session.close(1);
+            return Err(RunError::GrantRefused {
+                resource: refused.resource.to_string(),
+                actions: refused.actions.to_string(),
+                problem: Box::new(refused.problem),
+            });
+        }
+        for granted in &opened.granted {
+            session.desk.hold(granted).map_err(|problem| RunError::Refused(Box::new(problem)))?;
+        }
+        Ok(session)
+    }
+
+    fn serve(&self, mut launching: Launching, plan: &Plan) -> Result<u8, RunError> {
+        let system = |what: &'static str| move |source| RunError::System { what, source };
+        // Blocked before there are threads, so that every thread leaves them to the loop below.
+        let signals = signal_descriptor(&watched_signals()).map_err(system("hear signals"))?;
+        let desk = &self.desk;
+        let (reporter, reporting) = Reporter::start(Arc::clone(&self.link), Arc::clone(&desk.holdings), desk.session.clone())
+            .map_err(system("start a thread"))?;
+        let authority = Arc::new(SessionAuthority::new(Arc::clone(desk), reporter.clone()));
+        let view = View::new(plan.view(), authority).map_err(|error| RunError::View(error.to_string()))?;
+        let fuse = launching.view_fuse.take().ok_or_else(|| RunError::View("the cell has no root".to_owned()))?;
+        let served: ViewHandle = view
+            .serve(fuse, Vec::new(), Connection::Watched, SERVING_THREADS)
+            .map_err(|error| RunError::View(error.to_string()))?;
+        desk.watch_view(view.clone());
+        for held in desk.holdings.live() {
+            if let Some(pattern) = held.pattern() {
+                view.notify_granted(&pattern.literal_prefix());
+            }
+        }
+        watch::start(desk).map_err(system("start a thread"))?;
+        let mut cell = launching.prepare()?.start()?;
+        let documents = Arc::new(Documents::new(Arc::clone(desk), plan.hidden.clone()));
+        let listener = cell.agent_listener.try_clone().map_err(system("open the agent door"))?;
+        door::open(listener, AgentDoor { desk: Arc::clone(desk), documents }).map_err(system("open the agent door"))?;
+        let status = attend(&mut cell, &signals, desk);
+        drop(cell);
+        // The cell's mounts are gone with it, and so the connection has ended.
+        drop(served);
+        reporter.stop();
+        // A reporter that panicked has nothing more to send.
+        drop(reporting.join());
+        status
+    }
+
+    fn close(&self, exit_status: u8) {
+        let target = format!("/v1/sessions/{}/close", self.desk.session);
+        // If it does not arrive, the broker sees this process end.
+        drop(self.link.post::<_, ()>(&target, &CloseSession { exit_status }));
+    }
+}
+
+fn watched_signals() -> Vec<i32> {
+    let further = [Signal::WINCH, Signal::TSTP, Signal::CONT].map(Signal::as_raw);
+    FORWARDED.into_iter().chain(further).collect()
+}
+
+/// Attends to the running cell until its command has ended and everything it wrote has been passed on.
+fn attend(cell: &mut Cell, signals: &OwnedFd, desk: &Desk) -> Result<u8, RunError> {
+    let system = |what: &'static str| move |source: io::Error| RunError::System { what, source };
+    let pipes = std::mem::take(&mut cell.pipes);
+    let mut raw = cell.pty_master.as_ref().and_then(|_| RawMode::enter());
+    let relays = Relays::start(cell.pty_master.as_ref(), pipes).map_err(system("pass the streams on"))?;
+    if let Some(board) = cell.denials.take() {
+        desk.denials.publish_at(board);
+    }
+    let status = loop {
+        let mut waited =
+            [PollFd::new(&*cell, PollFlags::IN), PollFd::new(signals, PollFlags::IN)];
+        match poll(&mut waited, None) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(system("wait")(error.into())),
+        }
+        while let Some(signal) = take_signal(signals.as_fd()).map_err(system("hear signals"))? {
+            pass_on(cell, i32::try_from(signal).unwrap_or(0))?;
+        }
+        match cell.try_event()? {
+            None | Some(Event::Started | Event::Continued) => {}
+            Some(Event::ExecFailed { program, errno }) => {
+                let reason = io::Error::from_raw_os_error(errno);
+                let line = format!("valetkey: cannot run {program} in the cell: {reason}\r\n");
+                let _best_effort = rustix::io::write(rustix::stdio::stderr(), line.as_bytes());
+            }
+            Some(Event::Stopped(_)) => {
+                // As a shell expects of the command itself: give the terminal back and stop.
+                drop(raw.take());
+                let _best_effort = rustix::process::kill_process(rustix::process::getpid(), Signal::STOP);
+                raw = cell.pty_master.as_ref().and_then(|_| RawMode::enter());
+                cell.resume()?;
+            }
+            Some(Event::Exited(status)) => break u8::try_from(status & 0xff).unwrap_or(1),
+            Some(Event::Killed(signal)) => break u8::try_from(signal.saturating_add(128) & 0xff).unwrap_or(1),
+            Some(Event::Lost) => break 1,
+        }
+    };
+    // Every process of the cell has ended when the first one has; only then do the streams end.
+    let mut ended = [PollFd::from_borrowed_fd(cell.pidfd(), PollFlags::IN)];
+    while poll(&mut ended, None) == Err(rustix::io::Errno::INTR) {}
+    relays.drain();
+    drop(raw);
+    Ok(status)
+}
+
+fn pass_on(cell: &Cell, signal: i32) -> Result<(), RunError> {
+    if signal == Signal::WINCH.as_raw() {
+        if let Some(master) = &cell.pty_master {
+            terminal::copy_size(master.as_fd());
+        }
+        return Ok(());
+    }
+    cell.signal(signal)?;
+    Ok(())
+}

@@ -1,0 +1,302 @@
+# Guardrails: what no other policy can give away.
+#
+# Evaluated beside the policy that grants, whichever it is; the stricter answer counts. `allow` here only means that
+# there is nothing to hold against a request.
+#
+#   secrets   keys, credentials, wallets, histories, the kernel's and Valetkey's own places: never given, not even seen
+#   lasting   files that run later outside the cell or steer the next session (shell start-up, hooks, editor tasks,
+#             agents' settings and memory, autostart): a person is asked before one is changed
+#
+# The names are in data.json: `secrets` and `lasting` decide about one path. For a request of many paths (a tree, a
+# pattern), `trees` holds patterns that are taken out of the grant, so that those paths are asked for one by one. They
+# may take out more than the lists name, never less: the crate's tests hold them together.
+package valetkey.guardrails
+
+import data.valetkey.lists
+
+asked := input.request.resource
+
+path := input.resource.path
+
+segments := split(trim_prefix(path, "/"), "/")
+
+name := segments[count(segments) - 1]
+
+# The places that hold the path, up to four segments deep: /etc, /etc/ssh, …
+places contains concat("/", array.concat([""], array.slice(segments, 0, n))) if {
+	some n in [1, 2, 3, 4]
+	n <= count(segments)
+}
+
+# The same below the home directory: .config, .config/gh, …
+home_prefix := concat("", [trim_right(input.subject.user.home, "/"), "/"])
+
+home_segments := split(trim_prefix(path, home_prefix), "/") if startswith(path, home_prefix)
+
+home_places contains concat("/", array.slice(home_segments, 0, n)) if {
+	some n in [1, 2, 3, 4]
+	n <= count(home_segments)
+}
+
+# The home directory's canonical text, `file:/home/alice`; of a home that is `/`, `file:`.
+home_text := trim_suffix(input.subject.user.home_resource, "/")
+
+changes := {action | some action in input.request.actions} & {"write", "append", "create", "delete"}
+
+# Making, moving or removing one name; a pattern's names are dealt with below, by what is taken out.
+moves := changes & {"create", "delete"} if not input.resource.is_pattern
+
+else := set()
+
+# What is never given: each entry says why.
+
+secrets contains sprintf("`%s` in the home directory holds keys, credentials or private history", [place]) if {
+	some place in home_places
+	lists.secrets.home[place]
+}
+
+secrets contains sprintf("`%s` belongs to the system's keys, devices or services", [place]) if {
+	some place in places
+	lists.secrets.system[place]
+}
+
+secrets contains sprintf("a file named `%s` usually holds credentials", [name]) if {
+	lists.secrets.names[name]
+}
+
+secrets contains sprintf("a file with the ending `.%s` usually holds keys", [ending]) if {
+	parts := split(name, ".")
+	count(parts) > 1
+	ending := parts[count(parts) - 1]
+	lists.secrets.extensions[ending]
+	not lists.secrets.public[name]
+}
+
+secrets contains sprintf("a file whose name begins with `%s` usually holds keys or credentials", [prefix]) if {
+	some prefix, _ in lists.secrets.prefixes
+	startswith(name, prefix)
+	not lists.secrets.public[name]
+}
+
+secrets contains "the home directory of root" if {
+	segments[0] == "root"
+	input.subject.user.uid != 0
+}
+
+secrets contains "Valetkey's own files are never given" if input.resource.is_protected
+
+secrets contains "devices, sockets and pipes outside the workspace are not given" if {
+	input.resource.kind == "other"
+	not input.resource.in_workspace
+}
+
+# Moving away a directory would carry the secrets in it to a name that no rule knows.
+secrets contains "the directory holds others that are never given" if {
+	"delete" in moves
+	lists.secrets.home_parents[concat("/", home_segments)]
+}
+
+secrets contains "the home directory itself stays where it is" if {
+	"delete" in moves
+	startswith(home_prefix, concat("", [trim_right(path, "/"), "/"]))
+}
+
+secrets contains "the directory holds Valetkey's own files" if {
+	"delete" in moves
+	some tree in input.context.protected
+	startswith(tree, concat("", [asked, "/"]))
+}
+
+# What a person is asked about: each entry says why.
+
+lasting contains sprintf("`%s` in the home directory is run or read by later programs", [place]) if {
+	count(changes) > 0
+	some place in home_places
+	lists.lasting.home[place]
+}
+
+lasting contains sprintf("`%s` belongs to the system", [place]) if {
+	count(changes) > 0
+	some place in places
+	lists.lasting.system[place]
+}
+
+lasting contains sprintf("`%s` is run or read by later programs or agents", [segment]) if {
+	count(changes) > 0
+	some segment in segments
+	lists.lasting.names[segment]
+}
+
+lasting contains sprintf("`%s/%s` is run or read by later programs", [segment, segments[at + 1]]) if {
+	count(changes) > 0
+	some at, segment in segments
+	lists.lasting.pairs[segment][segments[at + 1]]
+}
+
+# A directory that is made or moved into place can bring such files with it.
+lasting contains sprintf("`%s` can hold files that are run by later programs", [name]) if {
+	count(changes) > 0
+	not input.resource.is_pattern
+	lists.lasting.pairs[name]
+}
+
+lasting contains "the directory can hold files that are run by later programs" if {
+	count(moves) > 0
+	some list in [lists.lasting.home_parents, lists.secrets.home_parents]
+	list[concat("/", home_segments)]
+}
+
+# A tree within something that would be taken out of it: the person is asked about all of it.
+lasting contains sprintf("things below `%s` can be run or read by later programs", [segment]) if {
+	count(changes) > 0
+	input.resource.is_pattern
+	some segment in segments
+	is_taken_out(segment)
+}
+
+is_taken_out(segment) if lists.trees.lasting_names[segment]
+
+is_taken_out(segment) if {
+	some start in lists.trees.lasting_starts
+	startswith(segment, start)
+}
+
+# What is taken out of a request for many paths: secrets always, and lasting files where the request is to change things
+# and the person is not asked about all of it anyway.
+
+stem := split(asked, "*")[0]
+
+holds_home if startswith(concat("", [home_text, "/"]), stem)
+
+without_secrets contains pattern if some pattern in lists.trees.secrets
+
+without_secrets contains sprintf("%s/%s/**", [home_text, place]) if {
+	holds_home
+	some place in lists.trees.home_secrets
+}
+
+# A tree in the home directory with listed places somewhere below: each thing in it is asked for by itself.
+without_secrets contains sprintf("%s*/**", [stem]) if {
+	some list in [lists.secrets.home_parents, lists.lasting.home_parents]
+	list[concat("/", home_segments)]
+}
+
+without_secrets contains pattern if {
+	path == "/"
+	some pattern in lists.trees.root_secrets
+}
+
+without_secrets contains sprintf("file:%s/**", [place]) if {
+	path != "/"
+	some place, _ in lists.secrets.system
+	startswith(place, concat("", [path, "/"]))
+}
+
+without_secrets contains tree if {
+	some tree in input.context.protected
+	startswith(tree, stem)
+}
+
+# The directories on the way to Valetkey's own files stay where they are.
+without_secrets contains directory if {
+	count(changes) > 0
+	some tree in input.context.protected
+	parts := split(trim_suffix(tree, "/**"), "/")
+	some at, _ in parts
+	at > 1
+	directory := concat("/", array.slice(parts, 0, at))
+	startswith(concat("", [directory, "/"]), stem)
+}
+
+# A tree above the home directory: the directory itself is not moved with it.
+without_secrets contains home_text if {
+	holds_home
+	count(changes) > 0
+}
+
+without_lasting contains pattern if {
+	count(changes) > 0
+	some pattern in lists.trees.lasting
+}
+
+without_lasting contains sprintf("file:/**/%s/**", [segment]) if {
+	count(changes) > 0
+	some segment, _ in lists.trees.lasting_names
+}
+
+without_lasting contains sprintf("file:/**/%s*/**", [start]) if {
+	count(changes) > 0
+	some start in lists.trees.lasting_starts
+}
+
+without_lasting contains sprintf("%s/%s/**", [home_text, place]) if {
+	holds_home
+	count(changes) > 0
+	some place in lists.trees.home_lasting
+}
+
+without_lasting contains pattern if {
+	path == "/"
+	count(changes) > 0
+	some pattern in lists.trees.root_lasting
+}
+
+without_lasting contains sprintf("file:%s/**", [place]) if {
+	path != "/"
+	count(changes) > 0
+	some place, _ in lists.lasting.system
+	startswith(place, concat("", [path, "/"]))
+}
+
+# The answer.
+
+is_file if {
+	input.resource.scheme == "file"
+	is_string(path)
+	is_string(home_text)
+}
+
+# Nothing is listed about resources of other kinds.
+is_other if input.resource.scheme in {"exec", "tcp", "tool", "secret"}
+
+taken_out(patterns) := [pattern | some pattern in patterns] if input.resource.is_pattern
+
+else := []
+
+decision := {
+	"effect": "deny",
+	"policy_id": "valetkey-guardrails",
+	"reasons": [reason | some reason in secrets],
+} if {
+	is_file
+	count(secrets) > 0
+} else := {
+	"effect": "ask",
+	"policy_id": "valetkey-guardrails",
+	"reasons": [reason | some reason in lasting],
+	"ttl_seconds": 300,
+	"except": taken_out(without_secrets),
+	"approval": {
+		"quorum": [{"role": "owner", "count": 1}],
+		"expires_seconds": 120,
+		"lease": {"scope": "once", "max_seconds": 300},
+	},
+} if {
+	is_file
+	count(lasting) > 0
+} else := {
+	"effect": "allow",
+	"policy_id": "valetkey-guardrails",
+	"ttl_seconds": 3600,
+	"except": taken_out(without_secrets | without_lasting),
+	"obligations": {"durability": "streamed"},
+} if {
+	is_file
+} else := {
+	"effect": "allow",
+	"policy_id": "valetkey-guardrails",
+	"ttl_seconds": 3600,
+	"obligations": {"durability": "streamed"},
+} if {
+	is_other
+}

@@ -1,0 +1,286 @@
+# Tests of guardrails.rego: one for each rule. That `trees` takes out all that the lists name is tested by the crate, which
+# knows how patterns match.
+package valetkey_guardrails_test
+
+import data.valetkey.guardrails.decision
+import data.valetkey.lists
+
+asks(actions, path) := asks_with(actions, path, {})
+
+asks_with(actions, path, facts) := {
+	"request": {"resource": concat("", ["file:", path]), "actions": actions, "constraints": {}},
+	"resource": object.union(
+		{
+			"scheme": "file",
+			"path": literal(path),
+			"is_pattern": contains(path, "*"),
+			"in_workspace": false,
+			"in_home": false,
+			"is_protected": false,
+		},
+		facts,
+	),
+	"subject": {"user": {"uid": 1000, "home": "/home/alice", "home_resource": "file:/home/alice"}},
+	"context": {"protected": ["file:/home/alice/work/vk/**"]},
+}
+
+# The longest prefix of whole segments without a `*`, as the broker derives it.
+literal(path) := path if not contains(path, "*")
+
+literal(path) := concat("/", array.slice(parts, 0, count(parts) - 1)) if {
+	contains(path, "*")
+	parts := split(split(path, "*")[0], "/")
+	count(parts) > 2
+}
+
+literal("/**") := "/"
+
+is_given(actions, path) if decision.effect == "allow" with input as asks(actions, path)
+
+is_asked(actions, path) if decision.effect == "ask" with input as asks(actions, path)
+
+is_refused(actions, path) if {
+	got := decision with input as asks(actions, path)
+	got.effect == "deny"
+	count(got.reasons) > 0
+}
+
+test_an_ordinary_file_passes if {
+	every action in ["read", "write", "append", "create", "delete", "execute", "list", "metadata"] {
+		is_given([action], "/home/alice/work/src/main.rs")
+	}
+}
+
+test_to_pass_is_neutral if {
+	got := decision with input as asks(["read"], "/srv/x")
+	got.ttl_seconds == 3600
+	got.obligations.durability == "streamed"
+	got.except == []
+	not got.constraints
+}
+
+test_secrets_in_the_home_are_refused_with_all_below if {
+	every place, _ in lists.secrets.home {
+		every action in ["metadata", "read", "write", "list"] {
+			is_refused([action], sprintf("/home/alice/%s", [place]))
+		}
+		is_refused(["read"], sprintf("/home/alice/%s/x/y/z/w", [place]))
+	}
+}
+
+test_secrets_of_another_home_are_not_this_rules_matter if {
+	is_given(["read"], "/home/bob/.aws/config")
+}
+
+test_a_name_that_only_begins_alike_passes if {
+	every path in ["/home/alice/.sshx/config", "/home/alice/work/.ssh-notes", "/etc/shadows", "/process", "/rooted"] {
+		is_given(["read"], path)
+	}
+}
+
+test_the_systems_secrets_are_refused if {
+	every place, _ in lists.secrets.system {
+		is_refused(["read"], place)
+		is_refused(["metadata"], concat("/", [place, "x"]))
+	}
+}
+
+test_names_of_secrets_are_refused_anywhere if {
+	every name, _ in lists.secrets.names {
+		is_refused(["read"], concat("/", ["/home/alice/work", name]))
+		is_refused(["create"], concat("/", ["/srv", name]))
+	}
+}
+
+test_endings_of_secrets_are_refused_anywhere if {
+	every ending, _ in lists.secrets.extensions {
+		is_refused(["read"], sprintf("/srv/x.%s", [ending]))
+		is_given(["read"], sprintf("/srv/%s", [ending]))
+		is_given(["read"], sprintf("/srv/x.%s-x", [ending]))
+	}
+}
+
+test_beginnings_of_secrets_are_refused_anywhere if {
+	every prefix, _ in lists.secrets.prefixes {
+		is_refused(["read"], sprintf("/srv/%sx", [prefix]))
+	}
+}
+
+test_public_files_with_such_names_pass if {
+	every name, _ in lists.secrets.public {
+		is_given(["read"], concat("/", ["/home/alice/work", name]))
+	}
+}
+
+test_roots_home_is_for_root if {
+	is_refused(["read"], "/root")
+	is_refused(["read"], "/root/notes")
+	asked := object.union(asks(["read"], "/root/notes"), {"subject": {"user": {
+		"uid": 0,
+		"home": "/root",
+		"home_resource": "file:/root",
+	}}})
+	decision.effect == "allow" with input as asked
+}
+
+test_valetkeys_own_files_are_refused if {
+	decision.effect == "deny" with input as asks_with(["read"], "/srv/vk/key", {"is_protected": true})
+}
+
+test_devices_are_given_in_the_workspace_only if {
+	decision.effect == "deny" with input as asks_with(["read"], "/srv/pipe", {"kind": "other"})
+	decision.effect == "allow" with input as asks_with(["read"], "/srv/pipe", {"kind": "other", "in_workspace": true})
+	decision.effect == "allow" with input as asks_with(["read"], "/srv/file", {"kind": "file"})
+}
+
+test_directories_above_secrets_stay_where_they_are if {
+	every place, _ in lists.secrets.home_parents {
+		is_refused(["delete"], sprintf("/home/alice/%s", [place]))
+		is_given(["list", "metadata"], sprintf("/home/alice/%s", [place]))
+	}
+	every path in ["/home/alice", "/home", "/", "/home/alice/work/vk", "/home/alice/work"] {
+		is_refused(["delete"], path)
+	}
+	is_given(["delete"], "/home/alice/work/src")
+}
+
+test_lasting_files_in_the_home_are_asked_about if {
+	every place, _ in lists.lasting.home {
+		every action in ["write", "append", "create"] {
+			is_asked([action], sprintf("/home/alice/%s", [place]))
+		}
+		is_asked(["delete"], sprintf("/home/alice/%s/x", [place]))
+		is_asked(["read", "write"], sprintf("/home/alice/%s/x", [place]))
+		is_given(["read", "metadata"], sprintf("/home/alice/%s", [place]))
+	}
+}
+
+test_the_systems_files_are_asked_about if {
+	every place, _ in lists.lasting.system {
+		is_asked(["write"], concat("/", [place, "x"]))
+		is_given(["read"], concat("/", [place, "x"]))
+	}
+}
+
+test_lasting_names_are_asked_about_anywhere if {
+	every name, _ in lists.lasting.names {
+		is_asked(["create"], sprintf("/home/alice/work/a/%s", [name]))
+		is_asked(["append"], sprintf("/srv/%s/x/y", [name]))
+		is_given(["read"], sprintf("/srv/%s/x", [name]))
+	}
+}
+
+test_lasting_pairs_are_asked_about_anywhere if {
+	every first, seconds in lists.lasting.pairs {
+		is_asked(["create"], sprintf("/srv/%s", [first]))
+		is_given(["create"], sprintf("/srv/%s/other", [first]))
+		every second, _ in seconds {
+			is_asked(["write"], sprintf("/srv/%s/%s", [first, second]))
+			is_asked(["create"], sprintf("/srv/%s/%s/x", [first, second]))
+			is_given(["write"], sprintf("/srv/%s", [second]))
+		}
+	}
+}
+
+test_directories_that_lasting_files_live_in_are_asked_about if {
+	every place, _ in lists.lasting.home_parents {
+		is_asked(["create"], sprintf("/home/alice/%s", [place]))
+	}
+}
+
+test_the_question_goes_to_the_owner_each_time if {
+	got := decision with input as asks(["write"], "/home/alice/.bashrc")
+	got.approval.quorum == [{"role": "owner", "count": 1}]
+	got.approval.lease.scope == "once"
+	count(got.reasons) == 2
+}
+
+test_a_tree_loses_its_secrets if {
+	got := decision with input as asks(["read"], "/home/alice/work/**")
+	got.effect == "allow"
+	every pattern in lists.trees.secrets {
+		pattern in got.except
+	}
+	not "file:/**/.git" in got.except
+	"file:/home/alice/work/vk/**" in got.except
+}
+
+test_a_tree_to_change_loses_lasting_files_too if {
+	got := decision with input as asks(["write"], "/home/alice/work/**")
+	got.effect == "allow"
+	every pattern in lists.trees.lasting {
+		pattern in got.except
+	}
+	"file:/**/.vscode/**" in got.except
+	"file:/**/.cl*/**" in got.except
+	not "file:/home/alice/work/vk" in got.except
+	"file:/home/alice/work" in got.except
+}
+
+test_the_home_loses_its_hidden_files if {
+	got := decision with input as asks(["read", "write"], "/home/alice/**")
+	got.effect == "allow"
+	"file:/home/alice/.*/**" in got.except
+	"file:/home/alice/bin/**" in got.except
+	"file:/home/alice" in got.except
+}
+
+test_a_hidden_tree_is_asked_for_one_by_one if {
+	got := decision with input as asks(["read"], "/home/alice/.config/**")
+	got.effect == "allow"
+	"file:/home/alice/.config/*/**" in got.except
+}
+
+test_the_whole_system_loses_its_own if {
+	got := decision with input as asks(["read", "write"], "/**")
+	got.effect == "allow"
+	"file:/etc/**" in got.except
+	"file:/usr/**" in got.except
+}
+
+test_a_system_tree_loses_its_secrets if {
+	got := decision with input as asks(["read"], "/var/**")
+	"file:/var/lib/docker/**" in got.except
+	wrote := decision with input as asks(["write"], "/var/**")
+	"file:/var/spool/**" in wrote.except
+	not "file:/var/spool/**" in got.except
+}
+
+test_a_secret_tree_is_refused if {
+	is_refused(["read"], "/home/alice/.ssh/**")
+	is_refused(["read"], "/home/alice/.ssh/*.pub")
+}
+
+test_a_lasting_tree_is_asked_about_whole if {
+	every path in ["/home/alice/.claude/**", "/srv/.vscode/**", "/srv/.clx/**", "/srv/.cargo/**", "/etc/**"] {
+		got := decision with input as asks(["write"], path)
+		got.effect == "ask"
+		not "file:/**/.vscode/**" in got.except
+		"file:/**/*.pem" in got.except
+	}
+}
+
+test_other_schemes_pass_and_unknown_ones_do_not if {
+	every scheme in ["exec", "tcp", "tool", "secret"] {
+		decision.effect == "allow" with input as asks_with(["use"], "/x", {"scheme": scheme})
+	}
+	not decision with input as asks_with(["use"], "/x", {"scheme": "bus"})
+}
+
+test_a_home_that_is_unknown_leaves_no_answer if {
+	asked := asks(["read"], "/srv/x")
+	without := object.union(object.remove(asked, ["subject"]), {"subject": {"user": {"uid": 1000, "home": ""}}})
+	not decision with input as without
+	not decision with input as {}
+}
+
+test_the_parents_are_those_of_the_lists if {
+	every kind in ["secrets", "lasting"] {
+		lists[kind].home_parents == {concat("/", array.slice(parts, 0, n)): true |
+			some place, _ in lists[kind].home
+			parts := split(place, "/")
+			some n in [1, 2, 3]
+			n < count(parts)
+		}
+	}
+}
