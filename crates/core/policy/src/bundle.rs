@@ -6,7 +6,7 @@ use regorus::{Engine, Value};
 use serde::Deserialize;
 use valetkey_model::Digest;
 
-use crate::{PolicyError, admission};
+use crate::{PolicyError, admission, scan};
 
 /// The domain of a bundle's digest. The hashed bytes are, for each file in order of its path's bytes: the path's length and
 /// the content's length as big-endian 64-bit numbers, the path, the content.
@@ -89,6 +89,7 @@ impl Bundle {
             })?;
             match Kind::of(&path) {
                 Kind::Module => {
+                    scan::check(&path, &text)?;
                     modules.insert(path, text);
                 }
                 Kind::Data => merge_data(&mut data, &path, &text)?,
@@ -442,4 +443,3 @@ fn outside(data: &Value, roots: &[Vec<&str>]) -> bool {
 
 #[cfg(test)]
 mod tests;
-#[cfg(test)] mod probe;

@@ -11,6 +11,7 @@ mod bundle;
 mod compose;
 mod error;
 mod policy;
+mod scan;
 mod starter;
 mod testing;
 #[cfg(test)]

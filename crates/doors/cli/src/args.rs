@@ -8,7 +8,12 @@ use valetkey_model::Grant;
 
 /// Give your agent the valet key, not the key ring.
 #[derive(Debug, Parser)]
-#[command(name = "valetkey", version, about, after_help = "Start with `valetkey demo`, then `valetkey run -- bash`.\n\nExit status: 0 done, 1 failed, 2 usage, 3 denied, 4 verification failed, 5 enforcement not available, 6 broker not reachable.\n`run` passes on the command's own, 128+N for a signal.")]
+#[command(
+    name = "valetkey",
+    version,
+    about,
+    after_help = "Start with `valetkey demo`, then `valetkey run -- bash`.\n\nExit status: 0 done, 1 failed, 2 usage, 3 denied, 4 verification failed, 5 enforcement not available, 6 broker not reachable.\n`run` passes on the command's own, 128+N for a signal."
+)]
 pub(crate) struct Args {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -161,4 +166,3 @@ pub(crate) enum AuditCommand {
         json: bool,
     },
 }
-

@@ -14,7 +14,6 @@ pub(crate) enum Status {
     Usage = 2,
     Denied = 3,
     NotVerified = 4,
-    NotEnforced = 5,
     NoBroker = 6,
 }
 
@@ -28,7 +27,11 @@ pub(crate) struct Fail {
 
 impl Fail {
     pub(crate) fn new(status: Status, message: impl Display) -> Self {
-        Self { status: status as u8, message: message.to_string(), hints: Vec::new() }
+        Self {
+            status: status as u8,
+            message: message.to_string(),
+            hints: Vec::new(),
+        }
     }
 
     pub(crate) fn hinted(mut self, hint: impl Display) -> Self {
@@ -57,17 +60,20 @@ impl Fail {
 impl From<ClientError> for Fail {
     fn from(error: ClientError) -> Self {
         match error {
-            ClientError::Unreachable { .. } => Self::new(Status::NoBroker, error)
-                .hinted("`valetkey run` starts a broker; is VALETKEY_HOME the same as in the session?"),
+            ClientError::Unreachable { .. } => Self::new(Status::NoBroker, error).hinted(
+                "`valetkey run` starts a broker; is VALETKEY_HOME the same as in the session?",
+            ),
             ClientError::Broken(_) => Self::new(Status::NoBroker, error),
             ClientError::Problem(problem) => {
                 let status = match problem.kind {
-                    ProblemKind::Denied | ProblemKind::Expired | ProblemKind::Capability | ProblemKind::Constraint => {
-                        Status::Denied
-                    }
-                    ProblemKind::Invalid | ProblemKind::NotFound | ProblemKind::Busy | ProblemKind::Unavailable => {
-                        Status::Failed
-                    }
+                    ProblemKind::Denied
+                    | ProblemKind::Expired
+                    | ProblemKind::Capability
+                    | ProblemKind::Constraint => Status::Denied,
+                    ProblemKind::Invalid
+                    | ProblemKind::NotFound
+                    | ProblemKind::Busy
+                    | ProblemKind::Unavailable => Status::Failed,
                 };
                 let fail = Self::new(status, &problem.detail);
                 match &problem.how_to_request {
@@ -83,7 +89,9 @@ impl From<LinkError> for Fail {
     fn from(error: LinkError) -> Self {
         match error {
             LinkError::Client(error) => error.into(),
-            LinkError::NoProgram { .. } | LinkError::NotStarted { .. } => Self::new(Status::NoBroker, error),
+            LinkError::NoProgram { .. } | LinkError::NotStarted { .. } => {
+                Self::new(Status::NoBroker, error)
+            }
         }
     }
 }
@@ -92,7 +100,11 @@ impl From<RunError> for Fail {
     fn from(error: RunError) -> Self {
         match error {
             RunError::Link(error) => error.into(),
-            other => Self { status: other.exit_status(), message: other.to_string(), hints: other.hints() },
+            other => Self {
+                status: other.exit_status(),
+                message: other.to_string(),
+                hints: other.hints(),
+            },
         }
     }
 }

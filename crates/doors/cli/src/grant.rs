@@ -8,8 +8,12 @@ use valetkey_model::{Action, ActionSet, Constraints, Grant, PathPattern, Resourc
 ///
 /// A directory that is named plainly is granted as the tree below it. Reading a tree includes seeing and listing it.
 pub(crate) fn parse(text: &str) -> Result<Grant, String> {
-    let (what, actions) = text.rsplit_once('=').ok_or("write it as RESOURCE=ACTIONS, for example ~/notes=read")?;
-    let mut actions: ActionSet = actions.parse().map_err(|error: valetkey_model::ParseActionError| error.to_string())?;
+    let (what, actions) = text
+        .rsplit_once('=')
+        .ok_or("write it as RESOURCE=ACTIONS, for example ~/notes=read")?;
+    let mut actions: ActionSet = actions
+        .parse()
+        .map_err(|error: valetkey_model::ParseActionError| error.to_string())?;
     actions = actions.union(ActionSet::of(&[Action::Metadata]));
     if actions.allows(Action::Read) {
         actions = actions.union(ActionSet::of(&[Action::List]));
@@ -17,9 +21,15 @@ pub(crate) fn parse(text: &str) -> Result<Grant, String> {
     let resource = if what.starts_with('/') || what.starts_with('~') || what.starts_with('.') {
         path(what)?
     } else {
-        what.parse().map_err(|error: valetkey_model::ParseResourceError| error.to_string())?
+        what.parse()
+            .map_err(|error: valetkey_model::ParseResourceError| error.to_string())?
     };
-    Ok(Grant { resource, actions, constraints: Constraints::default(), except: Vec::new() })
+    Ok(Grant {
+        resource,
+        actions,
+        constraints: Constraints::default(),
+        except: Vec::new(),
+    })
 }
 
 fn path(text: &str) -> Result<Resource, String> {
@@ -31,14 +41,25 @@ fn path(text: &str) -> Result<Resource, String> {
     let absolute = absolute(plain)?;
     // What a link leads to is what is granted: the view never follows links of the host.
     let real = std::fs::canonicalize(&absolute).unwrap_or(absolute);
-    let pattern = if tree.is_some() || real.is_dir() { PathPattern::tree(&real) } else { PathPattern::literal(&real) };
-    pattern.map(Resource::File).map_err(|error| error.to_string())
+    let pattern = if tree.is_some() || real.is_dir() {
+        PathPattern::tree(&real)
+    } else {
+        PathPattern::literal(&real)
+    };
+    pattern
+        .map(Resource::File)
+        .map_err(|error| error.to_string())
 }
 
 fn absolute(text: &str) -> Result<PathBuf, String> {
-    let named = match text.strip_prefix("~/").or_else(|| (text == "~").then_some("")) {
+    let named = match text
+        .strip_prefix("~/")
+        .or_else(|| (text == "~").then_some(""))
+    {
         Some(rest) => Path::new(&std::env::var_os("HOME").ok_or("HOME is not set")?).join(rest),
-        None => std::env::current_dir().map_err(|error| error.to_string())?.join(text),
+        None => std::env::current_dir()
+            .map_err(|error| error.to_string())?
+            .join(text),
     };
     // Only `.` goes away here; a `..` would mean different things before and after links are followed.
     if named.components().any(|part| part == Component::ParentDir) && !named.exists() {

@@ -20,7 +20,11 @@ fn main() -> ExitCode {
         Err(error) => {
             // Help and version are no errors; clap knows where each belongs.
             drop(error.print());
-            return if error.use_stderr() { ExitCode::from(2) } else { ExitCode::SUCCESS };
+            return if error.use_stderr() {
+                ExitCode::from(2)
+            } else {
+                ExitCode::SUCCESS
+            };
         }
     };
     match commands::dispatch(args) {

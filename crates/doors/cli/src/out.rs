@@ -7,7 +7,10 @@ use serde::Serialize;
 /// Prints a line. A reader that went away ends the program quietly, as every filter does.
 pub(crate) fn line(text: &str) {
     let mut stdout = io::stdout().lock();
-    if writeln!(stdout, "{text}").and_then(|()| stdout.flush()).is_err() {
+    if writeln!(stdout, "{text}")
+        .and_then(|()| stdout.flush())
+        .is_err()
+    {
         quit();
     }
 }
@@ -26,7 +29,10 @@ pub(crate) fn error(text: &str) {
     drop(writeln!(io::stderr().lock(), "{text}"));
 }
 
-#[expect(clippy::exit, reason = "the reader of the output has gone: there is nobody to return to")]
+#[expect(
+    clippy::exit,
+    reason = "the reader of the output has gone: there is nobody to return to"
+)]
 fn quit() -> ! {
     std::process::exit(0)
 }
@@ -38,12 +44,12 @@ pub(crate) enum Style {
     Dim,
     Green,
     Red,
-    Yellow,
 }
 
 /// `text` in a style, where standard output is a terminal and `NO_COLOR` is not set.
 pub(crate) fn styled(style: Style, text: &str) -> String {
-    let wanted = io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let wanted = io::stdout().is_terminal()
+        && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     if !wanted {
         return text.to_owned();
     }
@@ -52,7 +58,6 @@ pub(crate) fn styled(style: Style, text: &str) -> String {
         Style::Dim => "2",
         Style::Green => "32",
         Style::Red => "31",
-        Style::Yellow => "33",
     };
     format!("\x1b[{code}m{text}\x1b[0m")
 }

@@ -334,11 +334,11 @@ impl Server {
 
     fn take_back(&self, answer: &Answer) {
         match answer {
-            Answer::Entry(entry) => self.nodes.forget(entry.node, 1),
+            Answer::Entry(entry) => drop(self.nodes.forget(entry.node, 1)),
             Answer::Opened { handle, .. } => self.release(*handle),
             Answer::OpenedDirectory { handle, .. } => drop(self.directories.remove(*handle)),
             Answer::Created { entry, handle, .. } => {
-                self.nodes.forget(entry.node, 1);
+                drop(self.nodes.forget(entry.node, 1));
                 self.release(*handle);
             }
             Answer::Done
@@ -381,12 +381,18 @@ impl Handler for Server {
     }
 
     fn forget(&self, node: u64, lookups: u64) {
-        self.nodes.forget(node, lookups);
+        if let Some(node) = self.nodes.forget(node, lookups) {
+            self.close_quiet(&node);
+        }
     }
 
     fn ended(&self) {
         if let Some(watch) = self.watch.get() {
             watch.stop();
+        }
+        // A standing handle and its node hold each other.
+        for node in self.nodes.all() {
+            self.close_quiet(&node);
         }
     }
 }

@@ -5,15 +5,16 @@
 //! and what is opened is compared with what was decided on.
 
 use std::collections::{HashMap, HashSet};
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, RwLock};
 
 use rustix::fs::{
     AtFlags, Mode, OFlags, ResolveFlags, Statx, StatxAttributes, StatxFlags, StatxTimestamp,
-    fstatfs, open, openat2, statx,
+    fstatfs, open, openat2, readlinkat, statx,
 };
 use rustix::io::Errno;
 use valetkey_fuse::{Attributes, Time};
@@ -149,29 +150,57 @@ impl Host {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let root = open(root, flags, Mode::empty())?;
         let descriptors = open("/proc/self/fd", flags, Mode::empty())?;
-        let mut hidden_objects = HashSet::new();
-        for path in hidden {
-            let relative = path.strip_prefix("/").map_err(|_| Errno::INVAL)?;
-            let at = openat2(
-                &root,
-                relative,
-                OFlags::PATH | OFlags::CLOEXEC,
-                Mode::empty(),
-                RESOLVE,
-            );
-            // What does not exist yet is hidden by its path.
-            if let Ok(at) = at {
-                let stat = stat_descriptor(at.as_fd())?;
-                hidden_objects.insert((stat.dev, stat.attributes.ino));
-            }
-        }
-        Ok(Self {
+        let mut host = Self {
             root: Arc::new(root),
             descriptors,
-            hidden_paths: hidden.to_vec(),
-            hidden_objects,
+            hidden_paths: Vec::new(),
+            hidden_objects: HashSet::new(),
             devices: RwLock::default(),
-        })
+        };
+        for path in hidden {
+            host.hide(path)?;
+        }
+        Ok(host)
+    }
+
+    /// Hides `path`: by the name given, by the name that it has without links, and as the object that
+    /// is there now.
+    fn hide(&mut self, path: &Path) -> io::Result<()> {
+        let top = self.real_path(self.root.as_fd())?;
+        let relative = path.strip_prefix("/").map_err(|_| Errno::INVAL)?;
+        let mut existing = relative;
+        let opened = loop {
+            let at = if existing.as_os_str().is_empty() {
+                Path::new(".")
+            } else {
+                existing
+            };
+            let flags = OFlags::PATH | OFlags::CLOEXEC;
+            match openat2(&self.root, at, flags, Mode::empty(), ResolveFlags::IN_ROOT) {
+                Ok(opened) => break opened,
+                // What does not exist yet will be where what leads there is.
+                Err(Errno::NOENT) => existing = existing.parent().ok_or(Errno::NOENT)?,
+                Err(error) => return Err(error.into()),
+            }
+        };
+        if existing == relative {
+            let stat = stat_descriptor(opened.as_fd())?;
+            self.hidden_objects.insert((stat.dev, stat.attributes.ino));
+        }
+        let real = self.real_path(opened.as_fd())?;
+        let below_top = real.strip_prefix(&top).map_err(|_| Errno::XDEV)?;
+        let rest = relative.strip_prefix(existing).map_err(|_| Errno::INVAL)?;
+        let mut real = Path::new("/").join(below_top);
+        real.extend(rest.components());
+        self.hidden_paths.extend([path.to_path_buf(), real]);
+        Ok(())
+    }
+
+    /// The path, as this process sees it, of what `descriptor` stands for.
+    fn real_path(&self, descriptor: BorrowedFd<'_>) -> io::Result<PathBuf> {
+        let (directory, name) = self.link_to(descriptor);
+        let target = readlinkat(directory, name, Vec::new())?;
+        Ok(PathBuf::from(OsString::from_vec(target.into_bytes())))
     }
 
     /// Opens the directory `path` of the view, which may have several segments: only for the root

@@ -197,25 +197,28 @@ impl Nodes {
         node
     }
 
-    /// Takes back `lookups`; a node without any is gone.
-    pub(crate) fn forget(&self, id: u64, lookups: u64) {
+    /// Takes back `lookups`; a node without any is gone, and is given back.
+    pub(crate) fn forget(&self, id: u64, lookups: u64) -> Option<Arc<Node>> {
         if id == ROOT_NODE {
-            return;
+            return None;
         }
-        let Some(node) = self.get(id) else { return };
-        self.with_key(&node.key, |keys| {
+        let node = self.get(id)?;
+        let gone = self.with_key(&node.key, |keys| {
             let before = node.lookups.load(Ordering::Relaxed);
             let after = before.saturating_sub(lookups);
             node.lookups.store(after, Ordering::Relaxed);
-            if after == 0 {
-                if keys.get(&node.key).is_some_and(|found| found.id == id) {
-                    keys.remove(&node.key);
-                }
-                if let Some(shard) = self.id_shard(id) {
-                    write(shard).remove(&id);
-                }
+            if after > 0 {
+                return false;
             }
+            if keys.get(&node.key).is_some_and(|found| found.id == id) {
+                keys.remove(&node.key);
+            }
+            if let Some(shard) = self.id_shard(id) {
+                write(shard).remove(&id);
+            }
+            true
         });
+        gone.then_some(node)
     }
 
     /// The object has lost its last name: a new object with its inode number is another node.

@@ -217,7 +217,7 @@ fn cut_off_dead(server: &Server, notifier: &Notifier) {
             .as_ref()
             .is_some_and(|handle| !handle.is_live() && !server.renew(handle))
         {
-            *lock(&node.quiet) = None;
+            server.close_quiet(&node);
             forget_pages(&node, notifier);
         }
     }

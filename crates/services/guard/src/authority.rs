@@ -32,13 +32,17 @@ impl SessionAuthority {
     fn at_once(&self, path: &Path, wanted: ActionSet) -> Option<Arc<Held>> {
         self.desk.holdings.find_for(path, |held| {
             held.permits_path(path, wanted)
-                && (LOOKING.allows_all(wanted) || held.is_streamed() && !held.constraints().is_single_use())
+                && (LOOKING.allows_all(wanted)
+                    || held.is_streamed() && !held.constraints().is_single_use())
         })
     }
 
     /// An open under a capability whose uses must be recorded, or counted, before their effect.
     fn recorded_first(&self, path: &Path, wanted: ActionSet) -> Option<Arc<Held>> {
-        let held = self.desk.holdings.find_for(path, |held| held.permits_path(path, wanted))?;
+        let held = self
+            .desk
+            .holdings
+            .find_for(path, |held| held.permits_path(path, wanted))?;
         self.record_use(&held, path, wanted).then_some(held)
     }
 
@@ -48,15 +52,30 @@ impl SessionAuthority {
             return true;
         }
         if held.constraints().is_single_use() {
-            return held.spend() && self.desk.use_up(held, &format!("open for {wanted}")).is_ok();
+            return held.spend()
+                && self
+                    .desk
+                    .use_up(held, &format!("open for {wanted}"))
+                    .is_ok();
         }
-        let Ok(resource) = Resource::file(path) else { return false };
-        let report = operation::done(self.desk.holdings.now(), resource, wanted, held.id(), "open");
+        let Ok(resource) = Resource::file(path) else {
+            return false;
+        };
+        let report = operation::done(
+            self.desk.holdings.now(),
+            resource,
+            wanted,
+            held.id(),
+            "open",
+        );
         self.desk.record(report).is_ok()
     }
 
     fn visible(&self, path: &Path) -> bool {
-        self.desk.holdings.find_for(path, |held| held.speaks_of(path)).is_some()
+        self.desk
+            .holdings
+            .find_for(path, |held| held.speaks_of(path))
+            .is_some()
     }
 }
 
@@ -64,7 +83,9 @@ impl Authority for SessionAuthority {
     fn check(&self, path: &Path, wanted: ActionSet) -> Verdict {
         // Nothing that could not be recorded is opened; looking at what is granted goes on.
         if !LOOKING.allows_all(wanted) && !self.desk.link.is_up() {
-            return Verdict::Refused { visible: self.visible(path) };
+            return Verdict::Refused {
+                visible: self.visible(path),
+            };
         }
         match self.at_once(path, wanted) {
             Some(held) => Verdict::Permitted(held),
@@ -72,14 +93,25 @@ impl Authority for SessionAuthority {
         }
     }
 
-    fn resolve(&self, path: &Path, wanted: ActionSet, facts: &Facts, why: Why, interrupt: &Interrupt) -> Verdict {
+    fn resolve(
+        &self,
+        path: &Path,
+        wanted: ActionSet,
+        facts: &Facts,
+        why: Why,
+        interrupt: &Interrupt,
+    ) -> Verdict {
         if !self.desk.link.is_up() {
-            return Verdict::Refused { visible: self.visible(path) };
+            return Verdict::Refused {
+                visible: self.visible(path),
+            };
         }
         if let Some(held) = self.recorded_first(path, wanted) {
             return Verdict::Permitted(held);
         }
-        let Ok(resource) = Resource::file(path) else { return Verdict::Refused { visible: false } };
+        let Ok(resource) = Resource::file(path) else {
+            return Verdict::Refused { visible: false };
+        };
         let wanted_access = Wanted {
             resource,
             actions: wanted,
@@ -88,17 +120,24 @@ impl Authority for SessionAuthority {
             file: Some(file_facts(facts)),
             may_ask: why.purpose != Purpose::Lookup,
         };
-        let answer = self.desk.ask_and_wait(wanted_access, || !interrupt.is_raised());
+        let answer = self
+            .desk
+            .ask_and_wait(wanted_access, || !interrupt.is_raised());
         match answer {
             Ok(held) if held.permits_path(path, wanted) && self.record_use(&held, path, wanted) => {
                 Verdict::Permitted(held)
             }
-            Ok(_) | Err(_) => Verdict::Refused { visible: self.visible(path) },
+            Ok(_) | Err(_) => Verdict::Refused {
+                visible: self.visible(path),
+            },
         }
     }
 
     fn covers_tree(&self, path: &Path, wanted: ActionSet) -> bool {
-        self.desk.holdings.find(|held| held.permits_tree(path, wanted)).is_some()
+        self.desk
+            .holdings
+            .find(|held| held.permits_tree(path, wanted))
+            .is_some()
     }
 
     fn report(&self, observation: Observation) {

@@ -30,11 +30,16 @@ pub(crate) fn find(program: &OsStr, path: &OsStr, cwd: &Path) -> Result<Found, R
     let found = if named.components().count() > 1 {
         Some(cwd.join(named)).filter(|path| is_executable(path))
     } else {
-        std::env::split_paths(path).map(|dir| cwd.join(dir).join(named)).find(|path| is_executable(path))
+        std::env::split_paths(path)
+            .map(|dir| cwd.join(dir).join(named))
+            .find(|path| is_executable(path))
     };
     let found = found.ok_or_else(|| RunError::NoCommand(named.to_path_buf()))?;
-    let real = std::fs::canonicalize(&found).map_err(|_| RunError::NoCommand(named.to_path_buf()))?;
-    let name = found.file_name().map_or_else(OsString::new, OsStr::to_owned);
+    let real =
+        std::fs::canonicalize(&found).map_err(|_| RunError::NoCommand(named.to_path_buf()))?;
+    let name = found
+        .file_name()
+        .map_or_else(OsString::new, OsStr::to_owned);
     Ok(Found {
         digest: digest(&real).ok(),
         agent: AgentId::sanitised(&name.to_string_lossy()),
@@ -43,7 +48,8 @@ pub(crate) fn find(program: &OsStr, path: &OsStr, cwd: &Path) -> Result<Found, R
 }
 
 fn is_executable(path: &Path) -> bool {
-    std::fs::metadata(path).is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
+    std::fs::metadata(path)
+        .is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
 }
 
 fn digest(path: &Path) -> io::Result<Digest> {

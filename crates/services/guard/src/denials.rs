@@ -39,7 +39,9 @@ impl Denials {
     pub(crate) fn add(&self, denial: Denial) {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let same = |had: &Denial| {
-            had.resource == denial.resource && had.actions == denial.actions && had.problem.detail == denial.problem.detail
+            had.resource == denial.resource
+                && had.actions == denial.actions
+                && had.problem.detail == denial.problem.detail
         };
         kept.retain(|had| !same(had));
         kept.push_back(denial);
@@ -52,7 +54,12 @@ impl Denials {
 
     /// The refusals, newest last.
     pub(crate) fn list(&self) -> Vec<Denial> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+        self.kept
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .iter()
+            .cloned()
+            .collect()
     }
 
     fn publish(&self) {

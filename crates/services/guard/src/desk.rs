@@ -3,7 +3,10 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use valetkey_api::{Ask, ClientError, Granted, OperationReport, Problem, ProblemKind, Report, RequestState, UseCapability};
+use valetkey_api::{
+    Ask, ClientError, Granted, OperationReport, Problem, ProblemKind, Report, RequestState,
+    UseCapability,
+};
 use valetkey_approval::FileFacts;
 use valetkey_model::{ActionSet, Constraints, RequestId, Resource, SessionId};
 use valetkey_view::View;
@@ -48,8 +51,20 @@ pub(crate) struct Desk {
 }
 
 impl Desk {
-    pub(crate) fn new(link: Arc<Link>, holdings: Arc<Holdings>, session: SessionId, notices: Notices) -> Self {
-        Self { link, holdings, session, denials: Denials::default(), notices, view: Mutex::default() }
+    pub(crate) fn new(
+        link: Arc<Link>,
+        holdings: Arc<Holdings>,
+        session: SessionId,
+        notices: Notices,
+    ) -> Self {
+        Self {
+            link,
+            holdings,
+            session,
+            denials: Denials::default(),
+            notices,
+            view: Mutex::default(),
+        }
     }
 
     /// Says which view to tell of grants and revocations.
@@ -72,7 +87,10 @@ impl Desk {
             file: wanted.file,
             may_ask: wanted.may_ask,
         };
-        let state = self.link.post("/v1/requests", &ask).map_err(|error| problem_of(&error));
+        let state = self
+            .link
+            .post("/v1/requests", &ask)
+            .map_err(|error| problem_of(&error));
         let answer = state.and_then(|state| self.settle(state));
         // A look that finds nothing is no refusal worth telling; an attempt that is refused is.
         if let (Err(problem), true) = (&answer, loud) {
@@ -85,7 +103,11 @@ impl Desk {
     ///
     /// # Errors
     /// The refusal.
-    pub(crate) fn ask_and_wait(&self, wanted: Wanted, still_wanted: impl Fn() -> bool) -> Result<Arc<Held>, Problem> {
+    pub(crate) fn ask_and_wait(
+        &self,
+        wanted: Wanted,
+        still_wanted: impl Fn() -> bool,
+    ) -> Result<Arc<Held>, Problem> {
         let (resource, actions) = (wanted.resource.clone(), wanted.actions);
         let (id, _expires) = match self.ask(wanted)? {
             Answer::Held(_, held) => return Ok(held),
@@ -100,13 +122,19 @@ impl Desk {
         result
     }
 
-    fn wait_for(&self, id: &RequestId, still_wanted: &dyn Fn() -> bool) -> Result<Arc<Held>, Problem> {
+    fn wait_for(
+        &self,
+        id: &RequestId,
+        still_wanted: &dyn Fn() -> bool,
+    ) -> Result<Arc<Held>, Problem> {
         loop {
             if !still_wanted() {
                 let target = format!("/v1/sessions/{}/requests/{id}/withdraw", self.session);
                 // The question closes by itself later if this does not arrive.
                 drop(self.link.post::<_, ()>(&target, &()));
-                return Err(Problem::new(ProblemKind::Expired, "the agent stopped waiting").about(id));
+                return Err(
+                    Problem::new(ProblemKind::Expired, "the agent stopped waiting").about(id),
+                );
             }
             if let Answer::Held(_, held) = self.look(id, WAIT_SLICE)? {
                 return Ok(held);
@@ -119,29 +147,46 @@ impl Desk {
     /// # Errors
     /// The refusal.
     pub(crate) fn look(&self, id: &RequestId, wait: Duration) -> Result<Answer, Problem> {
-        let target = format!("/v1/sessions/{}/requests/{id}?wait={}", self.session, wait.as_secs());
-        let state = self.link.get(&target, wait).map_err(|error| problem_of(&error))?;
+        let target = format!(
+            "/v1/sessions/{}/requests/{id}?wait={}",
+            self.session,
+            wait.as_secs()
+        );
+        let state = self
+            .link
+            .get(&target, wait)
+            .map_err(|error| problem_of(&error))?;
         self.settle(state)
     }
 
     fn settle(&self, state: RequestState) -> Result<Answer, Problem> {
         match state {
-            RequestState::Granted { request_id, granted } => Ok(Answer::Held(request_id, self.hold(&granted)?)),
-            RequestState::Pending { request_id, expires_at } => Ok(Answer::Pending(request_id, expires_at)),
+            RequestState::Granted {
+                request_id,
+                granted,
+            } => Ok(Answer::Held(request_id, self.hold(&granted)?)),
+            RequestState::Pending {
+                request_id,
+                expires_at,
+            } => Ok(Answer::Pending(request_id, expires_at)),
             RequestState::Refused { problem, .. } => Err(problem),
         }
     }
 
     /// Verifies a token and lets its effect be seen in the view.
     pub(crate) fn hold(&self, granted: &Granted) -> Result<Arc<Held>, Problem> {
-        let known = self.holdings.find(|held| *held.id() == granted.capability.capability_id);
+        let known = self
+            .holdings
+            .find(|held| *held.id() == granted.capability.capability_id);
         if let Some(held) = known {
             return Ok(held);
         }
-        let held = self
-            .holdings
-            .add(granted)
-            .map_err(|error| Problem::new(ProblemKind::Capability, format!("the broker's token was refused: {error}")))?;
+        let held = self.holdings.add(granted).map_err(|error| {
+            Problem::new(
+                ProblemKind::Capability,
+                format!("the broker's token was refused: {error}"),
+            )
+        })?;
         if let (Some(view), Some(pattern)) = (self.view(), held.pattern()) {
             view.notify_granted(&pattern.literal_prefix());
         }
@@ -154,8 +199,13 @@ impl Desk {
     /// When the broker says no or cannot record it.
     pub(crate) fn use_up(&self, held: &Held, operation: &str) -> Result<(), Problem> {
         let target = format!("/v1/capabilities/{}/use", held.id());
-        let usage = UseCapability { session: self.session.clone(), operation: operation.to_owned() };
-        self.link.post(&target, &usage).map_err(|error| problem_of(&error))
+        let usage = UseCapability {
+            session: self.session.clone(),
+            operation: operation.to_owned(),
+        };
+        self.link
+            .post(&target, &usage)
+            .map_err(|error| problem_of(&error))
     }
 
     /// Has operations recorded durably.
@@ -164,13 +214,23 @@ impl Desk {
     /// When the broker cannot.
     pub(crate) fn record(&self, operation: OperationReport) -> Result<(), Problem> {
         let target = format!("/v1/sessions/{}/operations", self.session);
-        let report = Report { operations: vec![operation], durable: true };
-        self.link.post(&target, &report).map_err(|error| problem_of(&error))
+        let report = Report {
+            operations: vec![operation],
+            durable: true,
+        };
+        self.link
+            .post(&target, &report)
+            .map_err(|error| problem_of(&error))
     }
 
     /// Keeps a refusal where the agent can read it.
     pub(crate) fn refuse(&self, resource: Resource, actions: ActionSet, problem: Problem) {
-        self.denials.add(Denial { time: self.holdings.now(), resource, actions, problem });
+        self.denials.add(Denial {
+            time: self.holdings.now(),
+            resource,
+            actions,
+            problem,
+        });
     }
 
     /// Ends capabilities and lets the kernel forget what it kept of them.
@@ -182,7 +242,10 @@ impl Desk {
     }
 
     fn view(&self) -> Option<View> {
-        self.view.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.view
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 }
 
@@ -190,9 +253,10 @@ impl Desk {
 pub(crate) fn problem_of(error: &ClientError) -> Problem {
     match error {
         ClientError::Problem(problem) => (**problem).clone(),
-        ClientError::Unreachable { .. } | ClientError::Broken(_) => {
-            Problem::new(ProblemKind::Unavailable, "the broker does not answer: nothing new is granted")
-                .hinted(false, "end this session and start it again")
-        }
+        ClientError::Unreachable { .. } | ClientError::Broken(_) => Problem::new(
+            ProblemKind::Unavailable,
+            "the broker does not answer: nothing new is granted",
+        )
+        .hinted(false, "end this session and start it again"),
     }
 }

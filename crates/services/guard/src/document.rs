@@ -9,10 +9,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rustix::fs::{AtFlags, CWD, Mode, OFlags, ResolveFlags, Stat, fstat, openat2, renameat, statat, unlinkat};
+use rustix::fs::{
+    AtFlags, CWD, Mode, OFlags, ResolveFlags, Stat, fstat, openat2, renameat, statat, unlinkat,
+};
 use valetkey_api::{DocumentOperation, OperationDone, Problem, ProblemKind};
 use valetkey_model::{Action, ActionSet, CapabilityId, Constraints, Digest, Resource};
-use valetkey_sheet::{AppendRows, Cell, Ceilings, Limits};
+use valetkey_sheet::{AppendRows, Ceilings, Cell, Limits};
 
 use crate::desk::{Desk, Wanted};
 use crate::holdings::{End, Held};
@@ -55,7 +57,11 @@ struct Append {
 
 impl Documents {
     pub(crate) fn new(desk: Arc<Desk>, hidden: Vec<PathBuf>) -> Self {
-        Self { desk, hidden, turn: std::sync::Mutex::default() }
+        Self {
+            desk,
+            hidden,
+            turn: std::sync::Mutex::default(),
+        }
     }
 
     /// Carries out an operation.
@@ -63,60 +69,103 @@ impl Documents {
     /// # Errors
     /// The refusal; the file is as it was.
     pub(crate) fn perform(&self, operation: DocumentOperation) -> Result<OperationDone, Problem> {
-        let DocumentOperation::AppendRows { resource, sheet, rows, capability_id, justification } = operation;
+        let DocumentOperation::AppendRows {
+            resource,
+            sheet,
+            rows,
+            capability_id,
+            justification,
+        } = operation;
         let rows = rows
             .into_iter()
             .map(|row| row.into_iter().map(cell).collect())
             .collect::<Result<Vec<Vec<Cell>>, Problem>>()?;
-        let append = Append { resource, sheet, rows, capability_id, justification };
+        let append = Append {
+            resource,
+            sheet,
+            rows,
+            capability_id,
+            justification,
+        };
         let mut used = None;
         let result = self.append(&append, &mut used);
         if let Err(problem) = &result {
-            self.desk.refuse(append.resource.clone(), APPEND, problem.clone());
+            self.desk
+                .refuse(append.resource.clone(), APPEND, problem.clone());
             let now = self.desk.holdings.now();
-            let report =
-                operation::refused(now, append.resource, APPEND, used.as_ref(), APPEND_ROWS, problem);
+            let report = operation::refused(
+                now,
+                append.resource,
+                APPEND,
+                used.as_ref(),
+                APPEND_ROWS,
+                problem,
+            );
             // The refusal stands whether or not it could be recorded.
             drop(self.desk.record(report));
         }
         result
     }
 
-    fn append(&self, append: &Append, used: &mut Option<CapabilityId>) -> Result<OperationDone, Problem> {
+    fn append(
+        &self,
+        append: &Append,
+        used: &mut Option<CapabilityId>,
+    ) -> Result<OperationDone, Problem> {
         let started = Instant::now();
         let workbook = self.open(&append.resource)?;
         let held = self.capability(append, &workbook)?;
         *used = Some(held.id().clone());
-        let _turn = self.turn.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let _turn = self
+            .turn
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         let count = u64::try_from(append.rows.len()).unwrap_or(u64::MAX);
         held.take_rows(count).map_err(|left| {
-            constraint(format!("max_rows: {count} rows were asked for and {left} are left"))
+            constraint(format!(
+                "max_rows: {count} rows were asked for and {left} are left"
+            ))
         })?;
         let written = self.write(append, &held, &workbook);
         if written.is_err() {
             held.return_rows(count);
         }
         let (report, file_hash) = written?;
-        let mut event =
-            operation::done(self.desk.holdings.now(), append.resource.clone(), APPEND, held.id(), APPEND_ROWS);
+        let mut event = operation::done(
+            self.desk.holdings.now(),
+            append.resource.clone(),
+            APPEND,
+            held.id(),
+            APPEND_ROWS,
+        );
         event.rows = count;
         event.bytes_written = report.bytes_written;
         event.file_hash = Some(file_hash);
         event.duration_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
         self.desk.record(event)?;
         let report = serde_json::to_value(&report).unwrap_or_default();
-        Ok(OperationDone { capability_id: held.id().clone(), report })
+        Ok(OperationDone {
+            capability_id: held.id().clone(),
+            report,
+        })
     }
 
     /// The capability to use: the one that is named, one that is held, or one that is asked for now.
     fn capability(&self, append: &Append, workbook: &Opened) -> Result<Arc<Held>, Problem> {
         let fits = |held: &Held| held.permits(&append.resource, APPEND);
         if let Some(id) = &append.capability_id {
-            return self.desk.holdings.find(|held| held.id() == id && fits(held)).ok_or_else(|| {
-                let words = self.desk.holdings.how_ended(id).map_or("no capability of that id covers appending to this file", End::words);
-                Problem::new(ProblemKind::Capability, words)
-                .hinted(true, "ask for a new one at POST /v1/requests")
-            });
+            return self
+                .desk
+                .holdings
+                .find(|held| held.id() == id && fits(held))
+                .ok_or_else(|| {
+                    let words = self.desk.holdings.how_ended(id).map_or(
+                        "no capability of that id covers appending to this file",
+                        End::words,
+                    );
+                    Problem::new(ProblemKind::Capability, words)
+                        .hinted(true, "ask for a new one at POST /v1/requests")
+                });
         }
         if let Some(held) = self.desk.holdings.find(fits) {
             return Ok(held);
@@ -136,28 +185,57 @@ impl Documents {
         let pattern = resource.as_file().filter(|pattern| pattern.is_literal());
         let path = pattern
             .map(valetkey_model::PathPattern::literal_prefix)
-            .ok_or_else(|| Problem::new(ProblemKind::Invalid, "a document operation names one file"))?;
-        let absent = || Problem::new(ProblemKind::NotFound, "there is no such file, or it is not a regular one");
+            .ok_or_else(|| {
+                Problem::new(ProblemKind::Invalid, "a document operation names one file")
+            })?;
+        let absent = || {
+            Problem::new(
+                ProblemKind::NotFound,
+                "there is no such file, or it is not a regular one",
+            )
+        };
         if self.hidden.iter().any(|hidden| path.starts_with(hidden)) {
             return Err(absent());
         }
         let (parent, name) = path.parent().zip(path.file_name()).ok_or_else(absent)?;
         let resolve = ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
         let flags = OFlags::CLOEXEC | OFlags::NOFOLLOW;
-        let directory = openat2(CWD, parent, flags | OFlags::DIRECTORY | OFlags::RDONLY, Mode::empty(), resolve)
-            .map_err(|_| absent())?;
-        let file = openat2(&directory, name, flags | OFlags::RDONLY | OFlags::NONBLOCK, Mode::empty(), resolve | ResolveFlags::BENEATH)
-            .map_err(|_| absent())?;
+        let directory = openat2(
+            CWD,
+            parent,
+            flags | OFlags::DIRECTORY | OFlags::RDONLY,
+            Mode::empty(),
+            resolve,
+        )
+        .map_err(|_| absent())?;
+        let file = openat2(
+            &directory,
+            name,
+            flags | OFlags::RDONLY | OFlags::NONBLOCK,
+            Mode::empty(),
+            resolve | ResolveFlags::BENEATH,
+        )
+        .map_err(|_| absent())?;
         let stat = fstat(&file).map_err(|_| absent())?;
         if rustix::fs::FileType::from_raw_mode(stat.st_mode) != rustix::fs::FileType::RegularFile {
             return Err(absent());
         }
         let name = name.to_owned();
-        Ok(Opened { directory, name, file: file.into(), stat })
+        Ok(Opened {
+            directory,
+            name,
+            file: file.into(),
+            stat,
+        })
     }
 
     /// Has the worker write the new workbook, uses the capability, and puts the new file in place of the old.
-    fn write(&self, append: &Append, held: &Held, workbook: &Opened) -> Result<(valetkey_sheet::AppendReport, Digest), Problem> {
+    fn write(
+        &self,
+        append: &Append,
+        held: &Held,
+        workbook: &Opened,
+    ) -> Result<(valetkey_sheet::AppendReport, Digest), Problem> {
         let new = NewFile::beside(workbook).map_err(|error| disk(&error))?;
         let job = AppendRows {
             sheet: append.sheet.clone(),
@@ -171,22 +249,37 @@ impl Documents {
         };
         let input = workbook.file.try_clone().map_err(|error| disk(&error))?;
         let output = new.file.try_clone().map_err(|error| disk(&error))?;
-        let report = valetkey_sheet::worker::run_worker(&sibling("valetkey-sheet"), input, output, &job, WORKER_TIME)
-            .map_err(|error| {
-                Problem::new(ProblemKind::Constraint, format!("{} ({})", error, error.kind()))
-            })?;
+        let report = valetkey_sheet::worker::run_worker(
+            &sibling("valetkey-sheet"),
+            input,
+            output,
+            &job,
+            WORKER_TIME,
+        )
+        .map_err(|error| {
+            Problem::new(
+                ProblemKind::Constraint,
+                format!("{} ({})", error, error.kind()),
+            )
+        })?;
         new.take_after(workbook).map_err(|error| disk(&error))?;
         let file_hash = digest(&new.file).map_err(|error| disk(&error))?;
         // The last look before the effect: still live, still the same file, and the use is durable.
         if !held.permits(&append.resource, APPEND) {
-            return Err(Problem::new(ProblemKind::Capability, "the capability ended while the work was done"));
+            return Err(Problem::new(
+                ProblemKind::Capability,
+                "the capability ended while the work was done",
+            ));
         }
         workbook.unchanged()?;
         valetkey_view::Permit::take_write(held, report.bytes_written)
             .map_err(|_| constraint("max_write_bytes: too little is left".to_owned()))?;
         self.desk.use_up(held, APPEND_ROWS)?;
         if held.constraints().is_single_use() {
-            let ended = self.desk.holdings.end(End::UsedUp, |other| other.id() == held.id());
+            let ended = self
+                .desk
+                .holdings
+                .end(End::UsedUp, |other| other.id() == held.id());
             self.desk.forget(&ended);
         }
         new.replace(workbook).map_err(|error| disk(&error))?;
@@ -197,13 +290,38 @@ impl Documents {
 impl Opened {
     /// Whether the name still leads to the object that was opened, and nobody wrote to it since.
     fn unchanged(&self) -> Result<(), Problem> {
-        let changed = || Problem::new(ProblemKind::Constraint, "the file was changed by somebody else meanwhile; try again");
-        let now = statat(&self.directory, &self.name, AtFlags::SYMLINK_NOFOLLOW).map_err(|_| changed())?;
-        let same = |a: &Stat, b: &Stat| {
-            (a.st_dev, a.st_ino, a.st_size, a.st_mtime, a.st_mtime_nsec, a.st_ctime, a.st_ctime_nsec)
-                == (b.st_dev, b.st_ino, b.st_size, b.st_mtime, b.st_mtime_nsec, b.st_ctime, b.st_ctime_nsec)
+        let changed = || {
+            Problem::new(
+                ProblemKind::Constraint,
+                "the file was changed by somebody else meanwhile; try again",
+            )
         };
-        if same(&now, &self.stat) { Ok(()) } else { Err(changed()) }
+        let now = statat(&self.directory, &self.name, AtFlags::SYMLINK_NOFOLLOW)
+            .map_err(|_| changed())?;
+        let same = |a: &Stat, b: &Stat| {
+            (
+                a.st_dev,
+                a.st_ino,
+                a.st_size,
+                a.st_mtime,
+                a.st_mtime_nsec,
+                a.st_ctime,
+                a.st_ctime_nsec,
+            ) == (
+                b.st_dev,
+                b.st_ino,
+                b.st_size,
+                b.st_mtime,
+                b.st_mtime_nsec,
+                b.st_ctime,
+                b.st_ctime_nsec,
+            )
+        };
+        if same(&now, &self.stat) {
+            Ok(())
+        } else {
+            Err(changed())
+        }
     }
 }
 
@@ -219,9 +337,14 @@ impl<'a> NewFile<'a> {
         let mut random = [0; 8];
         getrandom::fill(&mut random).map_err(io::Error::other)?;
         let name = format!(".valetkey-{:016x}.tmp", u64::from_ne_bytes(random));
-        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        let flags =
+            OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC | OFlags::NOFOLLOW;
         let file = rustix::fs::openat(&workbook.directory, &name, flags, Mode::RUSR | Mode::WUSR)?;
-        Ok(Self { workbook, name: name.into(), file: file.into() })
+        Ok(Self {
+            workbook,
+            name: name.into(),
+            file: file.into(),
+        })
     }
 
     /// Gives the new file the mode, owner and attributes of the old, and makes its content durable.
@@ -229,7 +352,10 @@ impl<'a> NewFile<'a> {
         let stat = &workbook.stat;
         let own = fstat(&self.file)?;
         if (own.st_uid, own.st_gid) != (stat.st_uid, stat.st_gid) {
-            let (uid, gid) = (rustix::fs::Uid::from_raw(stat.st_uid), rustix::fs::Gid::from_raw(stat.st_gid));
+            let (uid, gid) = (
+                rustix::fs::Uid::from_raw(stat.st_uid),
+                rustix::fs::Gid::from_raw(stat.st_gid),
+            );
             rustix::fs::fchown(&self.file, Some(uid), Some(gid))?;
         }
         rustix::fs::fchmod(&self.file, Mode::from_raw_mode(stat.st_mode & 0o777))?;
@@ -239,7 +365,12 @@ impl<'a> NewFile<'a> {
 
     fn replace(mut self, workbook: &Opened) -> io::Result<()> {
         let name = std::mem::take(&mut self.name);
-        renameat(&workbook.directory, &name, &workbook.directory, &workbook.name)?;
+        renameat(
+            &workbook.directory,
+            &name,
+            &workbook.directory,
+            &workbook.name,
+        )?;
         rustix::fs::fsync(&workbook.directory)?;
         Ok(())
     }
@@ -257,9 +388,15 @@ impl Drop for NewFile<'_> {
 /// The user's own extended attributes, such as tags; what the system keeps there is not copied.
 fn copy_attributes(from: &File, to: &File) -> io::Result<()> {
     let mut names = vec![0_u8; 64 * 1024];
-    let Ok(length) = rustix::fs::flistxattr(from, &mut names) else { return Ok(()) };
+    let Ok(length) = rustix::fs::flistxattr(from, &mut names) else {
+        return Ok(());
+    };
     let mut value = vec![0_u8; 64 * 1024];
-    for name in names.get(..length).unwrap_or_default().split(|byte| *byte == 0) {
+    for name in names
+        .get(..length)
+        .unwrap_or_default()
+        .split(|byte| *byte == 0)
+    {
         let user_owned = name.starts_with(b"user.");
         if user_owned {
             let name = std::ffi::OsStr::from_bytes(name);
@@ -281,14 +418,25 @@ fn digest(file: &File) -> io::Result<Digest> {
 
 fn cell(value: serde_json::Value) -> Result<Cell, Problem> {
     let invalid = |what: String| Problem::new(ProblemKind::Invalid, what);
-    serde_json::from_value(value).map_err(|error| invalid(format!("a cell is null, a boolean, a number or text: {error}")))
+    serde_json::from_value(value).map_err(|error| {
+        invalid(format!(
+            "a cell is null, a boolean, a number or text: {error}"
+        ))
+    })
 }
 
 fn constraint(detail: String) -> Problem {
-    Problem::new(ProblemKind::Constraint, detail).hinted(true, "ask for less, or for a new capability")
+    Problem::new(ProblemKind::Constraint, detail)
+        .hinted(true, "ask for less, or for a new capability")
 }
 
 fn disk(error: &io::Error) -> Problem {
-    Problem::new(ProblemKind::Unavailable, format!("the file could not be written: {error}"))
-        .hinted(false, "the file is as it was; free space or check its permissions")
+    Problem::new(
+        ProblemKind::Unavailable,
+        format!("the file could not be written: {error}"),
+    )
+    .hinted(
+        false,
+        "the file is as it was; free space or check its permissions",
+    )
 }

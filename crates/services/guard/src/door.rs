@@ -8,7 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
-use valetkey_api::{AgentAsk, AgentRequestState, Handler, Limits, Problem, ProblemKind, Reply, Request, serve};
+use valetkey_api::{
+    AgentAsk, AgentRequestState, Handler, Limits, Problem, ProblemKind, Reply, Request, serve,
+};
 use valetkey_capability::Capability;
 use valetkey_model::RequestId;
 
@@ -46,7 +48,10 @@ impl Handler for AgentDoor {
             match answered {
                 Ok(Ok(reply)) => reply,
                 Ok(Err(problem)) => problem.into(),
-                Err(_) => Problem::new(ProblemKind::Unavailable, "the request could not be handled").into(),
+                Err(_) => {
+                    Problem::new(ProblemKind::Unavailable, "the request could not be handled")
+                        .into()
+                }
             }
         })
     }
@@ -58,28 +63,50 @@ impl AgentDoor {
         match (request.method.as_str(), parts.as_slice()) {
             ("POST", ["v1", "requests"]) => self.ask(request.json()?),
             ("GET", ["v1", "requests", id]) => {
-                let id: RequestId =
-                    id.parse().map_err(|error: valetkey_model::ParseIdError| Problem::new(ProblemKind::Invalid, error.to_string()))?;
-                let wait = request.query_number("wait").unwrap_or(0).min(MAX_WAIT_SECONDS);
+                let id: RequestId = id.parse().map_err(|error: valetkey_model::ParseIdError| {
+                    Problem::new(ProblemKind::Invalid, error.to_string())
+                })?;
+                let wait = request
+                    .query_number("wait")
+                    .unwrap_or(0)
+                    .min(MAX_WAIT_SECONDS);
                 state(self.desk.look(&id, Duration::from_secs(wait))?)
             }
             ("GET", ["v1", "capabilities"]) => {
                 let live = self.desk.holdings.live();
-                Ok(Reply::json(&Held { capabilities: live.iter().map(|held| held.capability().clone()).collect() }))
+                Ok(Reply::json(&Held {
+                    capabilities: live.iter().map(|held| held.capability().clone()).collect(),
+                }))
             }
-            ("GET", ["v1", "denials"]) => Ok(Reply::json(&Refused { denials: self.desk.denials.list() })),
-            ("POST", ["v1", "operations"]) => Ok(Reply::json(&self.documents.perform(request.json()?)?)),
-            _ => Err(Problem::new(ProblemKind::NotFound, "the agent door has no such call")
-                .hinted(false, "read /run/valetkey/README.md")),
+            ("GET", ["v1", "denials"]) => Ok(Reply::json(&Refused {
+                denials: self.desk.denials.list(),
+            })),
+            ("POST", ["v1", "operations"]) => {
+                Ok(Reply::json(&self.documents.perform(request.json()?)?))
+            }
+            _ => Err(
+                Problem::new(ProblemKind::NotFound, "the agent door has no such call")
+                    .hinted(false, "read /run/valetkey/README.md"),
+            ),
         }
     }
 
     fn ask(&self, ask: AgentAsk) -> Result<Reply, Problem> {
         if ask.actions.is_empty() {
-            return Err(Problem::new(ProblemKind::Invalid, "no actions are asked for"));
+            return Err(Problem::new(
+                ProblemKind::Invalid,
+                "no actions are asked for",
+            ));
         }
-        if ask.justification.as_ref().is_some_and(|text| text.len() > MAX_JUSTIFICATION) {
-            return Err(Problem::new(ProblemKind::Invalid, format!("a justification has at most {MAX_JUSTIFICATION} bytes")));
+        if ask
+            .justification
+            .as_ref()
+            .is_some_and(|text| text.len() > MAX_JUSTIFICATION)
+        {
+            return Err(Problem::new(
+                ProblemKind::Invalid,
+                format!("a justification has at most {MAX_JUSTIFICATION} bytes"),
+            ));
         }
         let wanted = Wanted {
             file: crate::facts::of(&ask.resource),
@@ -99,10 +126,14 @@ impl AgentDoor {
 
 fn state(answer: Answer) -> Result<Reply, Problem> {
     Ok(Reply::json(&match answer {
-        Answer::Held(request_id, held) => {
-            AgentRequestState::Granted { request_id, capability: Box::new(held.capability().clone()) }
-        }
-        Answer::Pending(request_id, expires_at) => AgentRequestState::Pending { request_id, expires_at },
+        Answer::Held(request_id, held) => AgentRequestState::Granted {
+            request_id,
+            capability: Box::new(held.capability().clone()),
+        },
+        Answer::Pending(request_id, expires_at) => AgentRequestState::Pending {
+            request_id,
+            expires_at,
+        },
     }))
 }
 
@@ -113,11 +144,19 @@ fn state(answer: Answer) -> Result<Reply, Problem> {
 pub(crate) fn open(listener: OwnedFd, door: AgentDoor) -> std::io::Result<()> {
     let listener = UnixListener::from(listener);
     listener.set_nonblocking(true)?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(64).build()?;
-    let limits = Limits { connections: 64, ..Limits::default() };
-    std::thread::Builder::new().name("agent-door".to_owned()).spawn(move || {
-        // It ends with the session; an unusable listener leaves the agent without a door, and so without a way to ask.
-        drop(runtime.block_on(serve(listener, Arc::new(door), limits)));
-    })?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(64)
+        .build()?;
+    let limits = Limits {
+        connections: 64,
+        ..Limits::default()
+    };
+    std::thread::Builder::new()
+        .name("agent-door".to_owned())
+        .spawn(move || {
+            // It ends with the session; an unusable listener leaves the agent without a door, and so without a way to ask.
+            drop(runtime.block_on(serve(listener, Arc::new(door), limits)));
+        })?;
     Ok(())
 }

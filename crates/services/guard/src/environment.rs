@@ -25,7 +25,6 @@ const PASSED: [&str; 14] = [
 const DEFAULT_PATH: &str = "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin";
 
 /// What the environment is made from.
-
 pub(crate) struct Wanted<'a> {
     /// The person's own environment.
     pub(crate) own: &'a [(OsString, OsString)],
@@ -40,7 +39,13 @@ pub(crate) struct Wanted<'a> {
 
 /// The agent's whole environment.
 pub(crate) fn build(wanted: &Wanted<'_>) -> Vec<(OsString, OsString)> {
-    let value = |name: &str| wanted.own.iter().find(|(own, _)| own == name).map(|(_, value)| value.clone());
+    let value = |name: &str| {
+        wanted
+            .own
+            .iter()
+            .find(|(own, _)| own == name)
+            .map(|(_, value)| value.clone())
+    };
     let mut env: Vec<(OsString, OsString)> = wanted
         .own
         .iter()
@@ -64,7 +69,9 @@ pub(crate) fn build(wanted: &Wanted<'_>) -> Vec<(OsString, OsString)> {
 /// The person's own search path, as far as it leads to places that are in the cell: each other place would only cost a question.
 fn search_path(own: Option<OsString>, in_cell: &dyn Fn(&Path) -> bool) -> OsString {
     let own = own.unwrap_or_default();
-    let kept: Vec<_> = std::env::split_paths(&own).filter(|dir| dir.is_absolute() && in_cell(dir)).collect();
+    let kept: Vec<_> = std::env::split_paths(&own)
+        .filter(|dir| dir.is_absolute() && in_cell(dir))
+        .collect();
     match std::env::join_paths(kept) {
         Ok(path) if !path.is_empty() => path,
         Ok(_) | Err(_) => DEFAULT_PATH.into(),
@@ -72,7 +79,9 @@ fn search_path(own: Option<OsString>, in_cell: &dyn Fn(&Path) -> bool) -> OsStri
 }
 
 fn passes(name: &OsStr, further: &[String]) -> bool {
-    let Some(name) = name.to_str() else { return false };
+    let Some(name) = name.to_str() else {
+        return false;
+    };
     PASSED.contains(&name) || name.starts_with("LC_") || further.iter().any(|wanted| wanted == name)
 }
 
@@ -95,10 +104,23 @@ mod tests {
         .map(|(name, value)| (name.into(), value.into()))
         .to_vec();
         let further = ["CI".to_owned()];
-        let wanted = Wanted { own: &own, further: &further, home: Path::new("/home/a"), user: "a", cwd: Path::new("/w"), in_cell: &|dir| !dir.starts_with("/home") };
+        let wanted = Wanted {
+            own: &own,
+            further: &further,
+            home: Path::new("/home/a"),
+            user: "a",
+            cwd: Path::new("/w"),
+            in_cell: &|dir| !dir.starts_with("/home"),
+        };
         let env = build(&wanted);
         let names: Vec<_> = env.iter().map(|(name, _)| name.to_str().unwrap()).collect();
-        assert_eq!(names, ["LANG", "LC_ALL", "CI", "PATH", "HOME", "USER", "LOGNAME", "PWD", "TMPDIR", "VALETKEY"]);
+        assert_eq!(
+            names,
+            [
+                "LANG", "LC_ALL", "CI", "PATH", "HOME", "USER", "LOGNAME", "PWD", "TMPDIR",
+                "VALETKEY"
+            ]
+        );
         assert!(env.contains(&("PATH".into(), "/opt/x:/usr/bin".into())));
     }
 }

@@ -62,7 +62,12 @@ impl RunError {
             Self::Refused(problem) | Self::GrantRefused { problem, .. } => match problem.kind {
                 valetkey_api::ProblemKind::Invalid => 2,
                 valetkey_api::ProblemKind::Unavailable => 1,
-                _ => 3,
+                valetkey_api::ProblemKind::Denied
+                | valetkey_api::ProblemKind::Expired
+                | valetkey_api::ProblemKind::Capability
+                | valetkey_api::ProblemKind::Constraint
+                | valetkey_api::ProblemKind::NotFound
+                | valetkey_api::ProblemKind::Busy => 3,
             },
             Self::Sandbox(_) | Self::View(_) => 5,
             Self::Home(_) | Self::System { .. } | Self::Threads => 1,
@@ -80,9 +85,12 @@ impl RunError {
             Self::GrantRefused { .. } => {
                 vec!["leave it out, or change the policy (--policy DIR)".to_owned()]
             }
-            Self::Home(_) | Self::Link(_) | Self::Sandbox(_) | Self::View(_) | Self::System { .. } | Self::Threads => {
-                Vec::new()
-            }
+            Self::Home(_)
+            | Self::Link(_)
+            | Self::Sandbox(_)
+            | Self::View(_)
+            | Self::System { .. }
+            | Self::Threads => Vec::new(),
         }
     }
 }

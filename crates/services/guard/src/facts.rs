@@ -12,7 +12,13 @@ pub(crate) fn of(resource: &Resource) -> Option<FileFacts> {
     let pattern = resource.as_file().filter(|pattern| pattern.is_literal())?;
     let path = pattern.literal_prefix();
     let resolve = ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
-    let opened = openat2(CWD, &path, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty(), resolve);
+    let opened = openat2(
+        CWD,
+        &path,
+        OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC,
+        Mode::empty(),
+        resolve,
+    );
     let stat = opened.and_then(|handle| fstat(&handle));
     Some(stat.map_or_else(|_| file_facts(&Facts::absent()), |stat| of_stat(&stat)))
 }
@@ -28,7 +34,10 @@ pub(crate) fn of_stat(stat: &Stat) -> FileFacts {
         nlink: stat.st_nlink,
         dev: stat.st_dev,
         ino: stat.st_ino,
-        mtime: (stat.st_mtime, u32::try_from(stat.st_mtime_nsec).unwrap_or(0)),
+        mtime: (
+            stat.st_mtime,
+            u32::try_from(stat.st_mtime_nsec).unwrap_or(0),
+        ),
     })
 }
 
@@ -37,8 +46,10 @@ fn kind_of(mode: u32) -> FileKind {
         FileType::RegularFile => FileKind::File,
         FileType::Directory => FileKind::Directory,
         FileType::Symlink => FileKind::Symlink,
-        FileType::Fifo | FileType::Socket | FileType::CharacterDevice | FileType::BlockDevice | FileType::Unknown => {
-            FileKind::Other
-        }
+        FileType::Fifo
+        | FileType::Socket
+        | FileType::CharacterDevice
+        | FileType::BlockDevice
+        | FileType::Unknown => FileKind::Other,
     }
 }

@@ -7,7 +7,9 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use valetkey_api::Granted;
 use valetkey_capability::{Capability, TokenError, Verifier};
-use valetkey_model::{ActionSet, CapabilityId, Constraints, Grant, PathPattern, Resource, Timestamp};
+use valetkey_model::{
+    ActionSet, CapabilityId, Constraints, Grant, PathPattern, Resource, Timestamp,
+};
 use valetkey_sys::clock::Clock;
 use valetkey_view::{Exhausted, Permit};
 
@@ -60,30 +62,42 @@ impl Held {
             || constraints.media_types.is_some();
         self.speaks_of(path)
             && !self.spent.load(Ordering::Acquire)
-            && self.grant.actions.allows_all(wanted) && !(unenforceable && !wanted.is_empty())
+            && self.grant.actions.allows_all(wanted)
+            && (!unenforceable || wanted.is_empty())
     }
 
     /// Whether it speaks of the path at all, live, and with no exception there.
     pub(crate) fn speaks_of(&self, path: &Path) -> bool {
         self.is_live()
             && self.pattern().is_some_and(|pattern| pattern.matches(path))
-            && !self.grant.except.iter().any(|out| out.as_file().is_some_and(|out| out.matches(path)))
+            && !self
+                .grant
+                .except
+                .iter()
+                .any(|out| out.as_file().is_some_and(|out| out.matches(path)))
     }
 
     /// Whether it gives all of `wanted` on the path and everything below, with no exception inside.
     pub(crate) fn permits_tree(&self, path: &Path, wanted: ActionSet) -> bool {
-        let Ok(tree) = PathPattern::tree(path) else { return false };
+        let Ok(tree) = PathPattern::tree(path) else {
+            return false;
+        };
         let free = |out: &PathPattern| !out.may_match_below(path) && !out.matches(path);
         self.permits_path(path, wanted)
             && self.pattern().is_some_and(|pattern| pattern.covers(&tree))
-            && self.grant.except.iter().all(|out| out.as_file().is_some_and(free))
+            && self
+                .grant
+                .except
+                .iter()
+                .all(|out| out.as_file().is_some_and(free))
     }
 
     /// Whether it gives `wanted` on the resource.
     pub(crate) fn permits(&self, resource: &Resource, wanted: ActionSet) -> bool {
         self.is_live()
             && !self.spent.load(Ordering::Acquire)
-            && self.grant.covers(resource) && self.grant.actions.allows_all(wanted)
+            && self.grant.covers(resource)
+            && self.grant.actions.allows_all(wanted)
     }
 
     /// Takes rows from what may be appended in all, or nothing.
@@ -100,7 +114,9 @@ impl Held {
 
     /// The bytes that may still be written.
     pub(crate) fn write_left(&self) -> Option<u64> {
-        self.write_left.as_ref().map(|left| left.load(Ordering::Acquire))
+        self.write_left
+            .as_ref()
+            .map(|left| left.load(Ordering::Acquire))
     }
 
     /// Makes its one use; whether it was the first.
@@ -116,7 +132,10 @@ impl Held {
 
 fn take_all(left: Option<&AtomicU64>, amount: u64) -> Result<(), u64> {
     let Some(left) = left else { return Ok(()) };
-    left.fetch_update(Ordering::AcqRel, Ordering::Acquire, |had| had.checked_sub(amount)).map(drop)
+    left.fetch_update(Ordering::AcqRel, Ordering::Acquire, |had| {
+        had.checked_sub(amount)
+    })
+    .map(drop)
 }
 
 impl Permit for Held {
@@ -129,11 +148,19 @@ impl Permit for Held {
     }
 
     fn take_read(&self, bytes: u64) -> Result<u64, Exhausted> {
-        let Some(left) = &self.read_left else { return Ok(bytes) };
+        let Some(left) = &self.read_left else {
+            return Ok(bytes);
+        };
         let had = left
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |had| Some(had.saturating_sub(bytes)))
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |had| {
+                Some(had.saturating_sub(bytes))
+            })
             .unwrap_or(0);
-        if had == 0 && bytes > 0 { Err(Exhausted) } else { Ok(bytes.min(had)) }
+        if had == 0 && bytes > 0 {
+            Err(Exhausted)
+        } else {
+            Ok(bytes.min(had))
+        }
     }
 
     fn take_write(&self, bytes: u64) -> Result<(), Exhausted> {
@@ -167,7 +194,9 @@ impl Table {
     }
 
     fn for_path(&self, path: &Path) -> impl Iterator<Item = &Arc<Held>> {
-        self.others.iter().chain(self.of_path.get(path).into_iter().flatten())
+        self.others
+            .iter()
+            .chain(self.of_path.get(path).into_iter().flatten())
     }
 }
 
@@ -195,7 +224,12 @@ impl End {
 
 impl Holdings {
     pub(crate) fn new(verifier: Verifier) -> Self {
-        Self { verifier, clock: Clock::start(0), held: RwLock::default(), ended: Mutex::default() }
+        Self {
+            verifier,
+            clock: Clock::start(0),
+            held: RwLock::default(),
+            ended: Mutex::default(),
+        }
     }
 
     pub(crate) fn now(&self) -> Timestamp {
@@ -222,7 +256,11 @@ impl Holdings {
         });
         let mut table = self.held.write().unwrap_or_else(PoisonError::into_inner);
         match held.pattern().filter(|pattern| pattern.is_literal()) {
-            Some(path) => table.of_path.entry(path.literal_prefix()).or_default().push(Arc::clone(&held)),
+            Some(path) => table
+                .of_path
+                .entry(path.literal_prefix())
+                .or_default()
+                .push(Arc::clone(&held)),
             None => table.others.push(Arc::clone(&held)),
         }
         drop(table);
@@ -231,12 +269,22 @@ impl Holdings {
 
     /// The first live capability that fits.
     pub(crate) fn find(&self, fits: impl Fn(&Held) -> bool) -> Option<Arc<Held>> {
-        self.held.read().unwrap_or_else(PoisonError::into_inner).all().find(|held| fits(held)).cloned()
+        self.held
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .all()
+            .find(|held| fits(held))
+            .cloned()
     }
 
     /// The first live capability that fits, among those that can speak of `path`.
     pub(crate) fn find_for(&self, path: &Path, fits: impl Fn(&Held) -> bool) -> Option<Arc<Held>> {
-        self.held.read().unwrap_or_else(PoisonError::into_inner).for_path(path).find(|held| fits(held)).cloned()
+        self.held
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .for_path(path)
+            .find(|held| fits(held))
+            .cloned()
     }
 
     /// All live capabilities.
@@ -254,7 +302,13 @@ impl Holdings {
     /// Ends the capabilities that `ends` names, and gives them.
     pub(crate) fn end(&self, how: End, ends: impl Fn(&Held) -> bool) -> Vec<Arc<Held>> {
         // Most often nothing ends: readers are not held up to find that out.
-        if !self.held.read().unwrap_or_else(PoisonError::into_inner).all().any(|held| ends(held)) {
+        if !self
+            .held
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .all()
+            .any(|held| ends(held))
+        {
             return Vec::new();
         }
         let mut table = self.held.write().unwrap_or_else(PoisonError::into_inner);

@@ -49,7 +49,9 @@ pub fn connect_or_start(socket: &Path, paths: &Paths) -> Result<Client, LinkErro
     if let Ok(client) = Client::connect(socket) {
         return Ok(client);
     }
-    paths.create().map_err(|error| LinkError::NotStarted { reason: error.to_string() })?;
+    paths.create().map_err(|error| LinkError::NotStarted {
+        reason: error.to_string(),
+    })?;
     start(paths)?;
     let mut tries = 0_u32;
     loop {
@@ -68,7 +70,9 @@ fn start(paths: &Paths) -> Result<(), LinkError> {
     if !program.exists() {
         return Err(LinkError::NoProgram { path: program });
     }
-    let failed = |error: std::io::Error| LinkError::NotStarted { reason: error.to_string() };
+    let failed = |error: std::io::Error| LinkError::NotStarted {
+        reason: error.to_string(),
+    };
     let diagnostics = std::fs::File::options()
         .create(true)
         .append(true)
@@ -85,14 +89,20 @@ fn start(paths: &Paths) -> Result<(), LinkError> {
         .map_err(failed)?;
     let mut line = String::new();
     if let Some(output) = child.stdout.take() {
-        BufReader::new(output).read_line(&mut line).map_err(failed)?;
+        BufReader::new(output)
+            .read_line(&mut line)
+            .map_err(failed)?;
     }
     match line.trim() {
         "ready" => Ok(()),
         // Another process started one at the same time.
         line if line.contains("running already") => Ok(()),
-        "" => Err(LinkError::NotStarted { reason: "it ended without a word".to_owned() }),
-        line => Err(LinkError::NotStarted { reason: line.trim_start_matches("error: ").to_owned() }),
+        "" => Err(LinkError::NotStarted {
+            reason: "it ended without a word".to_owned(),
+        }),
+        line => Err(LinkError::NotStarted {
+            reason: line.trim_start_matches("error: ").to_owned(),
+        }),
     }
 }
 
@@ -114,7 +124,11 @@ pub(crate) struct Link {
 impl Link {
     /// A link that begins with one connection.
     pub(crate) fn new(socket: PathBuf, first: Client) -> Self {
-        Self { socket, idle: Mutex::new(vec![first]), up: AtomicBool::new(true) }
+        Self {
+            socket,
+            idle: Mutex::new(vec![first]),
+            up: AtomicBool::new(true),
+        }
     }
 
     /// Whether the broker answered last time. While it does not, nothing can be recorded and so nothing new is opened.
@@ -128,17 +142,33 @@ impl Link {
     }
 
     /// Sends a value and reads the answer.
-    pub(crate) fn post<B: Serialize, T: DeserializeOwned>(&self, target: &str, body: &B) -> Result<T, ClientError> {
+    pub(crate) fn post<B: Serialize, T: DeserializeOwned>(
+        &self,
+        target: &str,
+        body: &B,
+    ) -> Result<T, ClientError> {
         self.with(CALL_TIME, |client| client.post(target, body))
     }
 
     /// Asks for a value; the broker may take `wait` to answer.
-    pub(crate) fn get<T: DeserializeOwned>(&self, target: &str, wait: Duration) -> Result<T, ClientError> {
+    pub(crate) fn get<T: DeserializeOwned>(
+        &self,
+        target: &str,
+        wait: Duration,
+    ) -> Result<T, ClientError> {
         self.with(CALL_TIME.saturating_add(wait), |client| client.get(target))
     }
 
-    fn with<T>(&self, time: Duration, call: impl FnOnce(&mut Client) -> Result<T, ClientError>) -> Result<T, ClientError> {
-        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+    fn with<T>(
+        &self,
+        time: Duration,
+        call: impl FnOnce(&mut Client) -> Result<T, ClientError>,
+    ) -> Result<T, ClientError> {
+        let idle = self
+            .idle
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .pop();
         let mut client = match idle {
             Some(client) => client,
             None => Client::connect(&self.socket).inspect_err(|_| self.set_down())?,

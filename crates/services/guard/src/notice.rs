@@ -14,18 +14,25 @@ pub(crate) struct Notices {
 impl Notices {
     /// Notices are for people: without a terminal there are none.
     pub(crate) fn new() -> Self {
-        Self { shown: rustix::termios::isatty(rustix::stdio::stderr()) }
+        Self {
+            shown: rustix::termios::isatty(rustix::stdio::stderr()),
+        }
     }
 
     /// The agent waits for an answer.
     pub(crate) fn waiting(&self, id: &RequestId, resource: &Resource, actions: ActionSet) {
         let what = visible(&resource.to_string());
-        self.line(&format!("the agent asks to {actions} {what}; in another terminal: valetkey approve {id}"));
+        self.line(&format!(
+            "the agent asks to {actions} {what}; in another terminal: valetkey approve {id}"
+        ));
     }
 
     /// The answer came.
     pub(crate) fn settled(&self, id: &RequestId, granted: bool) {
-        self.line(&format!("{id} was {}", if granted { "granted" } else { "not granted" }));
+        self.line(&format!(
+            "{id} was {}",
+            if granted { "granted" } else { "not granted" }
+        ));
     }
 
     fn line(&self, text: &str) {

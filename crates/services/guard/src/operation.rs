@@ -4,7 +4,13 @@ use valetkey_api::{OperationReport, Problem};
 use valetkey_model::{ActionSet, CapabilityId, Resource, Timestamp};
 
 /// An operation that was done, or is about to be.
-pub(crate) fn done(time: Timestamp, resource: Resource, actions: ActionSet, capability: &CapabilityId, operation: &str) -> OperationReport {
+pub(crate) fn done(
+    time: Timestamp,
+    resource: Resource,
+    actions: ActionSet,
+    capability: &CapabilityId,
+    operation: &str,
+) -> OperationReport {
     OperationReport {
         time,
         resource,

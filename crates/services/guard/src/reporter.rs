@@ -62,8 +62,16 @@ impl Reporter {
     ) -> std::io::Result<(Self, JoinHandle<()>)> {
         let (sender, receiver) = sync_channel(QUEUE);
         let lost = Arc::new(AtomicU64::new(0));
-        let worker = Worker { link, holdings, session, lost: Arc::clone(&lost), waiting: BTreeMap::new() };
-        let thread = std::thread::Builder::new().name("reporter".to_owned()).spawn(move || worker.run(&receiver))?;
+        let worker = Worker {
+            link,
+            holdings,
+            session,
+            lost: Arc::clone(&lost),
+            waiting: BTreeMap::new(),
+        };
+        let thread = std::thread::Builder::new()
+            .name("reporter".to_owned())
+            .spawn(move || worker.run(&receiver))?;
         Ok((Self { sender, lost }, thread))
     }
 
@@ -93,7 +101,9 @@ impl Worker {
     fn run(mut self, receiver: &Receiver<Message>) {
         let mut flush_at = Instant::now().checked_add(FLUSH_EVERY);
         loop {
-            let wait = flush_at.map_or(FLUSH_EVERY, |at| at.saturating_duration_since(Instant::now()));
+            let wait = flush_at.map_or(FLUSH_EVERY, |at| {
+                at.saturating_duration_since(Instant::now())
+            });
             let stop = match receiver.recv_timeout(wait) {
                 Ok(Message::Seen(observation)) => {
                     self.fold(observation);
@@ -117,30 +127,70 @@ impl Worker {
         const NONE: ActionSet = ActionSet::EMPTY;
         let (path, operation, done, actions, read, written) = match observation {
             Observation::Opened { path, actions } => (path, "open", true, actions, 0, 0),
-            Observation::Created { path, .. } => (path, "create", true, ActionSet::of(&[Action::Create]), 0, 0),
+            Observation::Created { path, .. } => {
+                (path, "create", true, ActionSet::of(&[Action::Create]), 0, 0)
+            }
             Observation::Linked { from, to } => {
                 self.fold(Observation::Changed { path: from });
                 (to, "link", true, ActionSet::of(&[Action::Create]), 0, 0)
             }
             Observation::Renamed { from, to, .. } => {
-                self.entry(from, "rename_from", true, ActionSet::of(&[Action::Delete]), 0, 0);
-                (to, "rename_to", true, ActionSet::of(&[Action::Create]), 0, 0)
+                self.entry(
+                    from,
+                    "rename_from",
+                    true,
+                    ActionSet::of(&[Action::Delete]),
+                    0,
+                    0,
+                );
+                (
+                    to,
+                    "rename_to",
+                    true,
+                    ActionSet::of(&[Action::Create]),
+                    0,
+                    0,
+                )
             }
-            Observation::Deleted { path, .. } => (path, "delete", true, ActionSet::of(&[Action::Delete]), 0, 0),
-            Observation::Changed { path } => {
-                (path, "change", true, ActionSet::of(&[Action::Write, Action::Metadata]), 0, 0)
+            Observation::Deleted { path, .. } => {
+                (path, "delete", true, ActionSet::of(&[Action::Delete]), 0, 0)
             }
-            Observation::Closed { path, read_bytes, written_bytes } => {
-                (path, "close", true, NONE, read_bytes, written_bytes)
-            }
+            Observation::Changed { path } => (
+                path,
+                "change",
+                true,
+                ActionSet::of(&[Action::Write, Action::Metadata]),
+                0,
+                0,
+            ),
+            Observation::Closed {
+                path,
+                read_bytes,
+                written_bytes,
+            } => (path, "close", true, NONE, read_bytes, written_bytes),
             Observation::Refused { path, wanted } => (path, "refused", false, wanted, 0, 0),
             _ => return,
         };
         self.entry(path, operation, done, actions, read, written);
     }
 
-    fn entry(&mut self, path: PathBuf, operation: &'static str, done: bool, actions: ActionSet, read: u64, written: u64) {
-        let folded = self.waiting.entry(Key { path, operation, done }).or_default();
+    fn entry(
+        &mut self,
+        path: PathBuf,
+        operation: &'static str,
+        done: bool,
+        actions: ActionSet,
+        read: u64,
+        written: u64,
+    ) {
+        let folded = self
+            .waiting
+            .entry(Key {
+                path,
+                operation,
+                done,
+            })
+            .or_default();
         folded.actions = folded.actions.union(actions);
         folded.count = folded.count.saturating_add(1);
         folded.bytes_read = folded.bytes_read.saturating_add(read);
@@ -152,7 +202,9 @@ impl Worker {
         let mut operations: Vec<OperationReport> = std::mem::take(&mut self.waiting)
             .into_iter()
             // A single look at what is not there is in the log already, as the request that was refused.
-            .filter(|(key, folded)| key.done || folded.count > 1 || !LOOKING.allows_all(folded.actions))
+            .filter(|(key, folded)| {
+                key.done || folded.count > 1 || !LOOKING.allows_all(folded.actions)
+            })
             .filter_map(|(key, folded)| self.report(key, &folded, now))
             .collect();
         let lost = self.lost.swap(0, Ordering::Relaxed);
@@ -161,7 +213,10 @@ impl Worker {
         }
         let target = format!("/v1/sessions/{}/operations", self.session);
         for batch in operations.chunks(BATCH) {
-            let report = Report { operations: batch.to_vec(), durable: false };
+            let report = Report {
+                operations: batch.to_vec(),
+                durable: false,
+            };
             if self.link.post::<_, ()>(&target, &report).is_err() {
                 // From here on nothing can be recorded; opens are refused until the session ends.
                 self.link.set_down();
@@ -171,7 +226,9 @@ impl Worker {
 
     fn report(&self, key: Key, folded: &Folded, time: Timestamp) -> Option<OperationReport> {
         let resource = Resource::file(&key.path).ok()?;
-        let holder = self.holdings.find_for(&key.path, |held| held.speaks_of(&key.path));
+        let holder = self
+            .holdings
+            .find_for(&key.path, |held| held.speaks_of(&key.path));
         Some(OperationReport {
             time,
             resource,

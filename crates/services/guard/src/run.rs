@@ -95,12 +95,22 @@ impl Plan {
         let cwd = std::env::current_dir().map_err(system("find the working directory"))?;
         let own: Vec<(OsString, OsString)> = std::env::vars_os().collect();
         let mut cell = CellSpec::new(spec.command.clone());
-        let home = std::env::var_os("HOME").map(PathBuf::from).filter(|home| home.is_absolute());
+        let home = std::env::var_os("HOME")
+            .map(PathBuf::from)
+            .filter(|home| home.is_absolute());
         cell.home = home.unwrap_or(cell.home);
         let in_cell = |dir: &Path| {
-            let granted = |grant: &Grant| grant.resource.as_file().is_some_and(|pattern| pattern.matches(dir));
+            let granted = |grant: &Grant| {
+                grant
+                    .resource
+                    .as_file()
+                    .is_some_and(|pattern| pattern.matches(dir))
+            };
             cell.system_dirs.iter().any(|own| dir.starts_with(own))
-                || spec.workspace.as_ref().is_some_and(|workspace| dir.starts_with(workspace))
+                || spec
+                    .workspace
+                    .as_ref()
+                    .is_some_and(|workspace| dir.starts_with(workspace))
                 || spec.grants.iter().any(granted)
         };
         let wanted = environment::Wanted {
@@ -115,7 +125,10 @@ impl Plan {
         cell.env = env;
         // The command is found as the person's shell would find it; what it finds itself is another matter.
         let path = std::env::var_os("PATH").unwrap_or_default();
-        let program = spec.command.first().ok_or_else(|| RunError::NoCommand(PathBuf::new()))?;
+        let program = spec
+            .command
+            .first()
+            .ok_or_else(|| RunError::NoCommand(PathBuf::new()))?;
         let agent = command::find(program, &path, &cwd)?;
         let grants = spec.grants.clone();
         let workspace = match &spec.workspace {
@@ -123,7 +136,9 @@ impl Plan {
             Some(path) => {
                 let real = std::fs::canonicalize(path).map_err(system("use the workspace"))?;
                 let tree = Resource::tree(&real);
-                Some(tree.map_err(|error| system("use the workspace")(io::Error::other(error.to_string())))?)
+                Some(tree.map_err(|error| {
+                    system("use the workspace")(io::Error::other(error.to_string()))
+                })?)
             }
         };
         bring_program(&mut cell, &agent.path, workspace.as_ref(), &grants);
@@ -132,28 +147,61 @@ impl Plan {
         cell.stdio = terminal::stdio();
         cell.terminal = terminal::shape();
         cell.readme = README.to_owned();
-        let hidden = paths.all().iter().map(|path| std::fs::canonicalize(path).unwrap_or_else(|_| path.clone())).collect();
-        Ok(Self { cell, agent, workspace, grants, policy: spec.policy.clone(), purpose: spec.purpose.clone(), hidden })
+        let hidden = paths
+            .all()
+            .iter()
+            .map(|path| std::fs::canonicalize(path).unwrap_or_else(|_| path.clone()))
+            .collect();
+        Ok(Self {
+            cell,
+            agent,
+            workspace,
+            grants,
+            policy: spec.policy.clone(),
+            purpose: spec.purpose.clone(),
+            hidden,
+        })
     }
 
     fn view(&self) -> ViewConfig {
         let own_gids = std::iter::once(self.cell.gid)
-            .chain(rustix::process::getgroups().unwrap_or_default().iter().map(|group| group.as_raw()))
+            .chain(
+                rustix::process::getgroups()
+                    .unwrap_or_default()
+                    .iter()
+                    .map(|group| group.as_raw()),
+            )
             .collect();
-        let mut config = ViewConfig::new(PathBuf::from("/"), IdMap::to_root(self.cell.uid, own_gids));
+        let mut config =
+            ViewConfig::new(PathBuf::from("/"), IdMap::to_root(self.cell.uid, own_gids));
         config.hidden = self.hidden.clone();
-        let directory = |path: PathBuf| SkeletonEntry { path, kind: SkeletonKind::Directory };
+        let directory = |path: PathBuf| SkeletonEntry {
+            path,
+            kind: SkeletonKind::Directory,
+        };
         let mounted_over = |path: PathBuf| {
-            let kind = if path.is_dir() { SkeletonKind::Directory } else { SkeletonKind::File };
+            let kind = if path.is_dir() {
+                SkeletonKind::Directory
+            } else {
+                SkeletonKind::File
+            };
             SkeletonEntry { path, kind }
         };
-        config.skeleton = mount_points(&self.cell).into_iter().map(mounted_over).collect();
+        config.skeleton = mount_points(&self.cell)
+            .into_iter()
+            .map(mounted_over)
+            .collect();
         // Links beside the system directories, the place the command starts in, and the home: empty until something there is granted.
-        config.skeleton.extend(
-            root_links(&self.cell)
-                .into_iter()
-                .map(|(path, target)| SkeletonEntry { path, kind: SkeletonKind::Symlink(target) }),
-        );
+        config
+            .skeleton
+            .extend(
+                root_links(&self.cell)
+                    .into_iter()
+                    .map(|(path, target)| SkeletonEntry {
+                        path,
+                        kind: SkeletonKind::Symlink(target),
+                    }),
+            );
         for place in [&self.cell.cwd, &self.cell.home] {
             if place.parent().is_some() {
                 config.skeleton.push(directory(place.clone()));
@@ -164,10 +212,22 @@ impl Plan {
 }
 
 /// Puts the program that the person named into the cell, read-only, where neither the system directories nor a grant hold it.
-fn bring_program(cell: &mut CellSpec, program: &Path, workspace: Option<&Resource>, grants: &[Grant]) {
-    let granted = |resource: &Resource| resource.as_file().is_some_and(|pattern| pattern.matches(program));
+fn bring_program(
+    cell: &mut CellSpec,
+    program: &Path,
+    workspace: Option<&Resource>,
+    grants: &[Grant],
+) {
+    let granted = |resource: &Resource| {
+        resource
+            .as_file()
+            .is_some_and(|pattern| pattern.matches(program))
+    };
     let in_system = cell.system_dirs.iter().any(|dir| program.starts_with(dir));
-    if in_system || workspace.is_some_and(granted) || grants.iter().any(|grant| granted(&grant.resource)) {
+    if in_system
+        || workspace.is_some_and(granted)
+        || grants.iter().any(|grant| granted(&grant.resource))
+    {
         return;
     }
     cell.extra_ro_binds.push(program.to_path_buf());
@@ -180,12 +240,17 @@ fn bring_program(cell: &mut CellSpec, program: &Path, workspace: Option<&Resourc
 /// Places of the view that lie where the cell has a file system of its own, such as below `/tmp`, and must show through it.
 fn shown_through(cwd: &Path, workspace: Option<&Resource>, grants: &[Grant]) -> Vec<PathBuf> {
     const OWN: [&str; 1] = ["/tmp"];
-    let granted = workspace.into_iter().chain(grants.iter().map(|grant| &grant.resource));
+    let granted = workspace
+        .into_iter()
+        .chain(grants.iter().map(|grant| &grant.resource));
     let mut places: Vec<PathBuf> = granted
         .filter_map(Resource::as_file)
         .map(valetkey_model::PathPattern::literal_prefix)
         .chain([cwd.to_path_buf()])
-        .filter(|path| OWN.iter().any(|own| path.starts_with(own) && path != Path::new(own)))
+        .filter(|path| {
+            OWN.iter()
+                .any(|own| path.starts_with(own) && path != Path::new(own))
+        })
         .filter(|path| path.exists())
         .collect();
     places.sort();
@@ -210,16 +275,35 @@ impl Session {
             grants: plan.grants.clone(),
             policy: plan.policy.clone(),
         };
-        let opened: SessionOpened =
-            client.post("/v1/sessions", &open).map_err(|error| RunError::Refused(Box::new(problem_of(&error))))?;
-        let unusable = |_| RunError::Refused(Box::new(valetkey_api::Problem::new(valetkey_api::ProblemKind::Invalid, "the broker's keys are not usable")));
-        let keys = opened.keys.keys.iter().map(PublicKey::try_from).collect::<Result<Vec<_>, _>>().map_err(unusable)?;
+        let opened: SessionOpened = client
+            .post("/v1/sessions", &open)
+            .map_err(|error| RunError::Refused(Box::new(problem_of(&error))))?;
+        let unusable = |_| {
+            RunError::Refused(Box::new(valetkey_api::Problem::new(
+                valetkey_api::ProblemKind::Invalid,
+                "the broker's keys are not usable",
+            )))
+        };
+        let keys = opened
+            .keys
+            .keys
+            .iter()
+            .map(PublicKey::try_from)
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(unusable)?;
         let holdings = Arc::new(Holdings::new(Verifier::new(keys, opened.session.clone())));
         let link = Arc::new(Link::new(paths.guard_socket(), client));
-        let desk = Arc::new(Desk::new(Arc::clone(&link), holdings, opened.session, Notices::new()));
+        let desk = Arc::new(Desk::new(
+            Arc::clone(&link),
+            holdings,
+            opened.session,
+            Notices::new(),
+        ));
         let session = Self { desk, link };
         // The workspace is a place to work in: where policy does not give it whole, its files are decided one by one.
-        let granted_by_name = |refused: &valetkey_api::RefusedGrant| Some(&refused.resource) != plan.workspace.as_ref();
+        let granted_by_name = |refused: &valetkey_api::RefusedGrant| {
+            Some(&refused.resource) != plan.workspace.as_ref()
+        };
         if let Some(refused) = opened.refused.into_iter().find(granted_by_name) {
             session.close(1);
             return Err(RunError::GrantRefused {
@@ -229,7 +313,10 @@ impl Session {
             });
         }
         for granted in &opened.granted {
-            session.desk.hold(granted).map_err(|problem| RunError::Refused(Box::new(problem)))?;
+            session
+                .desk
+                .hold(granted)
+                .map_err(|problem| RunError::Refused(Box::new(problem)))?;
         }
         Ok(session)
     }
@@ -239,11 +326,19 @@ impl Session {
         // Blocked before there are threads, so that every thread leaves them to the loop below.
         let signals = signal_descriptor(&watched_signals()).map_err(system("hear signals"))?;
         let desk = &self.desk;
-        let (reporter, reporting) = Reporter::start(Arc::clone(&self.link), Arc::clone(&desk.holdings), desk.session.clone())
-            .map_err(system("start a thread"))?;
+        let (reporter, reporting) = Reporter::start(
+            Arc::clone(&self.link),
+            Arc::clone(&desk.holdings),
+            desk.session.clone(),
+        )
+        .map_err(system("start a thread"))?;
         let authority = Arc::new(SessionAuthority::new(Arc::clone(desk), reporter.clone()));
-        let view = View::new(plan.view(), authority).map_err(|error| RunError::View(error.to_string()))?;
-        let fuse = launching.view_fuse.take().ok_or_else(|| RunError::View("the cell has no root".to_owned()))?;
+        let view =
+            View::new(plan.view(), authority).map_err(|error| RunError::View(error.to_string()))?;
+        let fuse = launching
+            .view_fuse
+            .take()
+            .ok_or_else(|| RunError::View("the cell has no root".to_owned()))?;
         let served: ViewHandle = view
             .serve(fuse, Vec::new(), Connection::Watched, SERVING_THREADS)
             .map_err(|error| RunError::View(error.to_string()))?;
@@ -256,8 +351,18 @@ impl Session {
         watch::start(desk).map_err(system("start a thread"))?;
         let mut cell = launching.prepare()?.start()?;
         let documents = Arc::new(Documents::new(Arc::clone(desk), plan.hidden.clone()));
-        let listener = cell.agent_listener.try_clone().map_err(system("open the agent door"))?;
-        door::open(listener, AgentDoor { desk: Arc::clone(desk), documents }).map_err(system("open the agent door"))?;
+        let listener = cell
+            .agent_listener
+            .try_clone()
+            .map_err(system("open the agent door"))?;
+        door::open(
+            listener,
+            AgentDoor {
+                desk: Arc::clone(desk),
+                documents,
+            },
+        )
+        .map_err(system("open the agent door"))?;
         let status = attend(&mut cell, &signals, desk);
         drop(cell);
         // The cell's mounts are gone with it, and so the connection has ended.
@@ -271,7 +376,10 @@ impl Session {
     fn close(&self, exit_status: u8) {
         let target = format!("/v1/sessions/{}/close", self.desk.session);
         // If it does not arrive, the broker sees this process end.
-        drop(self.link.post::<_, ()>(&target, &CloseSession { exit_status }));
+        drop(
+            self.link
+                .post::<_, ()>(&target, &CloseSession { exit_status }),
+        );
     }
 }
 
@@ -285,13 +393,16 @@ fn attend(cell: &mut Cell, signals: &OwnedFd, desk: &Desk) -> Result<u8, RunErro
     let system = |what: &'static str| move |source: io::Error| RunError::System { what, source };
     let pipes = std::mem::take(&mut cell.pipes);
     let mut raw = cell.pty_master.as_ref().and_then(|_| RawMode::enter());
-    let relays = Relays::start(cell.pty_master.as_ref(), pipes).map_err(system("pass the streams on"))?;
+    let relays =
+        Relays::start(cell.pty_master.as_ref(), pipes).map_err(system("pass the streams on"))?;
     if let Some(board) = cell.denials.take() {
         desk.denials.publish_at(board);
     }
     let status = loop {
-        let mut waited =
-            [PollFd::new(&*cell, PollFlags::IN), PollFd::new(signals, PollFlags::IN)];
+        let mut waited = [
+            PollFd::new(&*cell, PollFlags::IN),
+            PollFd::new(signals, PollFlags::IN),
+        ];
         match poll(&mut waited, None) {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(error) => return Err(system("wait")(error.into())),
@@ -309,12 +420,15 @@ fn attend(cell: &mut Cell, signals: &OwnedFd, desk: &Desk) -> Result<u8, RunErro
             Some(Event::Stopped(_)) => {
                 // As a shell expects of the command itself: give the terminal back and stop.
                 drop(raw.take());
-                let _best_effort = rustix::process::kill_process(rustix::process::getpid(), Signal::STOP);
+                let _best_effort =
+                    rustix::process::kill_process(rustix::process::getpid(), Signal::STOP);
                 raw = cell.pty_master.as_ref().and_then(|_| RawMode::enter());
                 cell.resume()?;
             }
             Some(Event::Exited(status)) => break u8::try_from(status & 0xff).unwrap_or(1),
-            Some(Event::Killed(signal)) => break u8::try_from(signal.saturating_add(128) & 0xff).unwrap_or(1),
+            Some(Event::Killed(signal)) => {
+                break u8::try_from(signal.saturating_add(128) & 0xff).unwrap_or(1);
+            }
             Some(Event::Lost) => break 1,
         }
     };

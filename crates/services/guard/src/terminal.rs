@@ -5,23 +5,38 @@ use std::io::{self, Write as _};
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::thread::JoinHandle;
 
-use rustix::termios::{OptionalActions, Termios, Winsize, isatty, tcgetattr, tcgetwinsize, tcsetattr, tcsetwinsize};
+use rustix::termios::{
+    OptionalActions, Termios, Winsize, isatty, tcgetattr, tcgetwinsize, tcsetattr, tcsetwinsize,
+};
 use valetkey_sandbox::{Stdio, Terminal};
 
 /// What each of the person's standard streams is for the agent: a terminal becomes the cell's own, all else a pipe.
 pub(crate) fn stdio() -> [Stdio; 3] {
-    standard().map(|stream| if isatty(stream) { Stdio::Pty } else { Stdio::Pipe })
+    standard().map(|stream| {
+        if isatty(stream) {
+            Stdio::Pty
+        } else {
+            Stdio::Pipe
+        }
+    })
 }
 
 /// The shape of the person's terminal, from the first standard stream that is one.
 pub(crate) fn shape() -> Option<Terminal> {
     let stream = standard().into_iter().find(|stream| isatty(stream))?;
     let size = tcgetwinsize(stream).ok()?;
-    Some(Terminal { size, modes: tcgetattr(stream).ok() })
+    Some(Terminal {
+        size,
+        modes: tcgetattr(stream).ok(),
+    })
 }
 
 fn standard() -> [BorrowedFd<'static>; 3] {
-    [rustix::stdio::stdin(), rustix::stdio::stdout(), rustix::stdio::stderr()]
+    [
+        rustix::stdio::stdin(),
+        rustix::stdio::stdout(),
+        rustix::stdio::stderr(),
+    ]
 }
 
 /// The person's terminal in raw mode: every key goes to the cell's terminal, which makes signals of them there. Dropping it gives the terminal back as it was.
@@ -51,7 +66,9 @@ impl Drop for RawMode {
 
 /// Gives the cell's terminal the size of the person's.
 pub(crate) fn copy_size(master: BorrowedFd<'_>) {
-    let size: Option<Winsize> = standard().into_iter().find_map(|stream| tcgetwinsize(stream).ok());
+    let size: Option<Winsize> = standard()
+        .into_iter()
+        .find_map(|stream| tcgetwinsize(stream).ok());
     if let Some(size) = size {
         // A terminal that is gone keeps its size.
         let _best_effort = tcsetwinsize(master, size);
@@ -105,12 +122,16 @@ impl Relays {
 
 fn carry(name: &str, from: BorrowedFd<'_>, to: OwnedFd) -> io::Result<JoinHandle<()>> {
     let from = from.try_clone_to_owned()?;
-    std::thread::Builder::new().name(name.to_owned()).spawn(move || copy(File::from(from), File::from(to)))
+    std::thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(move || copy(File::from(from), File::from(to)))
 }
 
 fn carry_to(name: &str, from: OwnedFd, to: BorrowedFd<'_>) -> io::Result<JoinHandle<()>> {
     let to = to.try_clone_to_owned()?;
-    std::thread::Builder::new().name(name.to_owned()).spawn(move || copy(File::from(from), File::from(to)))
+    std::thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(move || copy(File::from(from), File::from(to)))
 }
 
 /// Copies until either side ends; closing its ends then tells the other side.

@@ -19,20 +19,28 @@ const TICK: Duration = Duration::from_millis(50);
 /// When a thread cannot be started.
 pub(crate) fn start(desk: &Arc<Desk>) -> std::io::Result<()> {
     let (news, clock) = (Arc::clone(desk), Arc::clone(desk));
-    std::thread::Builder::new().name("news".to_owned()).spawn(move || hear_news(&news))?;
-    std::thread::Builder::new().name("expiry".to_owned()).spawn(move || {
-        loop {
-            std::thread::sleep(TICK);
-            clock.forget(&clock.holdings.end_expired());
-        }
-    })?;
+    std::thread::Builder::new()
+        .name("news".to_owned())
+        .spawn(move || hear_news(&news))?;
+    std::thread::Builder::new()
+        .name("expiry".to_owned())
+        .spawn(move || {
+            loop {
+                std::thread::sleep(TICK);
+                clock.forget(&clock.holdings.end_expired());
+            }
+        })?;
     Ok(())
 }
 
 fn hear_news(desk: &Desk) {
     let mut last = 0;
     loop {
-        let target = format!("/v1/sessions/{}/news?after={last}&wait={}", desk.session, NEWS_WAIT.as_secs());
+        let target = format!(
+            "/v1/sessions/{}/news?after={last}&wait={}",
+            desk.session,
+            NEWS_WAIT.as_secs()
+        );
         match desk.link.get::<News>(&target, NEWS_WAIT) {
             Ok(news) => {
                 last = news.last;
@@ -40,7 +48,9 @@ fn hear_news(desk: &Desk) {
                     cut_off(desk);
                     return;
                 }
-                let ended = desk.holdings.end(End::Revoked, |held| news.revoked.contains(held.id()));
+                let ended = desk
+                    .holdings
+                    .end(End::Revoked, |held| news.revoked.contains(held.id()));
                 desk.forget(&ended);
             }
             // The broker lives but knows this session no more: everything it granted is over.

@@ -20,7 +20,14 @@ pub(crate) fn command(args: &AnswerArgs, verdict: Verdict) -> Result<(), Fail> {
     if !args.json {
         requests::show(question);
     }
-    let outcome = answer(&mut operator, &home::paths()?, question, verdict, args.because.clone(), Method::Terminal)?;
+    let outcome = answer(
+        &mut operator,
+        &home::paths()?,
+        question,
+        verdict,
+        args.because.clone(),
+        Method::Terminal,
+    )?;
     if args.json {
         out::json(&serde_json::json!({"request_id": question.request_id, "outcome": outcome}));
         return Ok(());
@@ -34,13 +41,20 @@ pub(crate) fn command(args: &AnswerArgs, verdict: Verdict) -> Result<(), Fail> {
 }
 
 fn find<'a>(open: &'a [Asked], id: &str) -> Result<&'a Asked, Fail> {
-    let mut fitting = open.iter().filter(|asked| asked.request_id.as_str() == id || asked.request_id.as_str().ends_with(id));
+    let mut fitting = open
+        .iter()
+        .filter(|asked| asked.request_id.as_str() == id || asked.request_id.as_str().ends_with(id));
     match (fitting.next(), fitting.next()) {
         (Some(one), None) => Ok(one),
-        (Some(_), Some(_)) => Err(Fail::new(Status::Usage, format!("more than one open request ends in `{id}`"))
-            .hinted("give the whole id")),
-        (None, _) => Err(Fail::new(Status::Failed, format!("no open request has the id {id}"))
-            .hinted("`valetkey requests` shows the open ones")),
+        (Some(_), Some(_)) => Err(Fail::new(
+            Status::Usage,
+            format!("more than one open request ends in `{id}`"),
+        )
+        .hinted("give the whole id")),
+        (None, _) => Err(
+            Fail::new(Status::Failed, format!("no open request has the id {id}"))
+                .hinted("`valetkey requests` shows the open ones"),
+        ),
     }
 }
 
@@ -61,7 +75,9 @@ pub(crate) fn answer(
     let signed = Unsigned {
         approval_id: ApprovalId::new(now, random),
         request_id: question.request_id.clone(),
-        asked_digest: question.digest().map_err(|error| failed(error.to_string()))?,
+        asked_digest: question
+            .digest()
+            .map_err(|error| failed(error.to_string()))?,
         verdict,
         approver: me.name,
         method,

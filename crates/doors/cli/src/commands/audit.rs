@@ -19,7 +19,12 @@ const FOLLOW_PAUSE: Duration = Duration::from_millis(200);
 /// Runs an `audit` command.
 pub(crate) fn command(command: AuditCommand) -> Result<(), Fail> {
     match command {
-        AuditCommand::Tail { lines, follow, log, json } => tail(lines, follow, log, json),
+        AuditCommand::Tail {
+            lines,
+            follow,
+            log,
+            json,
+        } => tail(lines, follow, log, json),
         AuditCommand::Show { event, log } => show(&event, log),
         AuditCommand::Verify { log, key, json } => verify(log, key.as_deref(), json),
     }
@@ -31,15 +36,22 @@ fn open(log: Option<PathBuf>) -> Result<(LogReader, PathBuf), Fail> {
         None => home::paths()?.log(),
     };
     if !dir.is_dir() {
-        return Err(Fail::new(Status::Failed, format!("there is no log in {}", dir.display()))
-            .hinted("`valetkey run` begins one; is VALETKEY_HOME the same as in the session?"));
+        return Err(Fail::new(
+            Status::Failed,
+            format!("there is no log in {}", dir.display()),
+        )
+        .hinted("`valetkey run` begins one; is VALETKEY_HOME the same as in the session?"));
     }
     Ok((LogReader::open(&dir).map_err(unreadable)?, dir))
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "it is what `map_err` hands over")]
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "it is what `map_err` hands over"
+)]
 fn unreadable(error: StoreError) -> Fail {
-    Fail::new(Status::Failed, &error).hinted("`valetkey audit verify` says what is wrong with the log")
+    Fail::new(Status::Failed, &error)
+        .hinted("`valetkey audit verify` says what is wrong with the log")
 }
 
 fn tail(lines: usize, follow: bool, log: Option<PathBuf>, json: bool) -> Result<(), Fail> {
@@ -49,7 +61,10 @@ fn tail(lines: usize, follow: bool, log: Option<PathBuf>, json: bool) -> Result<
         next = entry.record.seq.saturating_add(1);
         print(&entry, json);
     }
-    while follow {
+    if !follow {
+        return Ok(());
+    }
+    loop {
         std::thread::sleep(FOLLOW_PAUSE);
         for entry in reader.entries(next).map_err(unreadable)? {
             let entry = entry.map_err(unreadable)?;
@@ -57,7 +72,6 @@ fn tail(lines: usize, follow: bool, log: Option<PathBuf>, json: bool) -> Result<
             print(&entry, json);
         }
     }
-    Ok(())
 }
 
 fn print(entry: &Entry, json: bool) {
@@ -71,7 +85,10 @@ fn print(entry: &Entry, json: bool) {
 /// An event in one line: when, what, how it was decided, and on what.
 pub(crate) fn one_line(record: &Record) -> String {
     let decision = record.decision.map_or(String::new(), |decision| {
-        let word = serde_json::to_value(decision).ok().and_then(|word| word.as_str().map(str::to_owned)).unwrap_or_default();
+        let word = serde_json::to_value(decision)
+            .ok()
+            .and_then(|word| word.as_str().map(str::to_owned))
+            .unwrap_or_default();
         let style = match decision {
             AuditDecision::Allowed | AuditDecision::Approved => Style::Green,
             AuditDecision::Denied | AuditDecision::Refused | AuditDecision::Expired => Style::Red,
@@ -79,8 +96,12 @@ pub(crate) fn one_line(record: &Record) -> String {
         };
         styled(style, &format!(" {word}"))
     });
-    let actions = record.action.map_or(String::new(), |actions| format!(" {actions}"));
-    let resource = record.resource.as_ref().map_or(String::new(), |resource| format!(" {}", visible(&resource.to_string())));
+    let actions = record
+        .action
+        .map_or(String::new(), |actions| format!(" {actions}"));
+    let resource = record.resource.as_ref().map_or(String::new(), |resource| {
+        format!(" {}", visible(&resource.to_string()))
+    });
     let reason = ["reason", "operation", "how", "why"]
         .iter()
         .find_map(|name| record.attributes.get(*name))
@@ -105,8 +126,11 @@ fn show(event: &str, log: Option<PathBuf>) -> Result<(), Fail> {
         })?;
         reader.find(&id)
     };
-    let entry = entry.map_err(unreadable)?.ok_or_else(|| Fail::new(Status::Failed, format!("the log has no event {event}")))?;
-    let mut value = serde_json::to_value(&entry.record).map_err(|error| Fail::new(Status::Failed, error))?;
+    let entry = entry
+        .map_err(unreadable)?
+        .ok_or_else(|| Fail::new(Status::Failed, format!("the log has no event {event}")))?;
+    let mut value =
+        serde_json::to_value(&entry.record).map_err(|error| Fail::new(Status::Failed, error))?;
     if let Some(members) = value.as_object_mut() {
         members.insert("leaf_hash".to_owned(), json!(entry.leaf.to_string()));
     }
@@ -120,7 +144,9 @@ fn verify(log: Option<PathBuf>, key: Option<&str>, json: bool) -> Result<(), Fai
         Some(key) => read_key(key)?,
         None => read_key(&home::paths()?.log_public_key().display().to_string())?,
     };
-    let verdict = reader.verify(&key, None).map_err(|error| Fail::new(Status::NotVerified, error))?;
+    let verdict = reader
+        .verify(&key, None)
+        .map_err(|error| Fail::new(Status::NotVerified, error))?;
     match verdict {
         Verdict::Intact(intact) => {
             tell_intact(&intact, &dir, json);
@@ -133,8 +159,11 @@ fn verify(log: Option<PathBuf>, key: Option<&str>, json: bool) -> Result<(), Fai
                     "event_id": found.event_id, "detail": found.detail,
                 }));
             }
-            Err(Fail::new(Status::NotVerified, format!("the log is not as it was signed: {found}"))
-                .hinted("keep the files as they are and compare them with a copy"))
+            Err(Fail::new(
+                Status::NotVerified,
+                format!("the log is not as it was signed: {found}"),
+            )
+            .hinted("keep the files as they are and compare them with a copy"))
         }
     }
 }
@@ -157,7 +186,9 @@ fn tell_intact(intact: &Intact, dir: &Path, json: bool) {
     ));
     out::line(&format!("root {}", intact.root));
     if let Some(bytes) = torn {
-        out::line(&format!("note: {bytes} bytes at the end were being written when the broker ended; they were never acknowledged"));
+        out::line(&format!(
+            "note: {bytes} bytes at the end were being written when the broker ended; they were never acknowledged"
+        ));
     }
 }
 
@@ -165,10 +196,17 @@ fn tell_intact(intact: &Intact, dir: &Path, json: bool) {
 fn read_key(text: &str) -> Result<LogPublicKey, Fail> {
     let path = Path::new(text);
     let content = if path.is_absolute() || path.exists() {
-        std::fs::read_to_string(path)
-            .map_err(|error| Fail::new(Status::Failed, format!("cannot read the log's public key {text}: {error}")))?
+        std::fs::read_to_string(path).map_err(|error| {
+            Fail::new(
+                Status::Failed,
+                format!("cannot read the log's public key {text}: {error}"),
+            )
+        })?
     } else {
         text.to_owned()
     };
-    content.trim().parse().map_err(|error| Fail::new(Status::Usage, format!("{text}: {error}")))
+    content
+        .trim()
+        .parse()
+        .map_err(|error| Fail::new(Status::Usage, format!("{text}: {error}")))
 }

@@ -21,21 +21,31 @@ pub(crate) fn command(command: CapsCommand) -> Result<(), Fail> {
             } else {
                 for held in &live {
                     let limits = serde_json::to_string(&held.constraints).unwrap_or_default();
-                    out::line(&format!("{}  {}  {}  until {}  {limits}", held.capability_id, held.actions, held.resource, held.expires_at));
+                    out::line(&format!(
+                        "{}  {}  {}  until {}  {limits}",
+                        held.capability_id, held.actions, held.resource, held.expires_at
+                    ));
                 }
             }
         }
         CapsCommand::Show { id } => {
             let live = live(&mut operator)?;
-            let held = live.iter().find(|held| held.capability_id.as_str() == id).ok_or_else(|| {
-                Fail::new(Status::Failed, format!("no live capability has the id {id}"))
+            let held = live
+                .iter()
+                .find(|held| held.capability_id.as_str() == id)
+                .ok_or_else(|| {
+                    Fail::new(
+                        Status::Failed,
+                        format!("no live capability has the id {id}"),
+                    )
                     .hinted("`valetkey caps list` shows the live ones")
-            })?;
+                })?;
             out::json(held);
         }
         CapsCommand::Revoke { id } => {
-            let id: valetkey_model::CapabilityId =
-                id.parse().map_err(|error| Fail::new(Status::Usage, error))?;
+            let id: valetkey_model::CapabilityId = id
+                .parse()
+                .map_err(|error| Fail::new(Status::Usage, error))?;
             operator.post::<_, ()>(&format!("/v1/capabilities/{id}/revoke"), &())?;
             out::line(&format!("{id} is revoked"));
         }
@@ -44,5 +54,7 @@ pub(crate) fn command(command: CapsCommand) -> Result<(), Fail> {
 }
 
 fn live(operator: &mut Client) -> Result<Vec<Capability>, Fail> {
-    Ok(operator.get::<LiveCapabilities>("/v1/capabilities")?.capabilities)
+    Ok(operator
+        .get::<LiveCapabilities>("/v1/capabilities")?
+        .capabilities)
 }

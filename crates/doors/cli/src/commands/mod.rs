@@ -32,7 +32,12 @@ pub(crate) fn dispatch(args: Args) -> Result<u8, Fail> {
         Command::Status(args) => status::status(&args)?,
         Command::Stop => status::stop()?,
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Args::command(), "valetkey", &mut std::io::stdout());
+            clap_complete::generate(
+                shell,
+                &mut Args::command(),
+                "valetkey",
+                &mut std::io::stdout(),
+            );
         }
     }
     Ok(0)

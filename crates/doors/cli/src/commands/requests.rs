@@ -21,7 +21,10 @@ pub(crate) fn list(args: &ListArgs) -> Result<(), Fail> {
     }
     for question in &open.questions {
         show(question);
-        out::line(&format!("  answer    valetkey approve {0}   or   valetkey deny {0}", question.request_id));
+        out::line(&format!(
+            "  answer    valetkey approve {0}   or   valetkey deny {0}",
+            question.request_id
+        ));
         out::line("");
     }
     Ok(())
@@ -36,7 +39,10 @@ pub(crate) fn show(question: &Asked) {
     if let Some(digest) = question.agent_digest {
         field("program", &digest.to_string());
     }
-    field("wants", &format!("to {} {}", question.grant.actions, question.grant.resource));
+    field(
+        "wants",
+        &format!("to {} {}", question.grant.actions, question.grant.resource),
+    );
     let limits = serde_json::to_string(&question.grant.constraints).unwrap_or_default();
     if limits != "{}" {
         field("limits", &limits);
@@ -47,7 +53,13 @@ pub(crate) fn show(question: &Asked) {
     if let Some(file) = &question.file {
         let text = serde_json::to_value(file.kind).unwrap_or_default();
         let kind = text.as_str().unwrap_or("unknown");
-        field("file", &format!("{kind}, {} bytes, mode {:04o}, owner {}, {} link(s), changed {}", file.size, file.mode, file.owner, file.links, file.modified));
+        field(
+            "file",
+            &format!(
+                "{kind}, {} bytes, mode {:04o}, owner {}, {} link(s), changed {}",
+                file.size, file.mode, file.owner, file.links, file.modified
+            ),
+        );
     }
     if let Some(purpose) = &question.purpose {
         field("purpose", purpose);
@@ -58,9 +70,15 @@ pub(crate) fn show(question: &Asked) {
     for reason in &question.reasons {
         field("asked as", &format!("{reason} [{}]", question.policy_id));
     }
-    field("grants", &format!("for {} s from the answer on", question.ttl_seconds));
+    field(
+        "grants",
+        &format!("for {} s from the answer on", question.ttl_seconds),
+    );
     let left = question.expires_at.ms_since(now()) / 1000;
-    field("closes", &format!("in {left} s, at {}", question.expires_at));
+    field(
+        "closes",
+        &format!("in {left} s, at {}", question.expires_at),
+    );
     if question.requirement.justification {
         field("needs", "a reason: --because TEXT");
     }
@@ -68,6 +86,8 @@ pub(crate) fn show(question: &Asked) {
 
 /// Now, for a countdown that is only looked at.
 fn now() -> Timestamp {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    let since = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap_or_default();
     Timestamp::from_unix_ms(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }

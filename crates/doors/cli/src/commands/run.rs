@@ -31,7 +31,10 @@ pub(crate) fn run(args: RunArgs) -> Result<u8, Fail> {
 /// Reads the files of a policy bundle: Rego, data and manifest.
 pub(crate) fn read_bundle(dir: &Path) -> Result<Vec<BundleFile>, Fail> {
     let fail = |path: &Path, reason: &dyn std::fmt::Display| {
-        Fail::new(Status::Usage, format!("cannot read the policy {}: {reason}", path.display()))
+        Fail::new(
+            Status::Usage,
+            format!("cannot read the policy {}: {reason}", path.display()),
+        )
     };
     let mut files = Vec::new();
     let mut left = MAX_BUNDLE_BYTES;
@@ -49,7 +52,9 @@ pub(crate) fn read_bundle(dir: &Path) -> Result<Vec<BundleFile>, Fail> {
                 continue;
             }
             let name = entry.file_name();
-            let wanted = name == "data.json" || name == ".manifest" || path.extension().is_some_and(|end| end == "rego");
+            let wanted = name == "data.json"
+                || name == ".manifest"
+                || path.extension().is_some_and(|end| end == "rego");
             if !wanted {
                 continue;
             }
@@ -59,8 +64,13 @@ pub(crate) fn read_bundle(dir: &Path) -> Result<Vec<BundleFile>, Fail> {
                 .and_then(|size| left.checked_sub(size))
                 .filter(|_| files.len() < MAX_BUNDLE_FILES)
                 .ok_or_else(|| fail(dir, &"a bundle has at most 256 files and 1 MiB"))?;
-            let below = path.strip_prefix(dir).map_err(|error| fail(&path, &error))?;
-            files.push(BundleFile { path: below.to_string_lossy().into_owned(), text });
+            let below = path
+                .strip_prefix(dir)
+                .map_err(|error| fail(&path, &error))?;
+            files.push(BundleFile {
+                path: below.to_string_lossy().into_owned(),
+                text,
+            });
         }
     }
     if files.is_empty() {

@@ -16,11 +16,18 @@ pub(crate) fn status(args: &ListArgs) -> Result<(), Fail> {
         out::json(&status);
         return Ok(());
     }
-    out::line(&format!("broker       {} (process {}), since {}", status.version, status.pid, status.since));
+    out::line(&format!(
+        "broker       {} (process {}), since {}",
+        status.version, status.pid, status.since
+    ));
     out::line(&format!("sessions     {}", status.sessions));
     out::line(&format!("capabilities {} live", status.capabilities));
     out::line(&format!("requests     {} waiting", status.questions));
-    let health = if status.recording { "recording" } else { "NOT RECORDING: nothing is granted until the disk takes events again" };
+    let health = if status.recording {
+        "recording"
+    } else {
+        "NOT RECORDING: nothing is granted until the disk takes events again"
+    };
     out::line(&format!("log          {} events, {health}", status.events));
     out::line(&format!("policy       base, {}", status.policy_digest));
     for note in &status.posture {
@@ -46,5 +53,8 @@ pub(crate) fn stop() -> Result<(), Fail> {
         }
         std::thread::sleep(Duration::from_millis(10));
     }
-    Err(Fail::new(Status::Failed, "the broker has not ended after 5 seconds"))
+    Err(Fail::new(
+        Status::Failed,
+        "the broker has not ended after 5 seconds",
+    ))
 }

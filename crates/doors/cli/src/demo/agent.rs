@@ -21,8 +21,12 @@ const CONNECT_TIME: Duration = Duration::from_millis(500);
 pub(crate) fn run(folder: &Path, listener: u16) -> Result<u8, Fail> {
     let report = folder.join("Reports/QuarterlyReport.xlsx");
     let ledger = folder.join("Reports/Ledger.xlsm");
-    say("read_report", fs::read(&report).map(|bytes| bytes.len().to_string()));
-    let mut door = Client::connect(Path::new(DOOR)).map_err(|error| Fail::new(Status::Failed, error))?;
+    say(
+        "read_report",
+        fs::read(&report).map(|bytes| bytes.len().to_string()),
+    );
+    let mut door =
+        Client::connect(Path::new(DOOR)).map_err(|error| Fail::new(Status::Failed, error))?;
     say_call("append", append(&mut door, &report, 1, None));
     replay(&mut door, &report);
     say_call("too_many_rows", append(&mut door, &report, 51, None));
@@ -30,9 +34,23 @@ pub(crate) fn run(folder: &Path, listener: u16) -> Result<u8, Fail> {
     say("ssh_key", read(&folder.join("../.ssh/id_ed25519")));
     say("env_file", read(&folder.join(".env")));
     say("symlink_out", read(&folder.join("Reports/Forecast.xlsx")));
-    say("write_report", File::options().write(true).truncate(true).open(&report).and_then(|mut file| file.write_all(b"gone")).map(|()| String::new()));
-    say("network_loopback", connect(SocketAddr::from(([127, 0, 0, 1], listener))));
-    say("network_outside", connect(SocketAddr::from(([192, 0, 2, 1], 80))));
+    say(
+        "write_report",
+        File::options()
+            .write(true)
+            .truncate(true)
+            .open(&report)
+            .and_then(|mut file| file.write_all(b"gone"))
+            .map(|()| String::new()),
+    );
+    say(
+        "network_loopback",
+        connect(SocketAddr::from(([127, 0, 0, 1], listener))),
+    );
+    say(
+        "network_outside",
+        connect(SocketAddr::from(([192, 0, 2, 1], 80))),
+    );
     expired(&mut door, &report);
     say("denials", fs::read_to_string("/run/valetkey/denials.json"));
     Ok(0)
@@ -56,14 +74,23 @@ fn expired(door: &mut Client, report: &Path) {
         say_call("expired", granted);
         return;
     };
-    let ends = granted.ok().and_then(|value| value["capability"]["expires_at"].as_str().map(str::to_owned));
+    let ends = granted.ok().and_then(|value| {
+        value
+            .pointer("/capability/expires_at")
+            .and_then(Value::as_str)
+            .map(str::to_owned)
+    });
     wait_until(ends.as_deref());
     say_call("expired", append(door, report, 1, Some(&id)));
 }
 
 fn wait_until(end: Option<&str>) {
-    let Some(end) = end.and_then(|text| text.parse::<valetkey_model::Timestamp>().ok()) else { return };
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    let Some(end) = end.and_then(|text| text.parse::<valetkey_model::Timestamp>().ok()) else {
+        return;
+    };
+    let now = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap_or_default();
     let now = valetkey_model::Timestamp::from_unix_ms(u64::try_from(now.as_millis()).unwrap_or(0));
     std::thread::sleep(Duration::from_millis(end.ms_since(now).saturating_add(200)));
 }
@@ -74,15 +101,31 @@ fn request(door: &mut Client, report: &Path, constraints: Value) -> Result<Value
         "justification": "one more row for the report",
     });
     let state: Value = door.post("/v1/requests", &ask)?;
-    match (state["state"].as_str(), state["request_id"].as_str()) {
+    let text = |name: &str| state.get(name).and_then(Value::as_str);
+    match (text("state"), text("request_id")) {
         (Some("pending"), Some(id)) => door.get(&format!("/v1/requests/{id}?wait=50")),
         _ => Ok(state),
     }
 }
 
-fn append(door: &mut Client, file: &Path, rows: usize, capability: Option<&str>) -> Result<Value, ClientError> {
-    let row = json!(["2026-01-17", "North", "=HYPERLINK(\"http://evil\")", 3, 1250.5]);
-    let sheet = if file.extension().is_some_and(|end| end == "xlsm") { "Entries" } else { "Sales" };
+fn append(
+    door: &mut Client,
+    file: &Path,
+    rows: usize,
+    capability: Option<&str>,
+) -> Result<Value, ClientError> {
+    let row = json!([
+        "2026-01-17",
+        "North",
+        "=HYPERLINK(\"http://evil\")",
+        3,
+        1250.5
+    ]);
+    let sheet = if file.extension().is_some_and(|end| end == "xlsm") {
+        "Entries"
+    } else {
+        "Sales"
+    };
     let mut operation = json!({
         "operation": "sheet.append_rows", "resource": resource(file), "sheet": sheet, "rows": vec![row; rows],
         "justification": "bring the report up to date",
@@ -94,11 +137,16 @@ fn append(door: &mut Client, file: &Path, rows: usize, capability: Option<&str>)
 }
 
 fn resource(path: &Path) -> String {
-    valetkey_model::Resource::file(path).map(|resource| resource.to_string()).unwrap_or_default()
+    valetkey_model::Resource::file(path)
+        .map(|resource| resource.to_string())
+        .unwrap_or_default()
 }
 
 fn capability_id(state: &Value) -> Option<String> {
-    state["capability"]["capability_id"].as_str().map(str::to_owned)
+    state
+        .pointer("/capability/capability_id")
+        .and_then(Value::as_str)
+        .map(str::to_owned)
 }
 
 fn read(path: &Path) -> std::io::Result<String> {
@@ -122,9 +170,13 @@ fn say_call(step: &str, result: Result<Value, ClientError>) {
     match result {
         Ok(value) => tell(&json!({"step": step, "done": true, "value": value})),
         Err(ClientError::Problem(problem)) => {
-            tell(&json!({"step": step, "done": false, "reason": problem.detail, "kind": problem.kind}));
+            tell(
+                &json!({"step": step, "done": false, "reason": problem.detail, "kind": problem.kind}),
+            );
         }
-        Err(error) => tell(&json!({"step": step, "done": false, "reason": error.to_string(), "kind": "broken"})),
+        Err(error) => tell(
+            &json!({"step": step, "done": false, "reason": error.to_string(), "kind": "broken"}),
+        ),
     }
 }
 

@@ -24,10 +24,20 @@ pub(crate) struct House {
 impl House {
     /// Builds it.
     pub(crate) fn build(keep: bool) -> Result<Self, Fail> {
-        let root = tempfile::Builder::new().prefix("valetkey-demo-").tempdir().map_err(|error| failed("make a folder", &error))?;
-        let real = fs::canonicalize(root.path()).map_err(|error| failed("make a folder", &error))?;
-        let house = Self { path: real.clone(), folder: real.join("home/Finance"), root: Some(root) };
-        house.furnish().map_err(|error| failed("furnish the folder", &error))?;
+        let root = tempfile::Builder::new()
+            .prefix("valetkey-demo-")
+            .tempdir()
+            .map_err(|error| failed("make a folder", &error))?;
+        let real =
+            fs::canonicalize(root.path()).map_err(|error| failed("make a folder", &error))?;
+        let house = Self {
+            path: real.clone(),
+            folder: real.join("home/Finance"),
+            root: Some(root),
+        };
+        house
+            .furnish()
+            .map_err(|error| failed("furnish the folder", &error))?;
         Ok(if keep { house.kept() } else { house })
     }
 
@@ -40,15 +50,33 @@ impl House {
 
     fn furnish(&self) -> std::io::Result<()> {
         let home = self.home();
-        for dir in [self.folder.join("Reports"), home.join(".ssh"), self.path.join("policy"), self.path.join("valetkey")] {
+        for dir in [
+            self.folder.join("Reports"),
+            home.join(".ssh"),
+            self.path.join("policy"),
+            self.path.join("valetkey"),
+        ] {
             fs::create_dir_all(dir)?;
         }
         fs::write(self.report(), REPORT)?;
         fs::write(self.ledger(), LEDGER)?;
-        fs::write(self.folder.join(".env"), "PAYROLL_DB_PASSWORD=correct-horse-battery-staple\n")?;
-        fs::write(home.join(".ssh/id_ed25519"), "-----BEGIN OPENSSH PRIVATE KEY-----\ndecoy\n-----END OPENSSH PRIVATE KEY-----\n")?;
-        std::os::unix::fs::symlink(home.join(".ssh/id_ed25519"), self.folder.join("Reports/Forecast.xlsx"))?;
-        for (name, text) in valetkey_policy::starter_files("finance").unwrap_or_default().iter().filter(|(name, _)| !name.ends_with("_test.rego")) {
+        fs::write(
+            self.folder.join(".env"),
+            "PAYROLL_DB_PASSWORD=correct-horse-battery-staple\n",
+        )?;
+        fs::write(
+            home.join(".ssh/id_ed25519"),
+            "-----BEGIN OPENSSH PRIVATE KEY-----\ndecoy\n-----END OPENSSH PRIVATE KEY-----\n",
+        )?;
+        std::os::unix::fs::symlink(
+            home.join(".ssh/id_ed25519"),
+            self.folder.join("Reports/Forecast.xlsx"),
+        )?;
+        for (name, text) in valetkey_policy::starter_files("finance")
+            .unwrap_or_default()
+            .iter()
+            .filter(|(name, _)| !name.ends_with("_test.rego"))
+        {
             // Five minutes are too long to wait for in a demonstration.
             let text = text.replace("\"ttl_seconds\": 300", "\"ttl_seconds\": 3");
             let path = self.policy().join(name);
@@ -63,9 +91,15 @@ impl House {
     /// What is in it, for people.
     pub(crate) fn inventory(&self) -> [(&'static str, &'static str); 5] {
         [
-            ("Finance/Reports/QuarterlyReport.xlsx", "the report: formulas, a chart, a hidden sheet"),
+            (
+                "Finance/Reports/QuarterlyReport.xlsx",
+                "the report: formulas, a chart, a hidden sheet",
+            ),
             ("Finance/Reports/Ledger.xlsm", "a ledger with macros"),
-            ("Finance/Reports/Forecast.xlsx", "really a symbolic link to the ssh key"),
+            (
+                "Finance/Reports/Forecast.xlsx",
+                "really a symbolic link to the ssh key",
+            ),
             ("Finance/.env", "a database password"),
             (".ssh/id_ed25519", "an ssh key"),
         ]
@@ -106,28 +140,43 @@ impl House {
 
     /// Gives a command this house's home and Valetkey.
     pub(crate) fn environment(&self, command: &mut Command) {
-        command.env("HOME", self.home()).env("VALETKEY_HOME", self.valetkey());
+        command
+            .env("HOME", self.home())
+            .env("VALETKEY_HOME", self.valetkey());
     }
 
     pub(crate) fn report_file(&self) -> Result<Stdio, Fail> {
-        let file = File::create(self.path.join("agent.out")).map_err(|error| failed("keep the agent's words", &error))?;
+        let file = File::create(self.path.join("agent.out"))
+            .map_err(|error| failed("keep the agent's words", &error))?;
         Ok(file.into())
     }
 
     /// What the agent found, one JSON object a line.
     pub(crate) fn agent_report(&self) -> Result<Vec<Value>, Fail> {
-        let text = fs::read_to_string(self.path.join("agent.out")).map_err(|error| failed("read the agent's words", &error))?;
+        let text = fs::read_to_string(self.path.join("agent.out"))
+            .map_err(|error| failed("read the agent's words", &error))?;
         text.lines()
-            .map(|line| serde_json::from_str(line).map_err(|error| failed(&format!("read the agent's words `{line}`"), &error)))
+            .map(|line| {
+                serde_json::from_str(line)
+                    .map_err(|error| failed(&format!("read the agent's words `{line}`"), &error))
+            })
             .collect()
     }
 
     /// Another program run in this house.
-    pub(crate) fn valetkey_command(&self, arguments: &[&str]) -> Result<std::process::Output, Fail> {
-        let program = std::env::current_exe().map_err(|error| failed("find this program", &error))?;
+    pub(crate) fn valetkey_command(
+        &self,
+        arguments: &[&str],
+    ) -> Result<std::process::Output, Fail> {
+        let program =
+            std::env::current_exe().map_err(|error| failed("find this program", &error))?;
         let mut command = Command::new(program);
         self.environment(&mut command);
-        command.args(arguments).stdin(Stdio::null()).output().map_err(|error| failed("run valetkey", &error))
+        command
+            .args(arguments)
+            .stdin(Stdio::null())
+            .output()
+            .map_err(|error| failed("run valetkey", &error))
     }
 
     pub(crate) fn stop_broker(&self) {

@@ -23,8 +23,12 @@ const TIME: Duration = Duration::from_secs(60);
 pub(crate) fn run(args: &DemoArgs) -> Result<u8, Fail> {
     let started = Instant::now();
     let house = House::build(args.keep)?;
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").map_err(|error| failed("listen on loopback", &error))?;
-    let port = listener.local_addr().map_err(|error| failed("listen on loopback", &error))?.port();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0")
+        .map_err(|error| failed("listen on loopback", &error))?;
+    let port = listener
+        .local_addr()
+        .map_err(|error| failed("listen on loopback", &error))?
+        .port();
     introduce(&house);
     let mut checks = Checks::default();
     let mut session = start_session(&house, port)?;
@@ -33,32 +37,52 @@ pub(crate) fn run(args: &DemoArgs) -> Result<u8, Fail> {
     let answered = person.finish()?;
     let report = house.agent_report()?;
     let nobody_called = listener.set_nonblocking(true).is_ok() && listener.accept().is_err();
-    check::agent_steps(&mut checks, &house, &report, &answered, nobody_called);
-    checks.check("the session ended in good order", status == 0, &format!("exit status {status}"));
+    check::task(&mut checks, &house, &report, &answered);
+    check::side_steps(&mut checks, &report, nobody_called);
+    checks.check(
+        "the session ended in good order",
+        status == 0,
+        &format!("exit status {status}"),
+    );
     tamper::trail_and_proof(&mut checks, &house)?;
     house.stop_broker();
     out::line("");
     let seconds = started.elapsed().as_secs_f64();
     if checks.failed() == 0 {
-        let all = format!("all {} steps ended as they must, in {seconds:.1} s", checks.passed());
+        let all = format!(
+            "all {} steps ended as they must, in {seconds:.1} s",
+            checks.passed()
+        );
         out::line(&styled(Style::Green, &all));
         out::line("Next: valetkey run -- bash");
         Ok(0)
     } else {
-        Err(Fail::new(Status::Failed, format!("{} of {} steps did not end as they must", checks.failed(), checks.failed().saturating_add(checks.passed())))
-            .hinted("run it again with --keep and look at the folder and the log"))
+        Err(Fail::new(
+            Status::Failed,
+            format!(
+                "{} of {} steps did not end as they must",
+                checks.failed(),
+                checks.failed().saturating_add(checks.passed())
+            ),
+        )
+        .hinted("run it again with --keep and look at the folder and the log"))
     }
 }
 
 fn introduce(house: &House) {
-    out::line(&styled(Style::Bold, "Valetkey: give your agent the valet key, not the key ring"));
+    out::line(&styled(
+        Style::Bold,
+        "Valetkey: give your agent the valet key, not the key ring",
+    ));
     out::line("");
     out::line("A folder of a finance team, with secrets beside it:");
     for (path, what) in house.inventory() {
         out::line(&format!("  {path:<28} {}", styled(Style::Dim, what)));
     }
     out::line("");
-    out::line("An agent starts in a cell. It was given nothing; the policy `finance` decides what it may ask for.");
+    out::line(
+        "An agent starts in a cell. It was given nothing; the policy `finance` decides what it may ask for.",
+    );
     out::line("");
 }
 
@@ -68,7 +92,12 @@ fn start_session(house: &House, port: u16) -> Result<Child, Fail> {
     house.environment(&mut command);
     command
         .current_dir(house.folder())
-        .args(["run", "--purpose", "bring the quarterly report up to date", "--policy"])
+        .args([
+            "run",
+            "--purpose",
+            "bring the quarterly report up to date",
+            "--policy",
+        ])
         .arg(house.policy())
         .arg("--workspace")
         .arg(house.folder())
@@ -81,13 +110,22 @@ fn start_session(house: &House, port: u16) -> Result<Child, Fail> {
         .stdin(Stdio::null())
         .stdout(house.report_file()?)
         .stderr(Stdio::piped());
-    command.spawn().map_err(|error| failed("start the session", &error))
+    command
+        .spawn()
+        .map_err(|error| failed("start the session", &error))
 }
 
 fn wait(session: &mut Child, interactive: bool) -> Result<i32, Fail> {
-    let deadline = if interactive { None } else { Instant::now().checked_add(TIME) };
+    let deadline = if interactive {
+        None
+    } else {
+        Instant::now().checked_add(TIME)
+    };
     let status = loop {
-        if let Some(status) = session.try_wait().map_err(|error| failed("wait for the session", &error))? {
+        if let Some(status) = session
+            .try_wait()
+            .map_err(|error| failed("wait for the session", &error))?
+        {
             break status;
         }
         if deadline.is_some_and(|deadline| Instant::now() > deadline) {
@@ -104,7 +142,10 @@ fn wait(session: &mut Child, interactive: bool) -> Result<i32, Fail> {
         drop(std::io::Read::read_to_string(stderr, &mut words));
     }
     if let Some(code) = status.code().filter(|code| *code != 0) {
-        let fail = Fail::new(Status::Failed, format!("the session ended with status {code}: {}", words.trim()));
+        let fail = Fail::new(
+            Status::Failed,
+            format!("the session ended with status {code}: {}", words.trim()),
+        );
         return Err(if code == 5 { fail.with_status(5) } else { fail });
     }
     Ok(status.code().unwrap_or(-1))

@@ -28,7 +28,11 @@ impl Person {
     /// Begins to answer.
     pub(crate) fn start(house: &House, interactive: bool) -> Result<Self, Fail> {
         let root = house.valetkey();
-        let paths = Paths { config: root.join("config"), state: root.join("state"), run: root.join("run") };
+        let paths = Paths {
+            config: root.join("config"),
+            state: root.join("state"),
+            run: root.join("run"),
+        };
         let over = Arc::new(AtomicBool::new(false));
         let ended = Arc::clone(&over);
         let thread = std::thread::Builder::new()
@@ -41,7 +45,9 @@ impl Person {
     /// Stops, and gives what was asked.
     pub(crate) fn finish(self) -> Result<Vec<Asked>, Fail> {
         self.over.store(true, Ordering::Release);
-        self.thread.join().unwrap_or_else(|_| Err(failed("answer", &"the thread failed")))
+        self.thread
+            .join()
+            .unwrap_or_else(|_| Err(failed("answer", &"the thread failed")))
     }
 }
 
@@ -50,15 +56,28 @@ fn answer_until(over: &AtomicBool, paths: &Paths, interactive: bool) -> Result<V
     while !over.load(Ordering::Acquire) {
         std::thread::sleep(LOOK_EVERY);
         // The broker starts with the session: until then nobody asks anything.
-        let Ok(mut operator) = Client::connect(&paths.operator_socket()) else { continue };
+        let Ok(mut operator) = Client::connect(&paths.operator_socket()) else {
+            continue;
+        };
         let open: OpenQuestions = operator.get("/v1/requests")?;
         for question in open.questions {
             if seen.iter().any(|had| had.request_id == question.request_id) {
                 continue;
             }
-            let verdict = if interactive { ask_person(&question)? } else { Verdict::Approve };
+            let verdict = if interactive {
+                ask_person(&question)?
+            } else {
+                Verdict::Approve
+            };
             let because = Some("the report is due today".to_owned());
-            answer(&mut operator, paths, &question, verdict, because, Method::Terminal)?;
+            answer(
+                &mut operator,
+                paths,
+                &question,
+                verdict,
+                because,
+                Method::Terminal,
+            )?;
             seen.push(question);
         }
     }
@@ -69,7 +88,10 @@ fn ask_person(question: &Asked) -> Result<Verdict, Fail> {
     show_question(question);
     out::line("  approve? [y/N] ");
     let mut line = String::new();
-    std::io::stdin().lock().read_line(&mut line).map_err(|error| failed("read the answer", &error))?;
+    std::io::stdin()
+        .lock()
+        .read_line(&mut line)
+        .map_err(|error| failed("read the answer", &error))?;
     // Only for the line break after the answer.
     drop(std::io::stdout().flush());
     let yes = matches!(line.trim().to_ascii_lowercase().as_str(), "y" | "yes");

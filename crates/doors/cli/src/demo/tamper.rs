@@ -31,24 +31,42 @@ pub(crate) fn trail_and_proof(checks: &mut Checks, house: &House) -> Result<(), 
     let log = house.valetkey().join("state/log");
     out::line(&styled(Style::Bold, "The trail"));
     let reader = LogReader::open(&log).map_err(|error| failed("read the log", &error))?;
-    let entries = reader.tail(usize::MAX).map_err(|error| failed("read the log", &error))?;
+    let entries = reader
+        .tail(usize::MAX)
+        .map_err(|error| failed("read the log", &error))?;
     let looks: ActionSet = ActionSet::of(&[Action::Metadata]);
     let shown = |entry: &&Entry| {
-        MUST_BE_THERE.contains(&entry.record.kind.name()) && entry.record.action.is_none_or(|actions| actions != looks)
+        MUST_BE_THERE.contains(&entry.record.kind.name())
+            && entry.record.action.is_none_or(|actions| actions != looks)
     };
     let home = format!("file:{}", house.home().display());
     for entry in entries.iter().filter(shown) {
-        out::line(&format!("  {}", one_line(&entry.record).replace(&home, "~")));
+        out::line(&format!(
+            "  {}",
+            one_line(&entry.record).replace(&home, "~")
+        ));
     }
     let missing: Vec<&str> = MUST_BE_THERE
         .into_iter()
-        .filter(|kind| !entries.iter().any(|entry| entry.record.kind.name() == *kind))
+        .filter(|kind| {
+            !entries
+                .iter()
+                .any(|entry| entry.record.kind.name() == *kind)
+        })
         .collect();
-    checks.check("every step is in the log", missing.is_empty(), &missing.join(", "));
+    checks.check(
+        "every step is in the log",
+        missing.is_empty(),
+        &missing.join(", "),
+    );
     out::line("");
     out::line(&styled(Style::Bold, "The proof"));
     let whole = verify(house, &log)?;
-    checks.check("the log verifies", whole.0 == 0, &format!("{} events", entries.len()));
+    checks.check(
+        "the log verifies",
+        whole.0 == 0,
+        &format!("{} events", entries.len()),
+    );
     let victim = entries
         .iter()
         .find(|entry| entry.record.kind.name() == "approval.given")
@@ -56,9 +74,18 @@ pub(crate) fn trail_and_proof(checks: &mut Checks, house: &House) -> Result<(), 
     let copy = house.valetkey().join("tampered");
     flip_in_copy(&log, &copy, &victim.bytes)?;
     let (status, verdict) = verify(house, &copy)?;
-    let named = verdict["event_id"].as_str() == Some(victim.record.event_id.as_str());
-    let words = format!("{} at event {}", verdict["kind"].as_str().unwrap_or("nothing found"), verdict["seq"]);
-    checks.check("one byte of a copy is flipped, and the verifier names the event", status == 4 && named, &words);
+    let text = |name: &str| verdict.get(name).and_then(Value::as_str);
+    let named = text("event_id") == Some(victim.record.event_id.as_str());
+    let words = format!(
+        "{} at event {}",
+        text("kind").unwrap_or("nothing found"),
+        verdict.get("seq").unwrap_or(&Value::Null)
+    );
+    checks.check(
+        "one byte of a copy is flipped, and the verifier names the event",
+        status == 4 && named,
+        &words,
+    );
     Ok(())
 }
 
@@ -76,14 +103,22 @@ fn flip_in_copy(log: &Path, copy: &Path, event: &[u8]) -> Result<(), Fail> {
     let mut flipped = false;
     for entry in fs::read_dir(log).map_err(fail)? {
         let path = entry.map_err(fail)?.path();
-        let (true, Some(name)) = (path.is_file(), path.file_name()) else { continue };
+        let (true, Some(name)) = (path.is_file(), path.file_name()) else {
+            continue;
+        };
         let mut bytes = fs::read(&path).map_err(fail)?;
-        let at = bytes.windows(event.len()).position(|window| window == event);
+        let at = bytes
+            .windows(event.len())
+            .position(|window| window == event);
         if let Some(byte) = at.and_then(|at| bytes.get_mut(at.saturating_add(event.len() / 2))) {
             *byte ^= 1;
             flipped = true;
         }
         fs::write(copy.join(name), bytes).map_err(fail)?;
     }
-    if flipped { Ok(()) } else { Err(failed("flip a byte", &"the event is not in the files")) }
+    if flipped {
+        Ok(())
+    } else {
+        Err(failed("flip a byte", &"the event is not in the files"))
+    }
 }

@@ -14,7 +14,11 @@ pub(crate) fn count_rows(package: &[u8], part: &str) -> Result<usize, ZipError> 
 }
 
 /// Whether every part but `changed` has the same stored bytes in both packages, and none is new or gone.
-pub(crate) fn others_unchanged(before: &[u8], after: &[u8], changed: &str) -> Result<bool, ZipError> {
+pub(crate) fn others_unchanged(
+    before: &[u8],
+    after: &[u8],
+    changed: &str,
+) -> Result<bool, ZipError> {
     let before = stored_parts(before, changed)?;
     let after = stored_parts(after, changed)?;
     Ok(!before.is_empty() && before == after)

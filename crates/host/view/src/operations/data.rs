@@ -17,6 +17,7 @@ use crate::authority::{Permit, Verdict};
 use crate::connection::{Answer, Caller, Fail, Server};
 use crate::handle::{FileHandle, Writing};
 use crate::locks::lock;
+use crate::node::Node;
 
 /// Handles that stand in for a kernel which sends none.
 const QUIET_HANDLES_MAX: usize = 1024;
@@ -290,12 +291,24 @@ impl Server {
         Err(refused)
     }
 
-    fn keep_quiet(&self, node: &Arc<crate::node::Node>) {
+    /// Opens the standing handle of a file that is about to lose its last name.
+    pub(super) fn quiet_hold(&self, node: &Arc<Node>) {
+        if self.quiet_file(node.id, Need::Write).is_err() {
+            // Whoever may neither write nor read has nothing to go on with.
+            drop(self.quiet_file(node.id, Need::Read));
+        }
+    }
+
+    fn keep_quiet(&self, node: &Arc<Node>) {
         let mut quiet = lock(&self.quiet);
         quiet.push_back(Arc::downgrade(node));
         while quiet.len() > QUIET_HANDLES_MAX {
-            if let Some(node) = quiet.pop_front().and_then(|node| node.upgrade()) {
-                *lock(&node.quiet) = None;
+            let Some(node) = quiet.pop_front().and_then(|node| node.upgrade()) else {
+                continue;
+            };
+            // What has no name any more could not be opened again; it goes when the kernel forgets it.
+            if !node.names().is_empty() {
+                self.close_quiet(&node);
             }
         }
     }

@@ -293,7 +293,7 @@ impl Listing<'_> {
             let kind = attributes.mode >> 12;
             if !self.plus {
                 // The entry was only to know what is there; the kernel does not hear of its node.
-                self.server.nodes.forget(entry.node, 1);
+                drop(self.server.nodes.forget(entry.node, 1));
             }
             if !self.push(&entry, name, attributes.ino, kind, next) {
                 return;

@@ -16,6 +16,13 @@ use crate::host::{
 };
 use crate::node::Node;
 
+/// What is made at a new name.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Makes {
+    Directory,
+    Other,
+}
+
 /// A name to be made, with the right to make it.
 struct NewName<'a> {
     parent: Arc<Node>,
@@ -32,7 +39,7 @@ impl Server {
         name: &OsStr,
         mode: u32,
     ) -> Outcome {
-        let new = self.new_name(caller, parent, name)?;
+        let new = self.new_name(caller, parent, name, Makes::Directory)?;
         mkdirat(&new.directory, name, Mode::from_raw_mode(mode & 0o1777))?;
         self.made(&new, Some(mode & 0o1777 | KIND_DIRECTORY))
     }
@@ -51,7 +58,7 @@ impl Server {
             // A device is a way past every other rule.
             _ => return Err(Errno::PERM.into()),
         };
-        let new = self.new_name(caller, parent, name)?;
+        let new = self.new_name(caller, parent, name, Makes::Other)?;
         mknodat(
             &new.directory,
             name,
@@ -70,7 +77,7 @@ impl Server {
         target: &OsStr,
     ) -> Outcome {
         // Where the link leads does not matter: it is followed within the view, where it is decided on.
-        let new = self.new_name(caller, parent, name)?;
+        let new = self.new_name(caller, parent, name, Makes::Other)?;
         symlinkat(target, &new.directory, name)?;
         self.made(&new, None)
     }
@@ -93,7 +100,7 @@ impl Server {
             let facts = || place.stat.facts();
             self.permit(caller, &place.path, content, Purpose::Create, facts)?;
         }
-        let new = self.new_name(caller, parent, name)?;
+        let new = self.new_name(caller, parent, name, Makes::Other)?;
         if places
             .iter()
             .any(|place| self.widens(&place.path, &new.path))
@@ -139,6 +146,7 @@ impl Server {
         if self.shared.host.hides_below(&path) {
             return Err(Errno::BUSY.into());
         }
+        self.hold_open(&stat);
         let directory = self.directory(&parent)?;
         let flags = if is_directory {
             AtFlags::REMOVEDIR
@@ -152,6 +160,17 @@ impl Server {
             .authority
             .report(Observation::Deleted { path, kind });
         Ok(Answer::Done)
+    }
+
+    /// Where the kernel sends no handles, a file about to lose its last name is opened here, so that
+    /// whoever has it open can go on.
+    pub(super) fn hold_open(&self, stat: &Stat) {
+        if !self.is_quiet() || stat.kind() != KIND_REGULAR || stat.attributes.nlink > 1 {
+            return;
+        }
+        if let Some(node) = self.nodes.find(&stat.key()) {
+            self.quiet_hold(&node);
+        }
     }
 
     /// `name` in `parent` no longer leads to what it led to.
@@ -171,9 +190,14 @@ impl Server {
         caller: &Caller<'_>,
         parent: u64,
         name: &'a OsStr,
+        makes: Makes,
     ) -> Result<NewName<'a>, Fail> {
         let parent = self.node(parent)?;
         let path = self.child_path(&parent, name)?;
+        // On the way to what is hidden a link would lead its owner astray.
+        if makes == Makes::Other && self.shared.host.hides_below(&path) {
+            return Err(Errno::ACCESS.into());
+        }
         self.permit(caller, &path, CREATE, Purpose::Create, Facts::absent)
             .map_err(Fail::plainly)?;
         let directory = self.directory(&parent)?;

@@ -159,6 +159,9 @@ impl Server {
             }
             return self.create_existing(caller, &parent, name, &path, &stat, how);
         }
+        if self.shared.host.hides_below(&path) {
+            return Err(Errno::ACCESS.into());
+        }
         let rights = self
             .creation_rights(caller, &path, how)
             .map_err(Fail::plainly)?;
@@ -202,7 +205,7 @@ impl Server {
                 flags,
             }),
             Err(fail) => {
-                self.nodes.forget(entry.node, 1);
+                drop(self.nodes.forget(entry.node, 1));
                 Err(fail)
             }
         }
@@ -283,9 +286,20 @@ impl Server {
 
     /// Closes a file.
     pub(crate) fn release(&self, id: u64) {
-        let Some(handle) = self.files.remove(id) else {
-            return;
-        };
+        if let Some(handle) = self.files.remove(id) {
+            self.report_closed(&handle);
+        }
+    }
+
+    /// Closes the handle that stands in for a kernel which sends none.
+    pub(crate) fn close_quiet(&self, node: &Node) {
+        let handle = lock(&node.quiet).take();
+        if let Some(handle) = handle {
+            self.report_closed(&handle);
+        }
+    }
+
+    fn report_closed(&self, handle: &FileHandle) {
         self.shared.authority.report(Observation::Closed {
             path: handle.path.clone(),
             read_bytes: handle.read_bytes.load(Ordering::Relaxed),

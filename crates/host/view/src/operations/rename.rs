@@ -2,12 +2,12 @@
 
 use std::ffi::OsStr;
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustix::fs::{Dir, OFlags, RenameFlags, renameat_with};
+use rustix::fs::{AtFlags, Dir, OFlags, RenameFlags, renameat_with, statat};
 use rustix::io::Errno;
-use std::os::unix::ffi::OsStrExt;
 use valetkey_model::{Action, ActionSet};
 
 use super::Outcome;
@@ -54,15 +54,25 @@ impl Server {
         let new = self.end(new)?;
         self.rename_rights(caller, &old, &new, exchanges)?;
         let moved = old.found.ok_or(Errno::NOENT)?;
+        if exchanges && new.found.is_none() {
+            return Err(Errno::NOENT.into());
+        }
         self.may_move(caller, &moved, &old, &new)?;
-        match &new.found {
-            Some(target) if exchanges => self.may_move(caller, target, &new, &old)?,
-            Some(_) if self.shared.host.hides_below(&new.path) => return Err(Errno::BUSY.into()),
-            _ => {}
+        if let Some(target) = &new.found {
+            if exchanges {
+                self.may_move(caller, target, &new, &old)?;
+            } else {
+                self.hold_open(target);
+            }
         }
         let from = self.directory(&old.parent)?;
         let to = self.directory(&new.parent)?;
-        renameat_with(&from, old.name, &to, new.name, flags)?;
+        rename_at(
+            (&from, old.name),
+            (&to, new.name),
+            flags,
+            new.found.is_some(),
+        )?;
         self.renamed(&moved, &old, &new, exchanges);
         self.shared.authority.report(Observation::Renamed {
             from: old.path,
@@ -115,7 +125,8 @@ impl Server {
         from: &End<'_>,
         to: &End<'_>,
     ) -> Result<(), Fail> {
-        if self.shared.host.hides_below(&from.path) {
+        let host = &self.shared.host;
+        if host.hides_below(&from.path) || host.hides_below(&to.path) {
             return Err(Errno::BUSY.into());
         }
         if self.widens(&from.path, &to.path) {
@@ -165,6 +176,28 @@ impl Server {
             node.remove_name(&old.parent, old.name);
             node.add_name(&new.parent, new.name);
         }
+    }
+}
+
+/// Renames on the host. Where nothing was to be seen at the new name nothing is replaced: what is there
+/// all the same is hidden, or came this moment and was not decided on.
+fn rename_at(
+    (from, old): (&OwnedFd, &OsStr),
+    (to, new): (&OwnedFd, &OsStr),
+    flags: RenameFlags,
+    replaces: bool,
+) -> Result<(), Errno> {
+    if replaces || !flags.is_empty() {
+        return renameat_with(from, old, to, new, flags);
+    }
+    match renameat_with(from, old, to, new, RenameFlags::NOREPLACE) {
+        // A file system that cannot promise it: look once more, as closely as can be.
+        Err(Errno::INVAL) => match statat(to, new, AtFlags::SYMLINK_NOFOLLOW) {
+            Err(Errno::NOENT) => renameat_with(from, old, to, new, flags),
+            _ => Err(Errno::BUSY),
+        },
+        Err(Errno::EXIST) => Err(Errno::BUSY),
+        other => other,
     }
 }
 

@@ -125,12 +125,20 @@ fn is_users(name: &OsStr) -> bool {
 /// host are not the view's. As a file system without access lists says it, so that programs go by the
 /// mode instead.
 fn absent(name: &OsStr) -> Errno {
-    if name.as_bytes().starts_with(b"system.") { Errno::OPNOTSUPP } else { Errno::NODATA }
+    if name.as_bytes().starts_with(b"system.") {
+        Errno::OPNOTSUPP
+    } else {
+        Errno::NODATA
+    }
 }
 
 /// The same where one is to be set or removed.
 fn refused(name: &OsStr) -> Errno {
-    if name.as_bytes().starts_with(b"system.") { Errno::OPNOTSUPP } else { Errno::PERM }
+    if name.as_bytes().starts_with(b"system.") {
+        Errno::OPNOTSUPP
+    } else {
+        Errno::PERM
+    }
 }
 
 /// A value, or with a size of nought how long it is.

@@ -153,6 +153,69 @@ fn hidden_places_are_never_there() {
 }
 
 #[test]
+fn what_is_hidden_is_neither_replaced_nor_led_astray() {
+    let Some(view) = Fixture::new(|config| {
+        let work = config.root.join("work");
+        fs::create_dir_all(work.join("real/state")).expect("state");
+        fs::write(work.join("lone"), "lone").expect("file");
+        std::os::unix::fs::symlink("real", work.join("by-link")).expect("symlink");
+        config.hidden = vec![
+            "/work/by-link/state".into(),
+            "/work/lone".into(),
+            "/work/a/b/later".into(),
+        ];
+    }) else {
+        return;
+    };
+    view.grant("/work", "read,write,create,delete,list,metadata,execute");
+    assert!(names(&view.at("/work/real")).is_empty());
+    assert_eq!(
+        errno(fs::read_dir(view.at("/work/by-link/state")).map(drop)),
+        Errno::NOENT
+    );
+    assert_eq!(
+        errno(fs::rename(view.at("/work/real"), view.at("/work/x"))),
+        Errno::BUSY
+    );
+    // Moved by the host to a name that is not hidden, a hidden file is still not to be replaced.
+    fs::rename(view.real("/work/lone"), view.real("/work/moved")).expect("host");
+    fs::write(view.at("/work/mine"), "mine").expect("write");
+    let (mine, moved) = (view.at("/work/mine"), view.at("/work/moved"));
+    assert_eq!(errno(fs::rename(&mine, &moved)), Errno::BUSY);
+    let exchange = rustix::fs::RenameFlags::EXCHANGE;
+    let cwd = rustix::fs::CWD;
+    let exchanged = rustix::fs::renameat_with(cwd, &mine, cwd, &moved, exchange);
+    assert_eq!(exchanged, Err(Errno::NOENT));
+    assert_eq!(
+        fs::read_to_string(view.real("/work/moved")).expect("host"),
+        "lone"
+    );
+    // Nothing but a directory can be put on the way to what is hidden.
+    assert_eq!(
+        errno(std::os::unix::fs::symlink("/tmp", view.at("/work/a"))),
+        Errno::ACCESS
+    );
+    assert_eq!(errno(fs::write(view.at("/work/a"), "x")), Errno::ACCESS);
+    assert_eq!(errno(fs::rename(&mine, view.at("/work/a"))), Errno::BUSY);
+    fs::create_dir(view.at("/work/a")).expect("mkdir");
+}
+
+#[test]
+fn figures_of_the_file_system_are_the_hosts() {
+    let Some(view) = Fixture::whole() else { return };
+    let shown = rustix::fs::statvfs(view.at("/work")).expect("statvfs");
+    let real = rustix::fs::statvfs(view.real("/work")).expect("statvfs");
+    assert_eq!(
+        (shown.f_blocks, shown.f_files),
+        (real.f_blocks, real.f_files)
+    );
+    assert_eq!(
+        (shown.f_namemax, shown.f_frsize),
+        (real.f_namemax, real.f_frsize)
+    );
+}
+
+#[test]
 fn a_window_into_the_kernel_is_never_there() {
     let Some(view) = Fixture::whole() else { return };
     fs::create_dir(view.real("/work/proc")).expect("mkdir");

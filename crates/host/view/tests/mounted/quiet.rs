@@ -95,3 +95,22 @@ fn exceptions_and_revocation_hold() {
     }));
     assert!(eventually(|| File::open(view.at("/f")).is_err()));
 }
+
+#[test]
+fn an_unlinked_file_goes_on_while_it_is_open() {
+    let Some((view, _permit)) = quiet() else {
+        return;
+    };
+    view.put("/work/f", "content");
+    let mut file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open(view.at("/f"))
+        .expect("open");
+    fs::remove_file(view.at("/f")).expect("remove");
+    let mut content = String::new();
+    file.read_to_string(&mut content).expect("read");
+    assert_eq!(content, "content");
+    file.write_all(b" and more").expect("write");
+    assert_eq!(file.metadata().expect("fstat").len(), 16);
+}

@@ -387,7 +387,10 @@ fn watch_guard(
         .ok_or_else(|| Problem::new(ProblemKind::Denied, "the kernel does not name this process"))?
         .try_clone()
         .map_err(gone)?;
-    #[expect(deprecated, reason = "the replacement is unsafe; an `OwnedFd`, which stays open while it is registered, is what it asks for")]
+    #[expect(
+        deprecated,
+        reason = "the replacement is unsafe; an `OwnedFd`, which stays open while it is registered, is what it asks for"
+    )]
     let watched = AsyncFd::with_interest(pidfd, Interest::READABLE).map_err(gone)?;
     let (broker, session) = (Arc::clone(broker), Arc::clone(session));
     tokio::spawn(async move {
