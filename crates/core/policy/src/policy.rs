@@ -2,14 +2,10 @@
 
 use std::fmt;
 use std::num::NonZeroU32;
-use std::sync::Arc;
 use std::time::Duration;
 
-use regorus::languages::rego::compiler::Compiler;
-use regorus::rvm::program::Program;
-use regorus::rvm::vm::{RegoVM, VmError};
 use regorus::utils::limits::ExecutionTimerConfig;
-use regorus::{Engine, Value};
+use regorus::{Engine, LimitError, Value};
 use valetkey_model::{Decision, Digest, PolicyInput};
 
 use crate::bundle::Modules;
@@ -32,8 +28,8 @@ const STEPS_PER_LOOK: NonZeroU32 = NonZeroU32::new(64).unwrap();
 /// A compiled bundle. Cheap to clone, and shared between threads: no evaluation sees another's state.
 #[derive(Clone)]
 pub struct Policy {
-    program: Arc<Program>,
-    data: Value,
+    engine: Engine,
+    entry: &'static str,
     digest: Digest,
     revision: String,
 }
@@ -57,17 +53,14 @@ impl Policy {
 
     fn with_entry(bundle: &Bundle, entry: &'static str) -> Result<Self, PolicyError> {
         let mut engine = bundle.engine(Modules::Deciding)?;
-        let program = compiled(&mut engine, entry)?;
-        // Once here, so that rules and data that claim the same place are found now and not at each decision.
-        program
-            .check_rule_data_conflicts(bundle.data())
-            .map_err(|error| PolicyError::File {
-                file: "data.json".to_owned(),
-                message: error.to_string(),
-            })?;
+        prepare(&mut engine, entry)?;
+        engine.set_execution_timer_config(ExecutionTimerConfig {
+            limit: MAX_TIME,
+            check_interval: STEPS_PER_LOOK,
+        });
         Ok(Self {
-            program,
-            data: bundle.data().clone(),
+            engine,
+            entry,
             digest: bundle.digest(),
             revision: bundle.manifest().revision.clone(),
         })
@@ -98,24 +91,14 @@ impl Policy {
 
     /// Runs the bytecode on one input.
     pub(crate) fn evaluate(&self, input: Value) -> Result<Value, Fault> {
-        let failed = |error: VmError| match error {
-            VmError::InstructionLimitExceeded { .. }
-            | VmError::TimeLimitExceeded { .. }
-            | VmError::MemoryLimitExceeded { .. }
-            | VmError::RegexSizeLimitExceeded { .. } => Fault::OverBudget(error.to_string()),
-            other => Fault::Failed(other.to_string()),
-        };
-        let mut vm = RegoVM::new();
-        vm.load_program(Arc::clone(&self.program));
-        vm.set_data(self.data.clone()).map_err(failed)?;
-        vm.set_input(input);
-        vm.set_strict_builtin_errors(true);
-        vm.set_max_instructions(MAX_STEPS);
-        vm.set_execution_timer_config(Some(ExecutionTimerConfig {
-            limit: MAX_TIME,
-            check_interval: STEPS_PER_LOOK,
-        }));
-        vm.execute_entry_point_by_index(0).map_err(failed)
+        let mut engine = self.engine.clone();
+        engine.set_input(input);
+        engine
+            .eval_rule(self.entry.to_owned())
+            .map_err(|error| match error.downcast_ref::<LimitError>() {
+                Some(limit) => Fault::OverBudget(limit.to_string()),
+                None => Fault::Failed(error.to_string()),
+            })
     }
 }
 
@@ -128,18 +111,15 @@ impl fmt::Debug for Policy {
     }
 }
 
-fn compiled(engine: &mut Engine, entry: &'static str) -> Result<Arc<Program>, PolicyError> {
+fn prepare(engine: &mut Engine, entry: &'static str) -> Result<(), PolicyError> {
     let refused = |text: String| PolicyError::from_engine("bundle", &text);
     if !defines(engine, entry).map_err(refused)? {
         return Err(PolicyError::NoEntryPoint { rule: entry });
     }
-    let policy = engine
+    engine
         .compile_with_entrypoint(&entry.into())
         .map_err(|error| refused(error.to_string()))?;
-    if !policy.get_rules().contains_key(entry) {
-        return Err(PolicyError::NoEntryPoint { rule: entry });
-    }
-    Compiler::compile_from_policy(&policy, &[entry]).map_err(|error| refused(error.to_string()))
+    Ok(())
 }
 
 /// Whether some module has a rule with this path, its name being plain.

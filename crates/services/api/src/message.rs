@@ -178,6 +178,14 @@ pub struct UseCapability {
     pub operation: String,
 }
 
+/// Guard door: gives a capability back.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReleaseCapability {
+    /// The session.
+    pub session: SessionId,
+}
+
 /// Guard door: what happened, batched.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -172,6 +172,14 @@ pub(crate) fn used(
         .attribute("operation", operation)
 }
 
+/// Its holder gave a capability back.
+pub(crate) fn released(session: &Session, capability: &Capability) -> Event {
+    of_session(EventType::CapabilityReleased, Actor::Guard, session)
+        .capability(capability.capability_id.clone())
+        .resource(capability.resource.clone())
+        .action(capability.actions)
+}
+
 /// A capability was taken back.
 pub(crate) fn revoked(session: &Session, capability: &Capability) -> Event {
     of_session(EventType::CapabilityRevoked, Actor::Operator, session)

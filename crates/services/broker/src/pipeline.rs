@@ -144,16 +144,16 @@ impl Broker {
         let asked = question_of(session, ask, &id, grant, &decision, self.now())?;
         let expires_at = asked.expires_at;
         let put = events::asked(session, &asked);
-        let busy = || {
-            Problem::new(
-                ProblemKind::Busy,
-                "this session has too many open questions",
-            )
-            .about(&id)
-            .hinted(true, "wait until some of them are answered")
-        };
         self.recorder.note(vec![decided, put]).await?;
-        let question = self.questions.open(asked, decision).ok_or_else(busy)?;
+        let Some(question) = self.questions.open(asked.clone(), decision) else {
+            let why = "the session has too many open questions";
+            self.recorder
+                .note(vec![events::unanswered(session, &asked, why)])
+                .await?;
+            return Err(Problem::new(ProblemKind::Busy, why)
+                .about(&id)
+                .hinted(true, "wait until some of them are answered"));
+        };
         // The session may have ended between look-up and here; then nobody would close the question.
         if session.is_over() {
             self.close_unanswered(&question, session, "the session ended")

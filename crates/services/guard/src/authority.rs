@@ -65,7 +65,7 @@ impl SessionAuthority {
             self.desk.holdings.now(),
             resource,
             wanted,
-            held.id(),
+            &held.id(),
             "open",
         );
         self.desk.record(report).is_ok()

@@ -1,13 +1,14 @@
 //! The desk of a session: where every request of the agent is put to the broker and its answer made good.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use valetkey_api::{
-    Ask, ClientError, Granted, OperationReport, Problem, ProblemKind, Report, RequestState,
-    UseCapability,
+    Ask, ClientError, Granted, OperationReport, Problem, ProblemKind, ReleaseCapability, Report,
+    RequestState, UseCapability,
 };
 use valetkey_approval::FileFacts;
+use valetkey_capability::Capability;
 use valetkey_model::{ActionSet, Constraints, RequestId, Resource, SessionId};
 use valetkey_view::View;
 
@@ -48,6 +49,8 @@ pub(crate) struct Desk {
     pub(crate) denials: Denials,
     pub(crate) notices: Notices,
     view: Mutex<Option<View>>,
+    /// What was given at the start and is asked for again before it ends.
+    renewable: Mutex<Vec<Arc<Held>>>,
 }
 
 impl Desk {
@@ -64,12 +67,13 @@ impl Desk {
             denials: Denials::default(),
             notices,
             view: Mutex::default(),
+            renewable: Mutex::default(),
         }
     }
 
     /// Says which view to tell of grants and revocations.
     pub(crate) fn watch_view(&self, view: View) {
-        *self.view.lock().unwrap_or_else(PoisonError::into_inner) = Some(view);
+        *lock(&self.view) = Some(view);
     }
 
     /// Asks the broker.
@@ -177,7 +181,7 @@ impl Desk {
     pub(crate) fn hold(&self, granted: &Granted) -> Result<Arc<Held>, Problem> {
         let known = self
             .holdings
-            .find(|held| *held.id() == granted.capability.capability_id);
+            .find(|held| held.id() == granted.capability.capability_id);
         if let Some(held) = known {
             return Ok(held);
         }
@@ -191,6 +195,61 @@ impl Desk {
             view.notify_granted(&pattern.literal_prefix());
         }
         Ok(held)
+    }
+
+    /// Holds what was given at the start of the session, for as long as the session lasts.
+    pub(crate) fn hold_on(&self, granted: &Granted) -> Result<(), Problem> {
+        let held = self.hold(granted)?;
+        if held.is_renewable() {
+            lock(&self.renewable).push(held);
+        }
+        Ok(())
+    }
+
+    /// What is asked for again before it ends.
+    pub(crate) fn renewable(&self) -> Vec<Arc<Held>> {
+        lock(&self.renewable).clone()
+    }
+
+    /// Lets a capability end in its time.
+    pub(crate) fn stop_renewing(&self, held: &Arc<Held>) {
+        lock(&self.renewable).retain(|other| !Arc::ptr_eq(other, held));
+    }
+
+    /// Asks for the same again and lets the new token go on where the old one ends.
+    ///
+    /// # Errors
+    /// When the broker does not give the same again.
+    pub(crate) fn renew(&self, held: &Held, old: &Capability) -> Result<(), Problem> {
+        let ask = Ask {
+            session: self.session.clone(),
+            resource: old.resource.clone(),
+            actions: old.actions,
+            constraints: Constraints::default(),
+            justification: None,
+            file: None,
+            may_ask: false,
+        };
+        let state = self
+            .link
+            .post("/v1/requests", &ask)
+            .map_err(|error| problem_of(&error))?;
+        let RequestState::Granted { granted, .. } = state else {
+            return Err(Problem::new(
+                ProblemKind::Denied,
+                "the grant was not renewed",
+            ));
+        };
+        self.holdings
+            .renew(held, &granted.token)
+            .map_err(|error| Problem::new(ProblemKind::Capability, error.to_string()))?;
+        let target = format!("/v1/capabilities/{}/release", old.capability_id);
+        let release = ReleaseCapability {
+            session: self.session.clone(),
+        };
+        self.link
+            .post(&target, &release)
+            .map_err(|error| problem_of(&error))
     }
 
     /// Uses a capability up, or has its use recorded, before the effect.
@@ -242,11 +301,12 @@ impl Desk {
     }
 
     fn view(&self) -> Option<View> {
-        self.view
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        lock(&self.view).clone()
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// What a failed call means to the agent: the broker's own words, or that nobody answers.

@@ -115,7 +115,7 @@ impl Documents {
         let started = Instant::now();
         let workbook = self.open(&append.resource)?;
         let held = self.capability(append, &workbook)?;
-        *used = Some(held.id().clone());
+        *used = Some(held.id());
         let _turn = self
             .turn
             .lock()
@@ -135,7 +135,7 @@ impl Documents {
             self.desk.holdings.now(),
             append.resource.clone(),
             APPEND,
-            held.id(),
+            &held.id(),
             APPEND_ROWS,
         );
         event.rows = count;
@@ -145,7 +145,7 @@ impl Documents {
         self.desk.record(event)?;
         let report = serde_json::to_value(&report).unwrap_or_default();
         Ok(OperationDone {
-            capability_id: held.id().clone(),
+            capability_id: held.id(),
             report,
         })
     }
@@ -157,7 +157,7 @@ impl Documents {
             return self
                 .desk
                 .holdings
-                .find(|held| held.id() == id && fits(held))
+                .find(|held| held.id() == *id && fits(held))
                 .ok_or_else(|| {
                     let words = self.desk.holdings.how_ended(id).map_or(
                         "no capability of that id covers appending to this file",

@@ -75,7 +75,10 @@ impl AgentDoor {
             ("GET", ["v1", "capabilities"]) => {
                 let live = self.desk.holdings.live();
                 Ok(Reply::json(&Held {
-                    capabilities: live.iter().map(|held| held.capability().clone()).collect(),
+                    capabilities: live
+                        .iter()
+                        .map(|held| Capability::clone(&held.capability()))
+                        .collect(),
                 }))
             }
             ("GET", ["v1", "denials"]) => Ok(Reply::json(&Refused {
@@ -128,7 +131,7 @@ fn state(answer: Answer) -> Result<Reply, Problem> {
     Ok(Reply::json(&match answer {
         Answer::Held(request_id, held) => AgentRequestState::Granted {
             request_id,
-            capability: Box::new(held.capability().clone()),
+            capability: Box::new(Capability::clone(&held.capability())),
         },
         Answer::Pending(request_id, expires_at) => AgentRequestState::Pending {
             request_id,

@@ -20,9 +20,11 @@ const ENDED_KEPT: usize = 256;
 #[derive(Debug)]
 pub(crate) struct Held {
     grant: Grant,
-    capability: Capability,
+    capability: RwLock<Arc<Capability>>,
     streamed: bool,
     live: AtomicBool,
+    /// How long it lives from its issue, in seconds.
+    life_seconds: u64,
     /// Its one use has been made: what was opened with it goes on, nothing more is opened.
     spent: AtomicBool,
     read_left: Option<AtomicU64>,
@@ -31,13 +33,30 @@ pub(crate) struct Held {
 }
 
 impl Held {
-    pub(crate) fn id(&self) -> &CapabilityId {
-        &self.capability.capability_id
+    pub(crate) fn id(&self) -> CapabilityId {
+        self.capability().capability_id.clone()
     }
 
     /// The capability in words.
-    pub(crate) fn capability(&self) -> &Capability {
-        &self.capability
+    pub(crate) fn capability(&self) -> Arc<Capability> {
+        Arc::clone(
+            &self
+                .capability
+                .read()
+                .unwrap_or_else(PoisonError::into_inner),
+        )
+    }
+
+    /// Whether a new capability may take its place when its time runs out: it was given by policy alone, and counts nothing.
+    pub(crate) fn is_renewable(&self) -> bool {
+        let capability = self.capability();
+        capability.approvals.is_empty() && self.grant.constraints == Constraints::default()
+    }
+
+    /// Whether a fifth of its life, or less, is left.
+    pub(crate) fn nears_its_end(&self, now: Timestamp) -> bool {
+        let life_ms = self.life_seconds.saturating_mul(1000);
+        self.capability().expires_at.ms_since(now) <= life_ms / 5
     }
 
     pub(crate) fn constraints(&self) -> &Constraints {
@@ -248,9 +267,10 @@ impl Holdings {
             read_left: count(grant.constraints.max_bytes),
             write_left: count(grant.constraints.max_write_bytes),
             rows_left: count(grant.constraints.max_rows),
-            capability: Capability::from(verified.claims()),
+            capability: RwLock::new(Arc::new(Capability::from(verified.claims()))),
             streamed: granted.streamed,
             live: AtomicBool::new(true),
+            life_seconds: verified.claims().exp.saturating_sub(verified.claims().iat),
             spent: AtomicBool::new(false),
             grant,
         });
@@ -265,6 +285,23 @@ impl Holdings {
         }
         drop(table);
         Ok(held)
+    }
+
+    /// Lets a new token go on where a held capability would end, under what is open with it too. Only a token that gives exactly the same can.
+    ///
+    /// # Errors
+    /// When the token does not verify or gives anything else; the held capability then ends in its own time.
+    pub(crate) fn renew(&self, held: &Held, token: &str) -> Result<(), TokenError> {
+        let verified = self.verifier.verify(token, self.now())?;
+        if verified.claims().grant() != held.grant {
+            return Err(TokenError::Claims);
+        }
+        let mut capability = held
+            .capability
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        *capability = Arc::new(Capability::from(verified.claims()));
+        Ok(())
     }
 
     /// The first live capability that fits.
@@ -321,7 +358,7 @@ impl Holdings {
         let mut ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
         for held in &over {
             held.end();
-            ended.push_back((held.id().clone(), how));
+            ended.push_back((held.id(), how));
         }
         while ended.len() > ENDED_KEPT {
             ended.pop_front();
@@ -332,6 +369,6 @@ impl Holdings {
     /// Ends what has expired.
     pub(crate) fn end_expired(&self) -> Vec<Arc<Held>> {
         let now = self.now();
-        self.end(End::Expired, |held| held.capability.expires_at <= now)
+        self.end(End::Expired, |held| held.capability().expires_at <= now)
     }
 }

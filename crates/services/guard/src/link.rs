@@ -18,8 +18,8 @@ const CALL_TIME: Duration = Duration::from_secs(10);
 /// Idle connections that are kept.
 const IDLE_MAX: usize = 8;
 /// How often and how far apart a broker is tried that another process is just starting.
-const START_TRIES: u32 = 200;
-const START_PAUSE: Duration = Duration::from_millis(10);
+const START_TRIES: u32 = 250;
+const START_PAUSE: Duration = Duration::from_millis(20);
 
 /// The broker cannot be reached or started.
 #[derive(Debug, Error)]
@@ -52,17 +52,15 @@ pub fn connect_or_start(socket: &Path, paths: &Paths) -> Result<Client, LinkErro
     paths.create().map_err(|error| LinkError::NotStarted {
         reason: error.to_string(),
     })?;
-    start(paths)?;
-    let mut tries = 0_u32;
-    loop {
+    for _ in 0..START_TRIES {
+        // One that is ending, or that another process has just begun, still holds the home: then it is tried again.
+        start(paths)?;
         match Client::connect(socket) {
             Ok(client) => return Ok(client),
-            Err(error) if tries >= START_TRIES => return Err(error.into()),
-            // Another process may have been a little earlier: its broker opens its doors soon.
             Err(_) => std::thread::sleep(START_PAUSE),
         }
-        tries = tries.saturating_add(1);
     }
+    Ok(Client::connect(socket)?)
 }
 
 fn start(paths: &Paths) -> Result<(), LinkError> {
@@ -95,7 +93,7 @@ fn start(paths: &Paths) -> Result<(), LinkError> {
     }
     match line.trim() {
         "ready" => Ok(()),
-        // Another process started one at the same time.
+        // Another one has this home; it may be starting, or ending.
         line if line.contains("running already") => Ok(()),
         "" => Err(LinkError::NotStarted {
             reason: "it ended without a word".to_owned(),
@@ -134,6 +132,11 @@ impl Link {
     /// Whether the broker answered last time. While it does not, nothing can be recorded and so nothing new is opened.
     pub(crate) fn is_up(&self) -> bool {
         self.up.load(Ordering::Acquire)
+    }
+
+    /// Says that the broker answers and knows this session.
+    pub(crate) fn set_up(&self) {
+        self.up.store(true, Ordering::Release);
     }
 
     /// Says that the broker no longer knows this session, or is gone.

@@ -1,6 +1,6 @@
 //! Telling the broker what happened: observations are folded, sent in batches, and never hold up the agent.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,6 +19,8 @@ use crate::link::Link;
 const QUEUE: usize = 16 * 1024;
 /// How long an observation may wait: half of the second in which it must be durable.
 const FLUSH_EVERY: Duration = Duration::from_millis(400);
+/// Operations that are kept while the broker does not answer.
+const UNSENT_MAX: usize = 64 * 1024;
 /// Operations in one report.
 const BATCH: usize = 512;
 
@@ -68,6 +70,7 @@ impl Reporter {
             session,
             lost: Arc::clone(&lost),
             waiting: BTreeMap::new(),
+            unsent: VecDeque::new(),
         };
         let thread = std::thread::Builder::new()
             .name("reporter".to_owned())
@@ -95,6 +98,7 @@ struct Worker {
     session: SessionId,
     lost: Arc<AtomicU64>,
     waiting: BTreeMap<Key, Folded>,
+    unsent: VecDeque<OperationReport>,
 }
 
 impl Worker {
@@ -212,15 +216,24 @@ impl Worker {
             operations.extend(lost_report(lost, now));
         }
         let target = format!("/v1/sessions/{}/operations", self.session);
-        for batch in operations.chunks(BATCH) {
+        self.unsent.extend(operations);
+        while !self.unsent.is_empty() {
+            let batch: Vec<_> = self.unsent.iter().take(BATCH).cloned().collect();
+            let count = batch.len();
             let report = Report {
-                operations: batch.to_vec(),
+                operations: batch,
                 durable: false,
             };
             if self.link.post::<_, ()>(&target, &report).is_err() {
-                // From here on nothing can be recorded; opens are refused until the session ends.
+                // Nothing can be recorded now, so nothing new is opened; what is known is kept and sent when the broker answers.
                 self.link.set_down();
+                break;
             }
+            self.unsent.drain(..count);
+        }
+        while self.unsent.len() > UNSENT_MAX {
+            self.unsent.pop_front();
+            self.lost.fetch_add(1, Ordering::Relaxed);
         }
     }
 
@@ -234,7 +247,7 @@ impl Worker {
             resource,
             actions: folded.actions,
             done: key.done,
-            capability_id: holder.filter(|_| key.done).map(|held| held.id().clone()),
+            capability_id: holder.filter(|_| key.done).map(|held| held.id()),
             operation: key.operation.to_owned(),
             reason: (!key.done).then(|| "no capability covers this".to_owned()),
             duration_us: 0,

@@ -315,7 +315,7 @@ impl Session {
         for granted in &opened.granted {
             session
                 .desk
-                .hold(granted)
+                .hold_on(granted)
                 .map_err(|problem| RunError::Refused(Box::new(problem)))?;
         }
         Ok(session)

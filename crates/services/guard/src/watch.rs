@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use valetkey_api::{ClientError, News, ProblemKind};
+use valetkey_view::Permit as _;
 
 use crate::desk::Desk;
 use crate::holdings::End;
@@ -27,10 +28,26 @@ pub(crate) fn start(desk: &Arc<Desk>) -> std::io::Result<()> {
         .spawn(move || {
             loop {
                 std::thread::sleep(TICK);
+                renew(&clock);
                 clock.forget(&clock.holdings.end_expired());
             }
         })?;
     Ok(())
+}
+
+/// Asks again for what was given at the start and is about to end. Policy decides anew; what it does not give again ends in its time.
+fn renew(desk: &Desk) {
+    let now = desk.holdings.now();
+    for held in desk.renewable() {
+        if !held.is_live() || !held.nears_its_end(now) {
+            continue;
+        }
+        let old = held.capability();
+        if let Err(problem) = desk.renew(&held, &old) {
+            desk.stop_renewing(&held);
+            desk.refuse(old.resource.clone(), old.actions, problem);
+        }
+    }
 }
 
 fn hear_news(desk: &Desk) {
@@ -43,6 +60,7 @@ fn hear_news(desk: &Desk) {
         );
         match desk.link.get::<News>(&target, NEWS_WAIT) {
             Ok(news) => {
+                desk.link.set_up();
                 last = news.last;
                 if news.session_over {
                     cut_off(desk);
@@ -50,7 +68,7 @@ fn hear_news(desk: &Desk) {
                 }
                 let ended = desk
                     .holdings
-                    .end(End::Revoked, |held| news.revoked.contains(held.id()));
+                    .end(End::Revoked, |held| news.revoked.contains(&held.id()));
                 desk.forget(&ended);
             }
             // The broker lives but knows this session no more: everything it granted is over.

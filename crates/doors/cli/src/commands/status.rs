@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use rustix::fs::{FlockOperation, flock};
 use valetkey_api::{Client, Status as BrokerStatus};
 
 use crate::args::ListArgs;
@@ -47,8 +48,11 @@ pub(crate) fn stop() -> Result<(), Fail> {
         }
     };
     operator.post::<_, ()>("/v1/stop", &())?;
+    // The broker holds its lock to its very end: until its log is closed.
+    let lock = home::paths()?.run.join("broker.lock");
+    let lock = std::fs::File::open(&lock).map_err(|error| Fail::new(Status::Failed, error))?;
     for _ in 0..500 {
-        if Client::connect(&socket).is_err() {
+        if flock(&lock, FlockOperation::NonBlockingLockShared).is_ok() {
             return Ok(());
         }
         std::thread::sleep(Duration::from_millis(10));

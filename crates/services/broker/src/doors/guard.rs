@@ -8,8 +8,8 @@ use std::time::Duration;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use valetkey_api::{
-    Ask, CloseSession, Handler, OpenSession, Problem, ProblemKind, RefusedGrant, Reply, Report,
-    Request, RequestState, SessionOpened, UseCapability,
+    Ask, CloseSession, Handler, OpenSession, Problem, ProblemKind, RefusedGrant, ReleaseCapability,
+    Reply, Report, Request, RequestState, SessionOpened, UseCapability,
 };
 use valetkey_model::{AgentFacts, CapabilityId, Constraints, Grant, RequestId, SessionId};
 
@@ -94,6 +94,12 @@ impl GuardDoor {
                     .await?;
                 Ok(Reply::json(&()))
             }
+            ("POST", ["v1", "capabilities", capability, "release"]) => {
+                let release: ReleaseCapability = request.json()?;
+                let session = self.session(release.session.as_str(), &guard)?;
+                self.release(&session, &id(capability)?).await?;
+                Ok(Reply::json(&()))
+            }
             _ => Err(unknown(request)),
         }
     }
@@ -147,7 +153,10 @@ impl GuardDoor {
             self.0.sessions.remove(&session_id);
             return Err(problem);
         }
-        watch_guard(&self.0, &session, request)?;
+        if let Err(problem) = watch_guard(&self.0, &session, request) {
+            end_session(&self.0, &session, "its guard could not be watched", None).await?;
+            return Err(problem);
+        }
         self.grant_start(&session, open.workspace, open.grants)
             .await
     }
@@ -332,6 +341,22 @@ impl GuardDoor {
             .recorder
             .note(vec![events::used(session, &held, operation, true)])
             .await
+    }
+}
+
+impl GuardDoor {
+    /// Takes a capability that its holder gives back out of what is live.
+    async fn release(&self, session: &Session, capability: &CapabilityId) -> Result<(), Problem> {
+        match session.find_live(capability, self.0.now()) {
+            Some(held) => {
+                session.forget(capability);
+                self.0
+                    .recorder
+                    .note(vec![events::released(session, &held)])
+                    .await
+            }
+            None => Ok(()),
+        }
     }
 }
 
