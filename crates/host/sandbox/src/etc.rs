@@ -69,28 +69,6 @@ pub(crate) enum Entry {
     Bind(PathBuf),
 }
 
-/// A line of `/etc/passwd`.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct User {
-    pub(crate) name: String,
-    pub(crate) home: PathBuf,
-    pub(crate) shell: PathBuf,
-}
-
-/// Looks a user up in the host's `/etc/passwd`; a plain stand-in if there is no entry.
-pub(crate) fn user_by_id(uid: u32) -> User {
-    let passwd = fs::read_to_string("/etc/passwd").unwrap_or_default();
-    user_in(&passwd, uid).unwrap_or_else(|| User {
-        name: if uid == 0 {
-            "root".to_owned()
-        } else {
-            format!("user{uid}")
-        },
-        home: PathBuf::from("/"),
-        shell: PathBuf::from("/bin/sh"),
-    })
-}
-
 /// Everything that the cell's `/etc` holds.
 pub(crate) fn collect(spec: &CellSpec) -> Vec<Entry> {
     let host = Path::new("/etc");
@@ -195,27 +173,6 @@ fn has_bound_prefix(name: &OsStr) -> bool {
         .is_some_and(|name| BOUND_PREFIXES.iter().any(|prefix| name.starts_with(prefix)))
 }
 
-fn user_in(passwd: &str, uid: u32) -> Option<User> {
-    passwd.lines().find_map(|line| {
-        let mut fields = line.split(':');
-        let name = fields.next()?;
-        let id = fields.nth(1)?;
-        if id.parse() != Ok(uid) {
-            return None;
-        }
-        let home = fields.nth(2)?;
-        let shell = fields
-            .next()
-            .filter(|shell| !shell.is_empty())
-            .unwrap_or("/bin/sh");
-        Some(User {
-            name: name.to_owned(),
-            home: home.into(),
-            shell: shell.into(),
-        })
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -230,15 +187,6 @@ mod tests {
                 Entry::File(..) | Entry::Link(..) | Entry::Bind(..) => None,
             })
             .expect("entry")
-    }
-
-    #[test]
-    fn users_are_found_by_id() {
-        let passwd = "root:x:0:0:root:/root:/bin/bash\nal:x:1000:1000:Al,,,:/home/al:\n";
-        let al = user_in(passwd, 1000).expect("al");
-        assert_eq!(al.home, Path::new("/home/al"));
-        assert_eq!(al.shell, Path::new("/bin/sh"));
-        assert_eq!(user_in(passwd, 7), None);
     }
 
     #[test]

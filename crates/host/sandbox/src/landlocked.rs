@@ -6,6 +6,8 @@ use landlock::{
     RulesetAttr, RulesetCreated, RulesetCreatedAttr, RulesetError, RulesetStatus, Scope,
 };
 
+use std::path::Path;
+
 use crate::error::{AtStep, Fault, Step};
 
 /// Scopes (signals, abstract sockets) came with this ABI.
@@ -79,6 +81,43 @@ impl Version {
                 ruleset = ruleset.handle_access(AccessNet::from_all(self.abi))?;
             }
             ruleset.create()
+        };
+        enforce(build())
+    }
+
+    /// Leaves to this process regular files in `own`, reading in `seen`, and Unix sockets; everything else of files, TCP and scopes is taken.
+    pub(crate) fn confine_service(self, own: &[&Path], seen: &[&Path]) -> Result<(), Fault> {
+        let read = AccessFs::ReadFile | AccessFs::ReadDir;
+        let keep = AccessFs::from_all(self.abi)
+            & (read
+                | AccessFs::WriteFile
+                | AccessFs::Truncate
+                | AccessFs::MakeReg
+                | AccessFs::MakeDir
+                | AccessFs::MakeSock
+                | AccessFs::RemoveFile
+                | AccessFs::RemoveDir
+                | AccessFs::Refer);
+        let open = |paths: &[&Path]| -> Result<Vec<PathFd>, Fault> {
+            let opened = paths.iter().map(|path| {
+                PathFd::new(path).map_err(|error| Fault::new(Step::Landlock, error.to_string()))
+            });
+            opened.collect()
+        };
+        let (own, seen) = (open(own)?, open(seen)?);
+        let build = || -> Result<RulesetCreated, RulesetError> {
+            let mut ruleset = self.handled()?;
+            if self.number() >= ABI_WITH_NETWORK {
+                ruleset = ruleset.handle_access(AccessNet::from_all(self.abi))?;
+            }
+            let mut created = ruleset.create()?;
+            for place in own {
+                created = created.add_rule(PathBeneath::new(place, keep))?;
+            }
+            for place in seen {
+                created = created.add_rule(PathBeneath::new(place, read))?;
+            }
+            Ok(created)
         };
         enforce(build())
     }

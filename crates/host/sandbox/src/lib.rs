@@ -20,8 +20,8 @@
 //! Call [`Cell::launch`] before the process holds any secret: pid 1 of the cell starts as a copy of
 //! the caller's memory (it is not dumpable and hidden from the agent, but the copy is there).
 //!
-//! [`confine_worker`] is the other entry: it takes every right from a process that already holds
-//! the descriptors that it needs.
+//! [`confine_worker`] and [`confine_service`] are the other entries: they take every right from a process but those to the descriptors, or
+//! the directories, that it needs.
 #![forbid(unsafe_code)]
 
 mod cell;
@@ -33,6 +33,7 @@ mod landlocked;
 mod launch;
 mod posture;
 pub mod seccomp;
+mod service;
 mod spec;
 mod worker;
 
@@ -40,5 +41,6 @@ pub use cell::{Cell, Event, Noticeboard, Prepared};
 pub use error::{SandboxError, Step};
 pub use launch::Launching;
 pub use posture::{Level, Posture};
+pub use service::{ServicePlaces, confine_service};
 pub use spec::{CellSpec, Root, Stdio, Terminal, default_system_dirs, mount_points, root_links};
 pub use worker::{WorkerLimits, confine_worker};

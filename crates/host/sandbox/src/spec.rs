@@ -88,7 +88,7 @@ impl CellSpec {
     #[must_use]
     pub fn new(command: Vec<OsString>) -> Self {
         let uid = rustix::process::geteuid().as_raw();
-        let user = crate::etc::user_by_id(uid);
+        let user = valetkey_sys::account::by_uid(uid);
         Self {
             root: Root::Fuse,
             command,

@@ -8,7 +8,7 @@ use valetkey_api::{Problem, ProblemKind, Status};
 use valetkey_approval::Approver;
 use valetkey_audit::{Actor, Event, EventType};
 use valetkey_capability::{Capability, IssuerKey, Jwks};
-use valetkey_model::{CapabilityId, Digest, Timestamp, ULID_RANDOM_BYTES};
+use valetkey_model::{CapabilityId, Digest, Timestamp, ULID_RANDOM_BYTES, UserFacts};
 use valetkey_store::{Ledger, Revoked};
 use valetkey_sys::clock::Clock;
 
@@ -29,6 +29,8 @@ pub(crate) struct Broker {
     pub(crate) sessions: Sessions,
     pub(crate) questions: Questions,
     pub(crate) built_in: Arc<Rules>,
+    /// The person whom this broker serves.
+    pub(crate) user: UserFacts,
     /// Trees that hold the broker's own state, keys and sockets.
     pub(crate) protected: Vec<PathBuf>,
     pub(crate) since: Timestamp,
@@ -44,6 +46,7 @@ pub(crate) struct Parts {
     pub(crate) ledger: Ledger,
     pub(crate) people: People,
     pub(crate) built_in: Arc<Rules>,
+    pub(crate) user: UserFacts,
     pub(crate) protected: Vec<PathBuf>,
     pub(crate) issuer: IssuerKey,
 }
@@ -59,6 +62,7 @@ impl Broker {
             sessions: Sessions::default(),
             questions: Questions::default(),
             built_in: parts.built_in,
+            user: parts.user,
             protected: parts.protected,
             stopping: Notify::new(),
             issuer: parts.issuer,

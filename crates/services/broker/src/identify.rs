@@ -1,8 +1,8 @@
 //! Who is at a door: the process as the kernel names it, and whether it may stand there.
 
 use std::fs;
+use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
-use std::os::unix::fs::MetadataExt as _;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use valetkey_api::{Peer, Problem, ProblemKind};
@@ -17,7 +17,7 @@ pub(crate) struct PeerIdentity {
 }
 
 /// Identifies a peer that may use the guard door or the operator door: a live process of the broker's own user, in the broker's own
-/// user namespace. A process in a cell has the same user id but another namespace, and is turned away.
+/// user and process namespaces. A process in a cell has the same user id but other namespaces, and is turned away.
 pub(crate) fn identify(peer: &Peer) -> Result<PeerIdentity, Problem> {
     let refuse = |why: &str| {
         Problem::new(
@@ -32,12 +32,11 @@ pub(crate) fn identify(peer: &Peer) -> Result<PeerIdentity, Problem> {
         .pidfd
         .as_ref()
         .ok_or_else(|| refuse("the kernel does not name it"))?;
-    let theirs = fs::metadata(format!("/proc/{}/ns/user", peer.pid))
-        .map_err(|_| refuse("it cannot be looked at"))?;
-    let ours = fs::metadata("/proc/self/ns/user")
-        .map_err(|_| refuse("the broker cannot look at itself"))?;
-    if (theirs.ino(), theirs.dev()) != (ours.ino(), ours.dev()) {
-        return Err(refuse("it is in another user namespace"));
+    // What `/proc` tells of a process without the right to trace it, which the broker has given up.
+    let theirs = Spaces::of(&peer.pid.to_string()).map_err(|_| refuse("it cannot be looked at"))?;
+    let ours = Spaces::of("self").map_err(|_| refuse("the broker cannot look at itself"))?;
+    if theirs != ours {
+        return Err(refuse("it is in a namespace of its own, as in a cell"));
     }
     // Alive after the look: so it was this process that was looked at, not a later one with its number.
     if has_ended(pidfd) {
@@ -51,6 +50,30 @@ pub(crate) fn identify(peer: &Peer) -> Result<PeerIdentity, Problem> {
         pid: peer.pid,
         process,
     })
+}
+
+/// What tells processes of other user and process namespaces apart.
+#[derive(Debug, PartialEq, Eq)]
+struct Spaces {
+    /// How user ids of its namespace map to those of its parent: every user namespace but the first has a map of its own.
+    users: String,
+    /// In how many process namespaces, from this one inwards, it has a number.
+    depth: usize,
+}
+
+impl Spaces {
+    fn of(process: &str) -> io::Result<Self> {
+        let users = fs::read_to_string(format!("/proc/{process}/uid_map"))?;
+        let status = fs::read_to_string(format!("/proc/{process}/status"))?;
+        let numbers = status
+            .lines()
+            .find_map(|line| line.strip_prefix("NSpid:"))
+            .ok_or(io::ErrorKind::InvalidData)?;
+        Ok(Self {
+            users,
+            depth: numbers.split_whitespace().count(),
+        })
+    }
 }
 
 fn has_ended(pidfd: &OwnedFd) -> bool {

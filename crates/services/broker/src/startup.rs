@@ -12,6 +12,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use valetkey_api::{HomeError, Limits, Paths, bind, serve};
 use valetkey_audit::{Actor, Event, EventType};
 use valetkey_model::{Timestamp, UserFacts};
+use valetkey_sandbox::seccomp::SERVICE;
+use valetkey_sandbox::{SandboxError, ServicePlaces, confine_service};
 use valetkey_store::{Ledger, Log, LogReader, StoreError};
 use valetkey_sys::clock::Clock;
 
@@ -48,6 +50,9 @@ pub enum StartError {
     /// The built-in policy does not compile.
     #[error("the built-in policy does not load: {0}")]
     Policy(#[from] valetkey_policy::PolicyError),
+    /// The kernel does not let it give up its rights. It does not run with them.
+    #[error("the broker cannot confine itself: {0}")]
+    NotConfined(Box<SandboxError>),
     /// The system refuses something.
     #[error("cannot {what}: {source}")]
     System {
@@ -74,13 +79,20 @@ pub fn run() -> Result<(), StartError> {
     let _lock = lock(&paths)?;
     // A session of its own: the terminal of whoever started it on demand does not stop it. It fails only where there is one already.
     let _already_leading = rustix::process::setsid();
-    let broker = Arc::new(prepare(&paths)?);
+    // What lies outside of its own directories is looked at while it still can be.
+    let user = user_facts();
+    let null = File::options()
+        .write(true)
+        .open("/dev/null")
+        .map_err(system("open /dev/null"))?;
+    confine(&paths)?;
+    let broker = Arc::new(prepare(&paths, user)?);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()
         .map_err(system("start its threads"))?;
-    runtime.block_on(serve_doors(&paths, &broker))?;
+    runtime.block_on(serve_doors(&paths, &broker, &null))?;
     for socket in [paths.guard_socket(), paths.operator_socket()] {
         // A socket that stays behind is replaced by the next broker.
         drop(std::fs::remove_file(socket));
@@ -99,7 +111,16 @@ fn lock(paths: &Paths) -> Result<File, StartError> {
     }
 }
 
-fn prepare(paths: &Paths) -> Result<Broker, StartError> {
+/// Gives up everything but the broker's own directories and Unix sockets. A peer's namespace is looked up in `/proc`.
+fn confine(paths: &Paths) -> Result<(), StartError> {
+    let places = ServicePlaces {
+        own: vec![paths.state.clone(), paths.run.clone()],
+        seen: vec![PathBuf::from("/proc")],
+    };
+    confine_service(&SERVICE, &places).map_err(|error| StartError::NotConfined(Box::new(error)))
+}
+
+fn prepare(paths: &Paths, user: UserFacts) -> Result<Broker, StartError> {
     let keys = Keys::load_or_create(&paths.state)?;
     let built_in = Arc::new(Rules::built_in()?);
     let people = People::load(&paths.state).map_err(StartError::People)?;
@@ -142,12 +163,13 @@ fn prepare(paths: &Paths) -> Result<Broker, StartError> {
         ledger,
         people,
         built_in,
+        user,
         protected: paths.all(),
         issuer: keys.issuer,
     }))
 }
 
-async fn serve_doors(paths: &Paths, broker: &Arc<Broker>) -> Result<(), StartError> {
+async fn serve_doors(paths: &Paths, broker: &Arc<Broker>, null: &File) -> Result<(), StartError> {
     let loaded = Event::new(EventType::PolicyLoaded, Actor::Broker)
         .policy(broker.built_in.name(), Some(broker.built_in.digest()))
         .attribute("version", env!("CARGO_PKG_VERSION"));
@@ -165,7 +187,8 @@ async fn serve_doors(paths: &Paths, broker: &Arc<Broker>) -> Result<(), StartErr
     let mut interrupts = signal(SignalKind::interrupt()).map_err(system("hear signals"))?;
     // Whoever started us may be gone already.
     let _unheard = rustix::io::write(rustix::stdio::stdout(), b"ready\n");
-    detach();
+    // So that whoever reads it sees its end.
+    let _kept = rustix::stdio::dup2_stdout(null);
     let limits = Limits::default();
     tokio::select! {
         end = serve(guard, Arc::new(GuardDoor(Arc::clone(broker))), limits) => end.map_err(system("serve the guard door")),
@@ -176,16 +199,8 @@ async fn serve_doors(paths: &Paths, broker: &Arc<Broker>) -> Result<(), StartErr
     }
 }
 
-/// Lets go of the standard output that said `ready`, so that whoever reads it sees its end.
-fn detach() {
-    if let Ok(null) = File::options().write(true).open("/dev/null") {
-        // Without it, only the reader's wait is longer.
-        let _kept = rustix::stdio::dup2_stdout(&null);
-    }
-}
-
 /// The person whom this broker serves: the owner of its process.
-pub(crate) fn user_facts() -> UserFacts {
+fn user_facts() -> UserFacts {
     let uid = rustix::process::geteuid().as_raw();
     let account = valetkey_sys::account::by_uid(uid);
     // The person who starts a broker says by HOME where their home is, as for every other program.

@@ -108,7 +108,8 @@ fn run(spec: &CellSpec, options: &Options) -> Result<i32, SandboxError> {
     }
     let mut cell = prepared.start()?;
     if let Some(text) = &options.published
-        && let Err(error) = cell.denials.publish(text.as_encoded_bytes())
+        && let Some(board) = &cell.denials
+        && let Err(error) = board.publish(text.as_encoded_bytes())
     {
         eprintln!("cell: publish: {error}");
     }

@@ -8,11 +8,13 @@
 mod agent;
 mod compile;
 mod init;
+mod service;
 mod table;
 mod worker;
 
 pub use agent::AGENT;
 pub use init::INIT;
+pub use service::SERVICE;
 pub use table::Call;
 pub use worker::WORKER;
 

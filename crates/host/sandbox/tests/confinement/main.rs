@@ -9,6 +9,7 @@ mod cell;
 #[cfg(test)]
 mod machine_code;
 #[cfg(test)]
-mod support;
+mod service;
 #[cfg(test)]
+mod support;
 mod worker;

@@ -47,7 +47,7 @@ pub(crate) fn shared() -> &'static Path {
             .and_then(Path::parent)
             .expect("target")
             .join("examples");
-        for name in ["cell", "worker"] {
+        for name in ["cell", "service", "worker"] {
             std::fs::copy(examples.join(name), directory.join(name)).expect("example is built");
         }
         directory

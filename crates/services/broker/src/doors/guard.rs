@@ -19,7 +19,6 @@ use crate::events;
 use crate::identify::{PeerIdentity, identify};
 use crate::rules::Rules;
 use crate::session::{Opening, Session};
-use crate::startup::user_facts;
 
 /// The longest wait for news or an answer in one call.
 const MAX_WAIT_SECONDS: u64 = 60;
@@ -127,7 +126,7 @@ impl GuardDoor {
             Some(files) => Arc::new(self.load_rules(files).await?),
         };
         let opening = Opening {
-            user: user_facts(),
+            user: self.0.user.clone(),
             agent: AgentFacts {
                 id: open.agent,
                 digest: open.agent_digest,
