@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand};
-use valetkey_model::Grant;
+use valetkey_model::{CapabilityId, Grant, Resource, SessionId};
 
 /// Give your agent the valet key, not the key ring.
 #[derive(Debug, Parser)]
@@ -121,11 +121,28 @@ pub(crate) enum CapsCommand {
         /// Its id
         id: String,
     },
-    /// Take one back, under open files too
-    Revoke {
-        /// Its id
-        id: String,
-    },
+    /// Take capabilities back, under open files too
+    Revoke(RevokeArgs),
+}
+
+#[derive(Debug, ClapArgs)]
+#[group(required = true, multiple = false)]
+pub(crate) struct RevokeArgs {
+    /// One, by its id
+    #[arg(value_name = "ID")]
+    pub(crate) id: Option<CapabilityId>,
+    /// Every one of a session
+    #[arg(long, value_name = "ID")]
+    pub(crate) session: Option<SessionId>,
+    /// Every one that agents of this name hold
+    #[arg(long, value_name = "NAME")]
+    pub(crate) agent: Option<String>,
+    /// Every one that gives anything of this resource
+    #[arg(long, value_name = "RESOURCE")]
+    pub(crate) resource: Option<Resource>,
+    /// Every one
+    #[arg(long)]
+    pub(crate) all: bool,
 }
 
 #[derive(Debug, Subcommand)]

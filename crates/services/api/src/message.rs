@@ -264,6 +264,30 @@ pub struct LiveCapabilities {
     pub capabilities: Vec<Capability>,
 }
 
+/// Operator door: which capabilities to take back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Revoke {
+    /// One.
+    Capability(CapabilityId),
+    /// Every one of a session.
+    Session(SessionId),
+    /// Every one that an agent of this name holds.
+    Agent(AgentId),
+    /// Every one that gives anything of this resource: that covers it, or is covered by it.
+    Resource(Resource),
+    /// Every one.
+    All,
+}
+
+/// Operator door: what was taken back.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Revoked {
+    /// Oldest session first.
+    pub capabilities: Vec<CapabilityId>,
+}
+
 /// Operator door: a signed answer, and the approver's public part for the first use.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

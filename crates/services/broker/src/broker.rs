@@ -4,12 +4,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio::sync::Notify;
-use valetkey_api::{Problem, ProblemKind, Status};
+use valetkey_api::{Problem, ProblemKind, Revoke, Status};
 use valetkey_approval::Approver;
 use valetkey_audit::{Actor, Event, EventType};
 use valetkey_capability::{Capability, IssuerKey, Jwks};
 use valetkey_model::{CapabilityId, Digest, Timestamp, ULID_RANDOM_BYTES, UserFacts};
-use valetkey_store::{Ledger, Revoked};
+use valetkey_store::{Ledger, Revoked, StoreError};
 use valetkey_sys::clock::Clock;
 
 use crate::events;
@@ -17,7 +17,7 @@ use crate::people::People;
 use crate::question::Questions;
 use crate::record::Recorder;
 use crate::rules::Rules;
-use crate::session::Sessions;
+use crate::session::{Session, Sessions};
 
 /// Everything that a broker is.
 #[derive(Debug)]
@@ -118,34 +118,34 @@ impl Broker {
             .collect()
     }
 
-    /// Takes a capability back. It stops being good before the record of it is written: a full disk must not keep it alive.
-    pub(crate) async fn revoke(&self, id: &CapabilityId) -> Result<(), Problem> {
+    /// Takes capabilities back. They stop being good before the record of it is written: a full disk must not keep them alive.
+    ///
+    /// # Errors
+    /// When the ledger or the log cannot keep what was done; it is done all the same.
+    pub(crate) async fn revoke(&self, what: &Revoke) -> Result<Vec<CapabilityId>, Problem> {
         let now = self.now();
+        let mut ended = Vec::new();
         for session in self.sessions.all() {
-            let Some(capability) = session.find_live(id, now) else {
-                continue;
-            };
-            session.revoke(id);
+            for capability in session.live(now) {
+                if fits(what, &session, &capability) && session.revoke(&capability.capability_id) {
+                    ended.push((Arc::clone(&session), capability));
+                }
+            }
+        }
+        let mut written = Vec::with_capacity(ended.len());
+        let mut ids = Vec::with_capacity(ended.len());
+        for (session, capability) in &ended {
+            let id = &capability.capability_id;
             self.ledger
                 .revoke(&Revoked::Capability(id.clone()), capability.expires_at)
-                .map_err(|error| {
-                    Problem::new(
-                        ProblemKind::Unavailable,
-                        format!(
-                            "the capability has ended, but the ledger could not keep that: {error}"
-                        ),
-                    )
-                })?;
-            return self
-                .recorder
-                .note(vec![events::revoked(&session, &capability)])
-                .await;
+                .map_err(|error| unkept(&error))?;
+            written.push(events::revoked(session, capability));
+            ids.push(id.clone());
         }
-        Err(Problem::new(
-            ProblemKind::NotFound,
-            format!("no live capability has the id {id}"),
-        )
-        .hinted(false, "`valetkey caps list` shows the live ones"))
+        if !written.is_empty() {
+            self.recorder.note(written).await?;
+        }
+        Ok(ids)
     }
 
     /// The broker's state in words and figures.
@@ -171,4 +171,24 @@ impl Broker {
     fn policy_digest(&self) -> Digest {
         self.built_in.digest()
     }
+}
+
+/// Whether a capability is one of those that are to be taken back.
+fn fits(what: &Revoke, session: &Session, capability: &Capability) -> bool {
+    match what {
+        Revoke::Capability(id) => capability.capability_id == *id,
+        Revoke::Session(id) => session.id == *id,
+        Revoke::Agent(agent) => session.opening.agent.id == *agent,
+        Revoke::Resource(resource) => {
+            capability.resource.covers(resource) || resource.covers(&capability.resource)
+        }
+        Revoke::All => true,
+    }
+}
+
+fn unkept(error: &StoreError) -> Problem {
+    Problem::new(
+        ProblemKind::Unavailable,
+        format!("the capabilities have ended, but the ledger could not keep that: {error}"),
+    )
 }

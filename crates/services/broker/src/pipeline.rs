@@ -39,10 +39,15 @@ impl Broker {
         let started = Instant::now();
         let now = self.now();
         let id = RequestId::new(now, Self::random()?);
-        let decision = session
-            .opening
-            .rules
-            .decide(&self.input(session, &ask, &id, now));
+        let decision = if session.was_taken_back(&ask.resource, ask.actions) {
+            Decision::denied(
+                "valetkey/revoked",
+                "a person took this back from the session",
+            )
+        } else {
+            let input = self.input(session, &ask, &id, now);
+            session.opening.rules.decide(&input)
+        };
         let took_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
         let decided = events::decided(session, &ask, &id, &decision, took_us);
         let grant = granted(&ask, &decision);

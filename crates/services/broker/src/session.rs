@@ -7,7 +7,7 @@ use tokio::sync::Notify;
 use valetkey_api::News;
 use valetkey_capability::Capability;
 use valetkey_model::{
-    AgentFacts, CapabilityId, Digest, Grant, Resource, SessionId, Timestamp, UserFacts,
+    ActionSet, AgentFacts, CapabilityId, Digest, Grant, Resource, SessionId, Timestamp, UserFacts,
 };
 
 use crate::identify::PeerIdentity;
@@ -46,6 +46,8 @@ pub(crate) struct Session {
 struct Changing {
     live: BTreeMap<CapabilityId, Capability>,
     revoked: Vec<CapabilityId>,
+    /// What a person took back: it is not given again in this session, whatever policy says.
+    taken_back: Vec<(Resource, ActionSet)>,
     over: bool,
     asked: VecDeque<Timestamp>,
 }
@@ -113,13 +115,22 @@ impl Session {
     /// Ends a capability and tells the guard. Whether it was live.
     pub(crate) fn revoke(&self, id: &CapabilityId) -> bool {
         let mut changing = self.lock();
-        let was_live = changing.live.remove(id).is_some();
-        if was_live {
-            changing.revoked.push(id.clone());
-        }
+        let Some(taken) = changing.live.remove(id) else {
+            return false;
+        };
+        changing.revoked.push(id.clone());
+        changing.taken_back.push((taken.resource, taken.actions));
         drop(changing);
         self.changed.notify_waiters();
-        was_live
+        true
+    }
+
+    /// Whether a person took back anything of what is asked for.
+    pub(crate) fn was_taken_back(&self, resource: &Resource, actions: ActionSet) -> bool {
+        self.lock().taken_back.iter().any(|(taken, of)| {
+            (taken.covers(resource) || resource.covers(taken))
+                && !of.intersection(actions).is_empty()
+        })
     }
 
     /// Takes out a capability that was used up; its guard knows.

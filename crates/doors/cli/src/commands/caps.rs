@@ -1,9 +1,10 @@
 //! `valetkey caps`: what agents hold, and taking it back.
 
-use valetkey_api::{Client, LiveCapabilities};
+use valetkey_api::{Client, LiveCapabilities, Revoke, Revoked};
 use valetkey_capability::Capability;
+use valetkey_model::AgentId;
 
-use crate::args::CapsCommand;
+use crate::args::{CapsCommand, RevokeArgs};
 use crate::fail::{Fail, Status};
 use crate::home;
 use crate::out;
@@ -42,13 +43,7 @@ pub(crate) fn command(command: CapsCommand) -> Result<(), Fail> {
                 })?;
             out::json(held);
         }
-        CapsCommand::Revoke { id } => {
-            let id: valetkey_model::CapabilityId = id
-                .parse()
-                .map_err(|error| Fail::new(Status::Usage, error))?;
-            operator.post::<_, ()>(&format!("/v1/capabilities/{id}/revoke"), &())?;
-            out::line(&format!("{id} is revoked"));
-        }
+        CapsCommand::Revoke(args) => revoke(&mut operator, args)?,
     }
     Ok(())
 }
@@ -57,4 +52,31 @@ fn live(operator: &mut Client) -> Result<Vec<Capability>, Fail> {
     Ok(operator
         .get::<LiveCapabilities>("/v1/capabilities")?
         .capabilities)
+}
+
+fn revoke(operator: &mut Client, args: RevokeArgs) -> Result<(), Fail> {
+    let RevokeArgs {
+        id,
+        session,
+        agent,
+        resource,
+        all: _,
+    } = args;
+    let what = id
+        .map(Revoke::Capability)
+        .or(session.map(Revoke::Session))
+        .or(agent.map(|name| Revoke::Agent(AgentId::sanitised(&name))))
+        .or(resource.map(Revoke::Resource))
+        .unwrap_or(Revoke::All);
+    let revoked: Revoked = operator.post("/v1/revocations", &what)?;
+    if revoked.capabilities.is_empty() {
+        return Err(
+            Fail::new(Status::Failed, "no live capability is meant by that")
+                .hinted("`valetkey caps list` shows the live ones"),
+        );
+    }
+    for id in &revoked.capabilities {
+        out::line(&format!("{id} is revoked"));
+    }
+    Ok(())
 }

@@ -5,12 +5,12 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use valetkey_api::{
-    Answer, Answered, Handler, LiveCapabilities, OpenQuestions, Problem, Reply, Request,
+    Answer, Answered, Handler, LiveCapabilities, OpenQuestions, Problem, Reply, Request, Revoked,
 };
 use valetkey_approval::Approver;
 
 use crate::broker::Broker;
-use crate::doors::{id, parts, reply, unknown};
+use crate::doors::{parts, reply, unknown};
 use crate::identify::identify;
 
 /// Serves people.
@@ -46,9 +46,9 @@ impl OperatorDoor {
             ("GET", ["v1", "capabilities"]) => Ok(Reply::json(&LiveCapabilities {
                 capabilities: broker.live(),
             })),
-            ("POST", ["v1", "capabilities", capability, "revoke"]) => {
-                broker.revoke(&id(capability)?).await?;
-                Ok(Reply::json(&()))
+            ("POST", ["v1", "revocations"]) => {
+                let capabilities = broker.revoke(&request.json()?).await?;
+                Ok(Reply::json(&Revoked { capabilities }))
             }
             ("POST", ["v1", "stop"]) => {
                 broker.stopping.notify_one();
