@@ -193,26 +193,35 @@ impl Log {
 
     /// Appends an event and calls `done` once it is durable and signed, or is not going to be. `done` runs on the writer's
     /// thread, or at once on this one when the event is refused; it must be short and must not append with [`Log::append`].
+    ///
+    /// Gives the id that the event has if it becomes durable, so that later events can name it as their cause.
     pub fn append_with(
         &self,
         event: Event,
         done: impl FnOnce(Result<Receipt, StoreError>) + Send + 'static,
-    ) {
-        let refused = {
+    ) -> Option<EventId> {
+        let admitted = {
             let mut state = self.shared.state();
             match state.admit(event, &self.shared.clock) {
                 Ok(receipt) => {
+                    let id = receipt.event_id.clone();
                     let callback: Callback = Box::new(done);
                     state.open.call_back(receipt, callback);
                     state.open.awaited = true;
-                    None
+                    Ok(id)
                 }
-                Err(error) => Some((error, done)),
+                Err(error) => Err((error, done)),
             }
         };
-        match refused {
-            None => self.shared.work.notify_one(),
-            Some((error, done)) => done(Err(error)),
+        match admitted {
+            Ok(id) => {
+                self.shared.work.notify_one();
+                Some(id)
+            }
+            Err((error, done)) => {
+                done(Err(error));
+                None
+            }
         }
     }
 

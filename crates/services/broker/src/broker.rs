@@ -142,9 +142,7 @@ impl Broker {
             written.push(events::revoked(session, capability));
             ids.push(id.clone());
         }
-        if !written.is_empty() {
-            self.recorder.note(written).await?;
-        }
+        self.recorder.note_each(written).await?;
         Ok(ids)
     }
 

@@ -4,7 +4,7 @@ use valetkey_api::OperationReport;
 use valetkey_approval::{Asked, SignedApproval, Verdict};
 use valetkey_audit::{Actor, AuditDecision, Event, EventType, Outcome};
 use valetkey_capability::Capability;
-use valetkey_model::{Decision, Effect, RequestId};
+use valetkey_model::{Decision, Effect, EventId, RequestId};
 
 use crate::session::Session;
 use crate::witness::Allowed;
@@ -18,6 +18,14 @@ pub(crate) fn of_session(kind: EventType, actor: Actor, session: &Session) -> Ev
         .agent(opening.agent.id.clone());
     match opening.agent.digest {
         Some(digest) => event.process_hash(digest),
+        None => event,
+    }
+}
+
+/// The same, with the event that led to it where that is known.
+fn caused(event: Event, cause: Option<EventId>) -> Event {
+    match cause {
+        Some(cause) => event.cause(cause),
         None => event,
     }
 }
@@ -47,9 +55,12 @@ pub(crate) fn session_closed(
     exit_status: Option<u8>,
     age_ms: u64,
 ) -> Event {
-    let event = of_session(EventType::SessionClosed, Actor::Guard, session)
-        .duration_us(age_ms.saturating_mul(1000))
-        .attribute("how", how);
+    let event = caused(
+        of_session(EventType::SessionClosed, Actor::Guard, session),
+        session.opened(),
+    )
+    .duration_us(age_ms.saturating_mul(1000))
+    .attribute("how", how);
     match exit_status {
         Some(status) => event
             .outcome(Outcome::Succeeded)
@@ -71,13 +82,16 @@ pub(crate) fn decided(
         Effect::Deny => AuditDecision::Denied,
         Effect::Ask => AuditDecision::Observed,
     };
-    let mut event = of_session(EventType::RequestDecided, Actor::Agent, session)
-        .request(id.clone())
-        .resource(asked.resource.clone())
-        .action(asked.actions)
-        .decision(outcome)
-        .policy(&decision.policy_id, Some(session.policy_digest()))
-        .duration_us(took_us);
+    let mut event = caused(
+        of_session(EventType::RequestDecided, Actor::Agent, session),
+        session.opened(),
+    )
+    .request(id.clone())
+    .resource(asked.resource.clone())
+    .action(asked.actions)
+    .decision(outcome)
+    .policy(&decision.policy_id, Some(session.policy_digest()))
+    .duration_us(took_us);
     if let Some(reason) = decision.reasons.first() {
         event = event.attribute("reason", reason.as_str());
     }
@@ -120,13 +134,19 @@ pub(crate) fn asked(session: &Session, asked: &Asked) -> Event {
 }
 
 /// A person answered.
-pub(crate) fn answered(session: &Session, asked: &Asked, answer: &SignedApproval) -> Event {
+pub(crate) fn answered(
+    session: &Session,
+    asked: &Asked,
+    put: &EventId,
+    answer: &SignedApproval,
+) -> Event {
     let approval = &answer.approval;
     let (kind, decision) = match approval.verdict {
         Verdict::Approve => (EventType::ApprovalGiven, AuditDecision::Approved),
         Verdict::Deny => (EventType::ApprovalRefused, AuditDecision::Refused),
     };
     let event = of_session(kind, Actor::Approver, session)
+        .cause(put.clone())
         .request(asked.request_id.clone())
         .resource(asked.grant.resource.clone())
         .action(asked.grant.actions)
@@ -142,8 +162,9 @@ pub(crate) fn answered(session: &Session, asked: &Asked, answer: &SignedApproval
 }
 
 /// A question closed without an answer.
-pub(crate) fn unanswered(session: &Session, asked: &Asked, why: &str) -> Event {
+pub(crate) fn unanswered(session: &Session, asked: &Asked, put: &EventId, why: &str) -> Event {
     of_session(EventType::ApprovalExpired, Actor::Broker, session)
+        .cause(put.clone())
         .request(asked.request_id.clone())
         .resource(asked.grant.resource.clone())
         .action(asked.grant.actions)
@@ -164,7 +185,8 @@ pub(crate) fn used(
     } else {
         (EventType::CapabilityRefused, AuditDecision::Denied)
     };
-    of_session(kind, Actor::Guard, session)
+    let minted = session.minted(&capability.capability_id);
+    caused(of_session(kind, Actor::Guard, session), minted)
         .capability(capability.capability_id.clone())
         .resource(capability.resource.clone())
         .action(capability.actions)
@@ -174,18 +196,26 @@ pub(crate) fn used(
 
 /// Its holder gave a capability back.
 pub(crate) fn released(session: &Session, capability: &Capability) -> Event {
-    of_session(EventType::CapabilityReleased, Actor::Guard, session)
-        .capability(capability.capability_id.clone())
-        .resource(capability.resource.clone())
-        .action(capability.actions)
+    let minted = session.minted(&capability.capability_id);
+    caused(
+        of_session(EventType::CapabilityReleased, Actor::Guard, session),
+        minted,
+    )
+    .capability(capability.capability_id.clone())
+    .resource(capability.resource.clone())
+    .action(capability.actions)
 }
 
 /// A capability was taken back.
 pub(crate) fn revoked(session: &Session, capability: &Capability) -> Event {
-    of_session(EventType::CapabilityRevoked, Actor::Operator, session)
-        .capability(capability.capability_id.clone())
-        .resource(capability.resource.clone())
-        .action(capability.actions)
+    let minted = session.minted(&capability.capability_id);
+    caused(
+        of_session(EventType::CapabilityRevoked, Actor::Operator, session),
+        minted,
+    )
+    .capability(capability.capability_id.clone())
+    .resource(capability.resource.clone())
+    .action(capability.actions)
 }
 
 /// The guard did or refused something.
@@ -211,7 +241,7 @@ pub(crate) fn operation(session: &Session, report: &OperationReport) -> Event {
         .duration_us(report.duration_us)
         .attribute("operation", report.operation.as_str());
     if let Some(id) = &report.capability_id {
-        event = event.capability(id.clone());
+        event = caused(event.capability(id.clone()), session.minted(id));
     }
     if let Some(reason) = &report.reason {
         event = event.attribute("reason", reason.as_str());

@@ -149,11 +149,11 @@ impl Broker {
         let asked = question_of(session, ask, &id, grant, &decision, self.now())?;
         let expires_at = asked.expires_at;
         let put = events::asked(session, &asked);
-        self.recorder.note(vec![decided, put]).await?;
-        let Some(question) = self.questions.open(asked.clone(), decision) else {
+        let put = self.recorder.note(vec![decided, put]).await?;
+        let Some(question) = self.questions.open(asked.clone(), put.clone(), decision) else {
             let why = "the session has too many open questions";
             self.recorder
-                .note(vec![events::unanswered(session, &asked, why)])
+                .note(vec![events::unanswered(session, &asked, &put, why)])
                 .await?;
             return Err(Problem::new(ProblemKind::Busy, why)
                 .about(&id)
@@ -209,7 +209,12 @@ impl Broker {
             },
         );
         self.recorder
-            .note(vec![events::unanswered(session, &question.asked, why)])
+            .note_each(vec![events::unanswered(
+                session,
+                &question.asked,
+                &question.put,
+                why,
+            )])
             .await
     }
 
@@ -242,7 +247,7 @@ impl Broker {
         drop(standing(&question.asked, &[(answer.clone(), now)], &people, now).map_err(invalid)?);
         let answers = question.add_answer(answer.clone(), now);
         let verdict = standing(&question.asked, &answers, &people, now).map_err(invalid)?;
-        let given = events::answered(&session, &question.asked, &answer);
+        let given = events::answered(&session, &question.asked, &question.put, &answer);
         match verdict {
             Standing::Open => {
                 self.recorder.note(vec![given]).await?;
@@ -303,7 +308,7 @@ impl Broker {
             &allowed,
             &Capability::from(&claims),
         ));
-        let recorded = self
+        let (recorded, minted) = self
             .recorder
             .record(Pending {
                 value: (allowed, claims),
@@ -311,7 +316,7 @@ impl Broker {
             })
             .await?;
         let granted = mint(self.issuer(), recorded)?;
-        if session.add_live(granted.capability.clone(), self.now()) {
+        if session.add_live(granted.capability.clone(), minted, self.now()) {
             Ok(granted)
         } else {
             Err(Problem::new(

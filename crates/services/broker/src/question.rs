@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::watch;
 use valetkey_api::RequestState;
 use valetkey_approval::{Asked, SignedApproval};
-use valetkey_model::{Decision, RequestId, SessionId, Timestamp};
+use valetkey_model::{Decision, EventId, RequestId, SessionId, Timestamp};
 
 /// Open questions of one session at once: beyond this the agent is refused, since no person could keep up.
 const MAX_OPEN_PER_SESSION: usize = 32;
@@ -17,6 +17,8 @@ const MAX_CLOSED_PER_SESSION: usize = 256;
 #[derive(Debug)]
 pub(crate) struct Question {
     pub(crate) asked: Asked,
+    /// The event in which it was put.
+    pub(crate) put: EventId,
     pub(crate) decision: Decision,
     pub(crate) state: watch::Sender<RequestState>,
     answers: Mutex<Vec<(SignedApproval, Timestamp)>>,
@@ -54,7 +56,12 @@ struct Table {
 
 impl Questions {
     /// Opens a question, unless the session has too many.
-    pub(crate) fn open(&self, asked: Asked, decision: Decision) -> Option<Arc<Question>> {
+    pub(crate) fn open(
+        &self,
+        asked: Asked,
+        put: EventId,
+        decision: Decision,
+    ) -> Option<Arc<Question>> {
         let mut table = self.lock();
         let of_session = table
             .open
@@ -71,6 +78,7 @@ impl Questions {
         let id = asked.request_id.clone();
         let question = Arc::new(Question {
             asked,
+            put,
             decision,
             state: watch::Sender::new(pending),
             answers: Mutex::new(Vec::new()),

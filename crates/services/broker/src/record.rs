@@ -3,9 +3,19 @@
 use tokio::sync::oneshot;
 use valetkey_api::{Problem, ProblemKind};
 use valetkey_audit::{Checkpoint, Event};
+use valetkey_model::EventId;
 use valetkey_store::{Log, Receipt, StoreError};
 
 use crate::witness::{Pending, Recorded, seal};
+
+/// How events of one batch hang together.
+#[derive(Clone, Copy, Debug)]
+enum Order {
+    /// Each follows from the one before it.
+    Chain,
+    /// Each has its own cause.
+    Apart,
+}
 
 /// Writes events; nothing that depends on them happens before they are durable.
 #[derive(Debug)]
@@ -19,14 +29,25 @@ impl Recorder {
     }
 
     /// Makes the events of a pending value durable, in order, and gives the proof.
-    pub(crate) async fn record<T>(&self, pending: Pending<T>) -> Result<Recorded<T>, Problem> {
-        let receipt = self.append(pending.events).await?;
-        Ok(seal(pending.value, &receipt))
+    pub(crate) async fn record<T>(
+        &self,
+        pending: Pending<T>,
+    ) -> Result<(Recorded<T>, EventId), Problem> {
+        let receipt = self.append(pending.events, Order::Chain).await?;
+        Ok((seal(pending.value, &receipt), receipt.event_id))
     }
 
-    /// Makes events durable that nothing else waits for a proof of.
-    pub(crate) async fn note(&self, events: Vec<Event>) -> Result<(), Problem> {
-        self.append(events).await.map(drop)
+    /// Makes events durable that follow from each other, and that nothing else waits for a proof of; gives the id of the last.
+    pub(crate) async fn note(&self, events: Vec<Event>) -> Result<EventId, Problem> {
+        Ok(self.append(events, Order::Chain).await?.event_id)
+    }
+
+    /// Makes events durable that have each its own cause.
+    pub(crate) async fn note_each(&self, events: Vec<Event>) -> Result<(), Problem> {
+        if events.is_empty() {
+            return Ok(());
+        }
+        self.append(events, Order::Apart).await.map(drop)
     }
 
     /// Hands an event over to be durable within one second.
@@ -53,13 +74,19 @@ impl Recorder {
         self.log.close();
     }
 
-    /// The receipt of the last event; the log keeps the order, so the earlier ones are durable with it. Each is awaited all the
+    /// Appends events; in a chain each names the one before it as its cause, but the first, which keeps its own.
+    ///
+    /// The receipt is that of the last event; the log keeps the order, so the earlier ones are durable with it. Each is awaited all the
     /// same, since one of them may have failed.
-    async fn append(&self, events: Vec<Event>) -> Result<Receipt, Problem> {
+    async fn append(&self, events: Vec<Event>, order: Order) -> Result<Receipt, Problem> {
         let mut waiting = Vec::with_capacity(events.len());
-        for event in events {
+        let mut before: Option<EventId> = None;
+        for mut event in events {
+            if let (Order::Chain, Some(cause)) = (order, before) {
+                event = event.cause(cause);
+            }
             let (sender, receiver) = oneshot::channel::<Result<Receipt, StoreError>>();
-            self.log.append_with(event, move |result| {
+            before = self.log.append_with(event, move |result| {
                 // The requester may be gone; the event stands in the log all the same.
                 drop(sender.send(result));
             });

@@ -7,7 +7,8 @@ use tokio::sync::Notify;
 use valetkey_api::News;
 use valetkey_capability::Capability;
 use valetkey_model::{
-    ActionSet, AgentFacts, CapabilityId, Digest, Grant, Resource, SessionId, Timestamp, UserFacts,
+    ActionSet, AgentFacts, CapabilityId, Digest, EventId, Grant, Resource, SessionId, Timestamp,
+    UserFacts,
 };
 
 use crate::identify::PeerIdentity;
@@ -17,6 +18,8 @@ use crate::rules::Rules;
 const MAX_SESSIONS: usize = 128;
 /// Live capabilities of one session.
 const MAX_LIVE: usize = 4096;
+/// Capabilities, live or not, of which the event that minted them is remembered.
+const MAX_TRACED: usize = 2 * MAX_LIVE;
 /// Requests that are remembered for counting.
 const MAX_REMEMBERED: usize = 10_000;
 
@@ -45,6 +48,9 @@ pub(crate) struct Session {
 #[derive(Debug, Default)]
 struct Changing {
     live: BTreeMap<CapabilityId, Capability>,
+    /// The events in which its capabilities were minted, and that of its own opening.
+    minted: BTreeMap<CapabilityId, EventId>,
+    opened: Option<EventId>,
     revoked: Vec<CapabilityId>,
     /// What a person took back: it is not given again in this session, whatever policy says.
     taken_back: Vec<(Resource, ActionSet)>,
@@ -81,11 +87,17 @@ impl Session {
     }
 
     /// Keeps a capability as live. Refused when the session is over or holds too many.
-    pub(crate) fn add_live(&self, capability: Capability, now: Timestamp) -> bool {
+    pub(crate) fn add_live(&self, capability: Capability, minted: EventId, now: Timestamp) -> bool {
         let mut changing = self.lock();
         changing.live.retain(|_, held| held.expires_at > now);
         if changing.over || changing.live.len() >= MAX_LIVE {
             return false;
+        }
+        changing
+            .minted
+            .insert(capability.capability_id.clone(), minted);
+        while changing.minted.len() > MAX_TRACED {
+            changing.minted.pop_first();
         }
         changing
             .live
@@ -110,6 +122,21 @@ impl Session {
             .filter(|held| held.expires_at > now)
             .cloned()
             .collect()
+    }
+
+    /// Keeps the event that opened it.
+    pub(crate) fn set_opened(&self, event: EventId) {
+        self.lock().opened = Some(event);
+    }
+
+    /// The event that opened it.
+    pub(crate) fn opened(&self) -> Option<EventId> {
+        self.lock().opened.clone()
+    }
+
+    /// The event in which a capability was minted.
+    pub(crate) fn minted(&self, id: &CapabilityId) -> Option<EventId> {
+        self.lock().minted.get(id).cloned()
     }
 
     /// Ends a capability and tells the guard. Whether it was live.

@@ -143,14 +143,17 @@ impl GuardDoor {
             .sessions
             .open(session_id.clone(), guard, opening, now)
             .ok_or_else(|| Problem::new(ProblemKind::Busy, "too many sessions are open"))?;
-        if let Err(problem) = self
+        match self
             .0
             .recorder
             .note(vec![events::session_opened(&session)])
             .await
         {
-            self.0.sessions.remove(&session_id);
-            return Err(problem);
+            Ok(event) => session.set_opened(event),
+            Err(problem) => {
+                self.0.sessions.remove(&session_id);
+                return Err(problem);
+            }
         }
         if let Err(problem) = watch_guard(&self.0, &session, request) {
             end_session(&self.0, &session, "its guard could not be watched", None).await?;
@@ -291,7 +294,7 @@ impl GuardDoor {
             .iter()
             .map(|operation| events::operation(session, operation));
         if report.durable && !report.operations.is_empty() {
-            return self.0.recorder.note(events.collect()).await;
+            return self.0.recorder.note_each(events.collect()).await;
         }
         for event in events {
             self.0.recorder.stream(event)?;
@@ -338,7 +341,7 @@ impl GuardDoor {
         }
         self.0
             .recorder
-            .note(vec![events::used(session, &held, operation, true)])
+            .note_each(vec![events::used(session, &held, operation, true)])
             .await
     }
 }
@@ -351,7 +354,7 @@ impl GuardDoor {
                 session.forget(capability);
                 self.0
                     .recorder
-                    .note(vec![events::released(session, &held)])
+                    .note_each(vec![events::released(session, &held)])
                     .await
             }
             None => Ok(()),
@@ -384,12 +387,13 @@ pub(crate) async fn end_session(
         written.push(events::unanswered(
             session,
             &question.asked,
+            &question.put,
             "the session ended",
         ));
     }
     let age = broker.now().ms_since(session.opened_at);
     written.push(events::session_closed(session, how, exit_status, age));
-    broker.recorder.note(written).await
+    broker.recorder.note_each(written).await
 }
 
 /// Ends the session when its guard's process ends, however it ends.
