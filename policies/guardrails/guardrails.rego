@@ -18,25 +18,19 @@ asked := input.request.resource
 
 path := input.resource.path
 
+# Lists of places end in `/`, and so do the texts they are compared with: `/etc/ssh/` holds `/etc/ssh/x/`, not `/etc/sshx/`.
+place := concat("", [trim_right(path, "/"), "/"])
+
+home := concat("", [trim_right(input.subject.user.home, "/"), "/"])
+
+home_place := trim_prefix(place, home) if {
+	startswith(place, home)
+	place != home
+}
+
 segments := split(trim_prefix(path, "/"), "/")
 
 name := segments[count(segments) - 1]
-
-# The places that hold the path, up to four segments deep: /etc, /etc/ssh, …
-places contains concat("/", array.concat([""], array.slice(segments, 0, n))) if {
-	some n in [1, 2, 3, 4]
-	n <= count(segments)
-}
-
-# The same below the home directory: .config, .config/gh, …
-home_prefix := concat("", [trim_right(input.subject.user.home, "/"), "/"])
-
-home_segments := split(trim_prefix(path, home_prefix), "/") if startswith(path, home_prefix)
-
-home_places contains concat("/", array.slice(home_segments, 0, n)) if {
-	some n in [1, 2, 3, 4]
-	n <= count(home_segments)
-}
 
 # The home directory's canonical text, `file:/home/alice`; of a home that is `/`, `file:`.
 home_text := trim_suffix(input.subject.user.home_resource, "/")
@@ -50,31 +44,29 @@ else := set()
 
 # What is never given: each entry says why.
 
-secrets contains sprintf("`%s` in the home directory holds keys, credentials or private history", [place]) if {
-	some place in home_places
-	lists.secrets.home[place]
+secrets contains sprintf("`%s` in the home directory holds keys, credentials or private history", [listed]) if {
+	strings.any_prefix_match(home_place, lists.secrets.home)
+	some listed in lists.secrets.home
+	startswith(home_place, listed)
 }
 
-secrets contains sprintf("`%s` belongs to the system's keys, devices or services", [place]) if {
-	some place in places
-	lists.secrets.system[place]
+secrets contains sprintf("`%s` belongs to the system's keys, devices or services", [listed]) if {
+	strings.any_prefix_match(place, lists.secrets.system)
+	some listed in lists.secrets.system
+	startswith(place, listed)
 }
 
 secrets contains sprintf("a file named `%s` usually holds credentials", [name]) if {
 	lists.secrets.names[name]
 }
 
-secrets contains sprintf("a file with the ending `.%s` usually holds keys", [ending]) if {
-	parts := split(name, ".")
-	count(parts) > 1
-	ending := parts[count(parts) - 1]
-	lists.secrets.extensions[ending]
+secrets contains sprintf("a file with the ending of `%s` usually holds keys", [name]) if {
+	strings.any_suffix_match(name, lists.secrets.endings)
 	not lists.secrets.public[name]
 }
 
-secrets contains sprintf("a file whose name begins with `%s` usually holds keys or credentials", [prefix]) if {
-	some prefix, _ in lists.secrets.prefixes
-	startswith(name, prefix)
+secrets contains sprintf("a file whose name begins as `%s` does usually holds keys or credentials", [name]) if {
+	strings.any_prefix_match(name, lists.secrets.beginnings)
 	not lists.secrets.public[name]
 }
 
@@ -93,12 +85,12 @@ secrets contains "devices, sockets and pipes outside the workspace are not given
 # Moving away a directory would carry the secrets in it to a name that no rule knows.
 secrets contains "the directory holds others that are never given" if {
 	"delete" in moves
-	lists.secrets.home_parents[concat("/", home_segments)]
+	home_place in lists.secrets.home_parents
 }
 
 secrets contains "the home directory itself stays where it is" if {
 	"delete" in moves
-	startswith(home_prefix, concat("", [trim_right(path, "/"), "/"]))
+	startswith(home, place)
 }
 
 secrets contains "the directory holds Valetkey's own files" if {
@@ -107,35 +99,32 @@ secrets contains "the directory holds Valetkey's own files" if {
 	startswith(tree, concat("", [asked, "/"]))
 }
 
-# What a person is asked about: each entry says why.
+# What a person is asked about when it is to be changed: each entry says why.
 
-lasting contains sprintf("`%s` in the home directory is run or read by later programs", [place]) if {
-	count(changes) > 0
-	some place in home_places
-	lists.lasting.home[place]
+lasting contains sprintf("`%s` in the home directory is run or read by later programs", [listed]) if {
+	strings.any_prefix_match(home_place, lists.lasting.home)
+	some listed in lists.lasting.home
+	startswith(home_place, listed)
 }
 
-lasting contains sprintf("`%s` belongs to the system", [place]) if {
-	count(changes) > 0
-	some place in places
-	lists.lasting.system[place]
+lasting contains sprintf("`%s` belongs to the system", [listed]) if {
+	strings.any_prefix_match(place, lists.lasting.system)
+	some listed in lists.lasting.system
+	startswith(place, listed)
 }
 
 lasting contains sprintf("`%s` is run or read by later programs or agents", [segment]) if {
-	count(changes) > 0
 	some segment in segments
 	lists.lasting.names[segment]
 }
 
 lasting contains sprintf("`%s/%s` is run or read by later programs", [segment, segments[at + 1]]) if {
-	count(changes) > 0
 	some at, segment in segments
 	lists.lasting.pairs[segment][segments[at + 1]]
 }
 
 # A directory that is made or moved into place can bring such files with it.
 lasting contains sprintf("`%s` can hold files that are run by later programs", [name]) if {
-	count(changes) > 0
 	not input.resource.is_pattern
 	lists.lasting.pairs[name]
 }
@@ -143,12 +132,11 @@ lasting contains sprintf("`%s` can hold files that are run by later programs", [
 lasting contains "the directory can hold files that are run by later programs" if {
 	count(moves) > 0
 	some list in [lists.lasting.home_parents, lists.secrets.home_parents]
-	list[concat("/", home_segments)]
+	home_place in list
 }
 
 # A tree within something that would be taken out of it: the person is asked about all of it.
 lasting contains sprintf("things below `%s` can be run or read by later programs", [segment]) if {
-	count(changes) > 0
 	input.resource.is_pattern
 	some segment in segments
 	is_taken_out(segment)
@@ -156,10 +144,7 @@ lasting contains sprintf("things below `%s` can be run or read by later programs
 
 is_taken_out(segment) if lists.trees.lasting_names[segment]
 
-is_taken_out(segment) if {
-	some start in lists.trees.lasting_starts
-	startswith(segment, start)
-}
+is_taken_out(segment) if strings.any_prefix_match(segment, lists.trees.lasting_beginnings)
 
 # What is taken out of a request for many paths: secrets always, and lasting files where the request is to change things
 # and the person is not asked about all of it anyway.
@@ -170,26 +155,26 @@ holds_home if startswith(concat("", [home_text, "/"]), stem)
 
 without_secrets contains pattern if some pattern in lists.trees.secrets
 
-without_secrets contains sprintf("%s/%s/**", [home_text, place]) if {
+without_secrets contains sprintf("%s/%s/**", [home_text, listed]) if {
 	holds_home
-	some place in lists.trees.home_secrets
+	some listed in lists.trees.home_secrets
 }
 
 # A tree in the home directory with listed places somewhere below: each thing in it is asked for by itself.
 without_secrets contains sprintf("%s*/**", [stem]) if {
 	some list in [lists.secrets.home_parents, lists.lasting.home_parents]
-	list[concat("/", home_segments)]
+	home_place in list
 }
 
 without_secrets contains pattern if {
-	path == "/"
+	place == "/"
 	some pattern in lists.trees.root_secrets
 }
 
-without_secrets contains sprintf("file:%s/**", [place]) if {
-	path != "/"
-	some place, _ in lists.secrets.system
-	startswith(place, concat("", [path, "/"]))
+without_secrets contains sprintf("file:%s**", [listed]) if {
+	place != "/"
+	some listed in lists.secrets.system
+	startswith(listed, place)
 }
 
 without_secrets contains tree if {
@@ -210,42 +195,34 @@ without_secrets contains directory if {
 
 # A tree above the home directory: the directory itself is not moved with it.
 without_secrets contains home_text if {
-	holds_home
 	count(changes) > 0
+	holds_home
 }
 
-without_lasting contains pattern if {
-	count(changes) > 0
-	some pattern in lists.trees.lasting
-}
+without_lasting contains pattern if some pattern in lists.trees.lasting
 
 without_lasting contains sprintf("file:/**/%s/**", [segment]) if {
-	count(changes) > 0
 	some segment, _ in lists.trees.lasting_names
 }
 
-without_lasting contains sprintf("file:/**/%s*/**", [start]) if {
-	count(changes) > 0
-	some start in lists.trees.lasting_starts
+without_lasting contains sprintf("file:/**/%s*/**", [beginning]) if {
+	some beginning in lists.trees.lasting_beginnings
 }
 
-without_lasting contains sprintf("%s/%s/**", [home_text, place]) if {
+without_lasting contains sprintf("%s/%s/**", [home_text, listed]) if {
 	holds_home
-	count(changes) > 0
-	some place in lists.trees.home_lasting
+	some listed in lists.trees.home_lasting
 }
 
 without_lasting contains pattern if {
-	path == "/"
-	count(changes) > 0
+	place == "/"
 	some pattern in lists.trees.root_lasting
 }
 
-without_lasting contains sprintf("file:%s/**", [place]) if {
-	path != "/"
-	count(changes) > 0
-	some place, _ in lists.lasting.system
-	startswith(place, concat("", [path, "/"]))
+without_lasting contains sprintf("file:%s**", [listed]) if {
+	place != "/"
+	some listed in lists.lasting.system
+	startswith(listed, place)
 }
 
 # The answer.
@@ -259,9 +236,22 @@ is_file if {
 # Nothing is listed about resources of other kinds.
 is_other if input.resource.scheme in {"exec", "tcp", "tool", "secret"}
 
-taken_out(patterns) := [pattern | some pattern in patterns] if input.resource.is_pattern
+asks if {
+	count(changes) > 0
+	count(lasting) > 0
+}
 
-else := []
+default taken_out := set()
+
+taken_out := without_secrets if {
+	input.resource.is_pattern
+	asks
+} else := without_secrets if {
+	input.resource.is_pattern
+	count(changes) == 0
+} else := without_secrets | without_lasting if {
+	input.resource.is_pattern
+}
 
 decision := {
 	"effect": "deny",
@@ -275,7 +265,7 @@ decision := {
 	"policy_id": "valetkey-guardrails",
 	"reasons": [reason | some reason in lasting],
 	"ttl_seconds": 300,
-	"except": taken_out(without_secrets),
+	"except": [pattern | some pattern in taken_out],
 	"approval": {
 		"quorum": [{"role": "owner", "count": 1}],
 		"expires_seconds": 120,
@@ -283,12 +273,12 @@ decision := {
 	},
 } if {
 	is_file
-	count(lasting) > 0
+	asks
 } else := {
 	"effect": "allow",
 	"policy_id": "valetkey-guardrails",
 	"ttl_seconds": 3600,
-	"except": taken_out(without_secrets | without_lasting),
+	"except": [pattern | some pattern in taken_out],
 	"obligations": {"durability": "streamed"},
 } if {
 	is_file

@@ -60,7 +60,8 @@ test_to_pass_is_neutral if {
 }
 
 test_secrets_in_the_home_are_refused_with_all_below if {
-	every place, _ in lists.secrets.home {
+	every listed in lists.secrets.home {
+		place := trim_suffix(listed, "/")
 		every action in ["metadata", "read", "write", "list"] {
 			is_refused([action], sprintf("/home/alice/%s", [place]))
 		}
@@ -79,7 +80,8 @@ test_a_name_that_only_begins_alike_passes if {
 }
 
 test_the_systems_secrets_are_refused if {
-	every place, _ in lists.secrets.system {
+	every listed in lists.secrets.system {
+		place := trim_suffix(listed, "/")
 		is_refused(["read"], place)
 		is_refused(["metadata"], concat("/", [place, "x"]))
 	}
@@ -93,16 +95,16 @@ test_names_of_secrets_are_refused_anywhere if {
 }
 
 test_endings_of_secrets_are_refused_anywhere if {
-	every ending, _ in lists.secrets.extensions {
-		is_refused(["read"], sprintf("/srv/x.%s", [ending]))
-		is_given(["read"], sprintf("/srv/%s", [ending]))
-		is_given(["read"], sprintf("/srv/x.%s-x", [ending]))
+	every ending in lists.secrets.endings {
+		is_refused(["read"], sprintf("/srv/x%s", [ending]))
+		is_given(["read"], sprintf("/srv/x%s", [trim_prefix(ending, ".")]))
+		is_given(["read"], sprintf("/srv/x%s-x", [ending]))
 	}
 }
 
 test_beginnings_of_secrets_are_refused_anywhere if {
-	every prefix, _ in lists.secrets.prefixes {
-		is_refused(["read"], sprintf("/srv/%sx", [prefix]))
+	every beginning in lists.secrets.beginnings {
+		is_refused(["read"], sprintf("/srv/%sx", [beginning]))
 	}
 }
 
@@ -134,7 +136,8 @@ test_devices_are_given_in_the_workspace_only if {
 }
 
 test_directories_above_secrets_stay_where_they_are if {
-	every place, _ in lists.secrets.home_parents {
+	every listed in lists.secrets.home_parents {
+		place := trim_suffix(listed, "/")
 		is_refused(["delete"], sprintf("/home/alice/%s", [place]))
 		is_given(["list", "metadata"], sprintf("/home/alice/%s", [place]))
 	}
@@ -145,7 +148,8 @@ test_directories_above_secrets_stay_where_they_are if {
 }
 
 test_lasting_files_in_the_home_are_asked_about if {
-	every place, _ in lists.lasting.home {
+	every listed in lists.lasting.home {
+		place := trim_suffix(listed, "/")
 		every action in ["write", "append", "create"] {
 			is_asked([action], sprintf("/home/alice/%s", [place]))
 		}
@@ -156,7 +160,8 @@ test_lasting_files_in_the_home_are_asked_about if {
 }
 
 test_the_systems_files_are_asked_about if {
-	every place, _ in lists.lasting.system {
+	every listed in lists.lasting.system {
+		place := trim_suffix(listed, "/")
 		is_asked(["write"], concat("/", [place, "x"]))
 		is_given(["read"], concat("/", [place, "x"]))
 	}
@@ -183,7 +188,8 @@ test_lasting_pairs_are_asked_about_anywhere if {
 }
 
 test_directories_that_lasting_files_live_in_are_asked_about if {
-	every place, _ in lists.lasting.home_parents {
+	every listed in lists.lasting.home_parents {
+		place := trim_suffix(listed, "/")
 		is_asked(["create"], sprintf("/home/alice/%s", [place]))
 	}
 }
@@ -276,10 +282,10 @@ test_a_home_that_is_unknown_leaves_no_answer if {
 
 test_the_parents_are_those_of_the_lists if {
 	every kind in ["secrets", "lasting"] {
-		lists[kind].home_parents == {concat("/", array.slice(parts, 0, n)): true |
-			some place, _ in lists[kind].home
-			parts := split(place, "/")
-			some n in [1, 2, 3]
+		{parent | some parent in lists[kind].home_parents} == {concat("/", array.concat(array.slice(parts, 0, n), [""])) |
+			some listed in lists[kind].home
+			parts := split(trim_suffix(listed, "/"), "/")
+			some n in [1, 2, 3, 4, 5]
 			n < count(parts)
 		}
 	}

@@ -1,1 +1,16 @@
-//! placeholder
+//! The testkit of the black-box suites: real binaries, homes of their own, bounded waits, and helpers in C that run in cells.
+#![forbid(unsafe_code)]
+
+mod binaries;
+mod helper;
+mod home;
+mod place;
+mod process;
+mod pty;
+
+pub use binaries::{Binaries, binaries};
+pub use helper::{agent_program, attack_program};
+pub use home::{Home, NOBODY, Person, Question, id};
+pub use place::{Device, cannot_run_cells, host_program, is_root, scratch, skipped};
+pub use process::{Call, Finished, Started, until};
+pub use pty::Pty;

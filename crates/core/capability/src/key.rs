@@ -126,7 +126,7 @@ impl TryFrom<&Jwk> for PublicKey {
         let key = VerifyingKey::from_bytes(&bytes).map_err(|_| PublicKeyError)?;
         let public = Self::of(key);
         let fits =
-            jwk.kty == "OKP" && jwk.crv == "Ed25519" && jwk.alg == "EdDSA" && jwk.kid == public.kid;
+            jwk.kty == "OKP" && jwk.crv == "Ed25519" && jwk.alg == "EdDSA" && jwk.usage == "sig" && jwk.kid == public.kid;
         if fits && !key.is_weak() {
             Ok(public)
         } else {
@@ -134,6 +134,9 @@ impl TryFrom<&Jwk> for PublicKey {
         }
     }
 }
+
+#[cfg(test)]
+mod wycheproof_tests;
 
 #[cfg(test)]
 mod tests {
@@ -169,6 +172,7 @@ mod tests {
         };
         refused(|jwk| jwk.kid = "other".to_owned());
         refused(|jwk| jwk.alg = "HS256".to_owned());
+        refused(|jwk| jwk.usage = "enc".to_owned());
         refused(|jwk| jwk.x = "AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA".to_owned());
         refused(|jwk| jwk.x.push('='));
     }

@@ -6,6 +6,7 @@
 
 mod claims;
 mod key;
+mod narrow;
 mod token;
 
 pub use claims::{
@@ -13,4 +14,5 @@ pub use claims::{
     MAX_SINGLE_USE_TTL_SECONDS, MAX_TTL_SECONDS,
 };
 pub use key::{IssuerKey, Jwk, Jwks, PublicKey, PublicKeyError};
+pub use narrow::NarrowError;
 pub use token::{MAX_TOKEN_BYTES, TokenError, Verified, Verifier};

@@ -1,4 +1,4 @@
-//! The input that policy sees: request, subject, resource and context, as documented in `schemas/policy-input.json`.
+//! The input that policy sees: request, subject, resource and context, as documented in `docs/contracts.md`.
 
 use std::path::Path;
 

@@ -39,7 +39,12 @@ fn main() -> Result<(), Box<dyn Error>> {
             times.push(start.elapsed());
         }
         times.sort_unstable();
-        let at = |part: usize| times.get(ROUNDS / 100 * part).copied().unwrap_or_default();
+        let at = |part: usize| {
+            times
+                .get(part.saturating_mul(ROUNDS) / 100)
+                .copied()
+                .unwrap_or_default()
+        };
         let effect = set.decide(&input).effect;
         writeln!(
             out,

@@ -6,7 +6,9 @@ use regorus::{Engine, Value};
 use serde::Deserialize;
 use valetkey_model::Digest;
 
-use crate::{PolicyError, admission, scan};
+use crate::rules::RulePath;
+use crate::strict_json::read_strictly;
+use crate::{PolicyError, admission, rules, scan};
 
 /// The domain of a bundle's digest. The hashed bytes are, for each file in order of its path's bytes: the path's length and
 /// the content's length as big-endian 64-bit numbers, the path, the content.
@@ -34,7 +36,7 @@ impl Default for BundleLimits {
 }
 
 /// The bundle's `.manifest`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
     /// The bundle's own name for its version.
@@ -49,6 +51,17 @@ pub struct Manifest {
     /// Whatever else the author wants to say; never looked at.
     #[serde(default)]
     pub metadata: serde_json::Map<String, serde_json::Value>,
+}
+
+impl Default for Manifest {
+    fn default() -> Self {
+        Self {
+            revision: String::new(),
+            roots: Vec::new(),
+            rego_version: rego_v1(),
+            metadata: serde_json::Map::new(),
+        }
+    }
 }
 
 fn rego_v1() -> u8 {
@@ -104,7 +117,9 @@ impl Bundle {
             digest,
         };
         let mut engine = bundle.engine(Modules::All)?;
-        admission::check(&mut engine)?;
+        let rules = bundle.rule_paths(&mut engine)?;
+        rules::check_against(&bundle.data, &rules)?;
+        admission::check(&mut engine, &rules)?;
         bundle.check_roots(&engine)?;
         Ok(bundle)
     }
@@ -126,8 +141,14 @@ impl Bundle {
         self.modules.keys().map(String::as_str)
     }
 
-    pub(crate) fn data(&self) -> &Value {
+    #[cfg(test)]
+    fn data(&self) -> &Value {
         &self.data
+    }
+
+    /// The engine's words with their place; `file` where it names none.
+    pub(crate) fn engine_error(&self, file: &str, text: &str) -> PolicyError {
+        PolicyError::from_engine(file, text, &self.modules)
     }
 
     /// An engine with the bundle's data and the modules asked for.
@@ -141,12 +162,17 @@ impl Bundle {
             }
             engine
                 .add_policy(path.clone(), text.clone())
-                .map_err(|error| PolicyError::from_engine(path, &error.to_string()))?;
+                .map_err(|error| self.engine_error(path, &error.to_string()))?;
         }
         engine
             .add_data(self.data.clone())
-            .map_err(|error| PolicyError::from_engine("data.json", &error.to_string()))?;
+            .map_err(|error| self.engine_error("data.json", &error.to_string()))?;
         Ok(engine)
+    }
+
+    /// The rules of the engine's modules by their paths.
+    pub(crate) fn rule_paths(&self, engine: &mut Engine) -> Result<Vec<RulePath>, PolicyError> {
+        rules::rule_paths(engine).map_err(|text| self.engine_error(".manifest", &text))
     }
 
     /// Modules and data must lie below the manifest's roots, so that two bundles cannot silently speak for one place; test
@@ -163,7 +189,7 @@ impl Bundle {
         }
         let packages = engine
             .get_policy_package_components()
-            .map_err(|error| PolicyError::from_engine(".manifest", &error.to_string()))?;
+            .map_err(|error| self.engine_error(".manifest", &error.to_string()))?;
         for package in packages {
             let path: Vec<&str> = package.components.iter().map(String::as_str).collect();
             let free = is_test_file(&package.source_file);
@@ -343,75 +369,6 @@ fn merge(into: &mut serde_json::Value, from: serde_json::Value) -> Result<(), St
         }
     }
     Ok(())
-}
-
-/// JSON in which no object names a member twice, since two readers might take different ones.
-fn read_strictly(text: &str) -> Result<serde_json::Value, String> {
-    let strict: Strict = serde_json::from_str(text).map_err(|error| error.to_string())?;
-    Ok(strict.0)
-}
-
-struct Strict(serde_json::Value);
-
-impl<'de> Deserialize<'de> for Strict {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(StrictVisitor).map(Self)
-    }
-}
-
-struct StrictVisitor;
-
-impl<'de> serde::de::Visitor<'de> for StrictVisitor {
-    type Value = serde_json::Value;
-
-    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("JSON")
-    }
-
-    fn visit_unit<E>(self) -> Result<Self::Value, E> {
-        Ok(serde_json::Value::Null)
-    }
-
-    fn visit_bool<E>(self, value: bool) -> Result<Self::Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_u64<E>(self, value: u64) -> Result<Self::Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_i64<E>(self, value: i64) -> Result<Self::Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_f64<E>(self, value: f64) -> Result<Self::Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_str<E>(self, value: &str) -> Result<Self::Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_seq<A: serde::de::SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
-        let mut items = Vec::new();
-        while let Some(Strict(item)) = seq.next_element()? {
-            items.push(item);
-        }
-        Ok(items.into())
-    }
-
-    fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut members = serde_json::Map::new();
-        while let Some((name, Strict(member))) = map.next_entry::<String, Strict>()? {
-            if members.contains_key(&name) {
-                return Err(serde::de::Error::custom(format_args!(
-                    "the member `{name}` is there twice"
-                )));
-            }
-            members.insert(name, member);
-        }
-        Ok(members.into())
-    }
 }
 
 /// Whether some leaf of `data` lies below none of the roots.

@@ -1,11 +1,16 @@
 //! What can be wrong with a bundle, said with the place and the parser's own words.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
+use regorus::unstable::Span;
 use thiserror::Error;
 
+/// How many columns the engine counts for a tab.
+const TAB_COLUMNS: u32 = 4;
+
 /// A place in a bundle's file; line and column count from 1.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Place {
     /// The file's path within the bundle.
     pub file: String,
@@ -93,9 +98,25 @@ pub enum PolicyError {
 }
 
 impl PolicyError {
+    /// Something that the parser lets pass and that is wrong all the same.
+    pub(crate) fn syntax(place: Place, message: String) -> Self {
+        Self::Syntax {
+            file: place.file,
+            line: place.line,
+            column: place.column,
+            message,
+        }
+    }
+
     /// Reads the place and the words out of the engine's message, which has the form
     /// `--> FILE:LINE:COLUMN`, the line with a mark under it, and `error: WORDS`.
-    pub(crate) fn from_engine(fallback_file: &str, text: &str) -> Self {
+    ///
+    /// `modules` are the texts, by their paths: the engine counts a tab as four columns, and people and editors do not.
+    pub(crate) fn from_engine(
+        fallback_file: &str,
+        text: &str,
+        modules: &BTreeMap<String, String>,
+    ) -> Self {
         let place = text
             .split_once("--> ")
             .and_then(|(_, rest)| rest.lines().next())
@@ -105,6 +126,9 @@ impl PolicyError {
             .map_or(text, |(_, words)| words)
             .trim();
         let (file, line, column) = place.unwrap_or_else(|| (fallback_file.to_owned(), 1, 1));
+        let column = modules
+            .get(&file)
+            .map_or(column, |module| column_in(module, line, column));
         Self::Syntax {
             file,
             line,
@@ -112,6 +136,30 @@ impl PolicyError {
             message: message.to_owned(),
         }
     }
+}
+
+/// Where a span of the engine's tree begins.
+pub(crate) fn place_of(span: &Span) -> Place {
+    Place {
+        file: span.source.file().clone(),
+        line: span.line,
+        column: column_in(span.source.contents(), span.line, span.col),
+    }
+}
+
+/// The column in characters, from 1, of a column in which each tab counts as four.
+pub(crate) fn column_in(module: &str, line: u32, column: u32) -> u32 {
+    let at = usize::try_from(line.saturating_sub(1)).unwrap_or(usize::MAX);
+    let mut wide: u32 = 1;
+    let mut real: u32 = 1;
+    for c in module.lines().nth(at).unwrap_or_default().chars() {
+        if wide >= column {
+            break;
+        }
+        wide = wide.saturating_add(if c == '\t' { TAB_COLUMNS } else { 1 });
+        real = real.saturating_add(1);
+    }
+    real
 }
 
 fn read_place(text: &str) -> Option<(String, u32, u32)> {
@@ -126,9 +174,10 @@ mod tests {
 
     #[test]
     fn the_engines_message_is_read() {
+        let none = BTreeMap::new();
         let text = "\n--> a/b.rego:3:7\n  |\n3 | x := }\n  |      ^\nerror: unexpected `}`";
         assert_eq!(
-            PolicyError::from_engine("z", text),
+            PolicyError::from_engine("z", text, &none),
             PolicyError::Syntax {
                 file: "a/b.rego".into(),
                 line: 3,
@@ -137,8 +186,17 @@ mod tests {
             }
         );
         assert_eq!(
-            PolicyError::from_engine("z.rego", "out of luck").to_string(),
+            PolicyError::from_engine("z.rego", "out of luck", &none).to_string(),
             "z.rego:1:1: out of luck"
         );
+    }
+
+    #[test]
+    fn columns_are_counted_in_characters() {
+        let module = "one\n\t\tß := x\n";
+        assert_eq!(column_in(module, 2, 9), 3);
+        assert_eq!(column_in(module, 2, 14), 8);
+        assert_eq!(column_in(module, 1, 2), 2);
+        assert_eq!(column_in(module, 9, 5), 1);
     }
 }

@@ -8,14 +8,19 @@
 mod admission;
 mod builtins;
 mod bundle;
+mod clock;
 mod compose;
 mod error;
+mod graph;
 mod policy;
+mod rules;
 mod scan;
 mod starter;
+mod strict_json;
 mod testing;
 #[cfg(test)]
 mod testkit;
+mod tree;
 mod verdict;
 
 pub use bundle::{Bundle, BundleLimits, Manifest};

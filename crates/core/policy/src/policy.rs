@@ -1,14 +1,13 @@
-//! One compiled bundle: bytecode and data, evaluated anew for each request under a budget of steps and time.
+//! One compiled bundle, evaluated anew for each request under a budget of steps and time.
 
 use std::fmt;
-use std::num::NonZeroU32;
 use std::time::Duration;
 
-use regorus::utils::limits::ExecutionTimerConfig;
 use regorus::{Engine, LimitError, Value};
 use valetkey_model::{Decision, Digest, PolicyInput};
 
 use crate::bundle::Modules;
+use crate::clock::{self, Budget};
 use crate::verdict::{Fault, read};
 use crate::{Bundle, PolicyError};
 
@@ -16,14 +15,12 @@ use crate::{Bundle, PolicyError};
 const DECISION: &str = "data.valetkey.decision";
 /// The rule that decides in a bundle that can only hold back.
 const GUARDRAILS: &str = "data.valetkey.guardrails.decision";
-/// Steps of bytecode for one decision. The starter policies take some hundreds for a file, some thousands for a tree. The
-/// same request takes the same number everywhere, so that a decision that was within budget stays so when replayed.
-const MAX_STEPS: usize = 250_000;
-/// Time for one decision, for what steps do not measure: one step over a huge value. Generous, because a busy machine must
-/// not turn a good answer into a denial.
-const MAX_TIME: Duration = Duration::from_millis(250);
-/// Steps between two looks at the clock.
-const STEPS_PER_LOOK: NonZeroU32 = NonZeroU32::new(64).unwrap();
+/// For one decision. The starter policies take some hundreds of steps for a file and some thousands for a tree, a tenth of a
+/// millisecond to one; time is generous, because a busy machine must not turn a good answer into a denial.
+const BUDGET: Budget = Budget {
+    steps: 200_000,
+    time: Duration::from_millis(250),
+};
 
 /// A compiled bundle. Cheap to clone, and shared between threads: no evaluation sees another's state.
 #[derive(Clone)]
@@ -53,11 +50,7 @@ impl Policy {
 
     fn with_entry(bundle: &Bundle, entry: &'static str) -> Result<Self, PolicyError> {
         let mut engine = bundle.engine(Modules::Deciding)?;
-        prepare(&mut engine, entry)?;
-        engine.set_execution_timer_config(ExecutionTimerConfig {
-            limit: MAX_TIME,
-            check_interval: STEPS_PER_LOOK,
-        });
+        prepare(bundle, &mut engine, entry)?;
         Ok(Self {
             engine,
             entry,
@@ -89,16 +82,17 @@ impl Policy {
             .unwrap_or_else(|fault| fault.denial())
     }
 
-    /// Runs the bytecode on one input.
+    /// Evaluates the rule that decides, with a state of its own.
     pub(crate) fn evaluate(&self, input: Value) -> Result<Value, Fault> {
         let mut engine = self.engine.clone();
+        clock::begin(&mut engine, BUDGET).map_err(|why| Fault::Failed(why.to_owned()))?;
         engine.set_input(input);
-        engine
-            .eval_rule(self.entry.to_owned())
-            .map_err(|error| match error.downcast_ref::<LimitError>() {
+        engine.eval_rule(self.entry.to_owned()).map_err(|error| {
+            match error.downcast_ref::<LimitError>() {
                 Some(limit) => Fault::OverBudget(limit.to_string()),
                 None => Fault::Failed(error.to_string()),
-            })
+            }
+        })
     }
 }
 
@@ -111,36 +105,22 @@ impl fmt::Debug for Policy {
     }
 }
 
-fn prepare(engine: &mut Engine, entry: &'static str) -> Result<(), PolicyError> {
-    let refused = |text: String| PolicyError::from_engine("bundle", &text);
-    if !defines(engine, entry).map_err(refused)? {
+/// Checks that the rule is there, and does once what would else be done at each decision.
+fn prepare(bundle: &Bundle, engine: &mut Engine, entry: &'static str) -> Result<(), PolicyError> {
+    let path: Vec<&str> = entry.split('.').skip(1).collect();
+    let defined = bundle.rule_paths(engine)?.iter().any(|rule| {
+        rule.path
+            .iter()
+            .map(String::as_str)
+            .eq(path.iter().copied())
+    });
+    if !defined {
         return Err(PolicyError::NoEntryPoint { rule: entry });
     }
     engine
         .compile_with_entrypoint(&entry.into())
-        .map_err(|error| refused(error.to_string()))?;
+        .map_err(|error| bundle.engine_error("bundle", &error.to_string()))?;
     Ok(())
-}
-
-/// Whether some module has a rule with this path, its name being plain.
-fn defines(engine: &Engine, entry: &str) -> Result<bool, String> {
-    let Some((package, rule)) = entry.rsplit_once('.') else {
-        return Ok(false);
-    };
-    let packages = engine
-        .get_policy_package_components()
-        .map_err(|error| error.to_string())?;
-    Ok(packages
-        .iter()
-        .filter(|module| {
-            let names = module.components.iter().map(String::as_str);
-            package.split('.').skip(1).eq(names)
-        })
-        .any(|module| {
-            engine
-                .has_declared_rule_rooted_at(&module.source_file, rule)
-                .unwrap_or(false)
-        }))
 }
 
 /// The input as the engine's value.

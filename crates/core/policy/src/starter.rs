@@ -49,3 +49,5 @@ pub fn starter(name: &str) -> Result<Bundle, PolicyError> {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tree_tests;

@@ -4,20 +4,20 @@
 //! rule never comes to be true, is still there to be counted.
 
 use std::collections::BTreeMap;
-use std::num::NonZeroU32;
 use std::time::Duration;
 
-use regorus::unstable::{Expr, ExprRef, Rule, RuleHead};
-use regorus::utils::limits::ExecutionTimerConfig;
 use regorus::{Engine, Value};
 
 use crate::bundle::Modules;
+use crate::clock::{self, Budget};
+use crate::rules::{RuleKind, RulePath};
 use crate::{Bundle, Place, PolicyError};
 
-/// Time for one test.
-const MAX_TIME: Duration = Duration::from_secs(10);
-/// Steps between two looks at the clock.
-const STEPS_PER_LOOK: NonZeroU32 = NonZeroU32::new(64).unwrap();
+/// For one test: it may try a policy on many inputs.
+const BUDGET: Budget = Budget {
+    steps: 100_000_000,
+    time: Duration::from_secs(60),
+};
 
 /// How one test ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,11 +51,7 @@ pub struct TestResult {
 /// When the bundle does not compile; a test that fails is no error.
 pub fn run_tests(bundle: &Bundle) -> Result<Vec<TestResult>, PolicyError> {
     let mut engine = bundle.engine(Modules::All)?;
-    engine.set_execution_timer_config(ExecutionTimerConfig {
-        limit: MAX_TIME,
-        check_interval: STEPS_PER_LOOK,
-    });
-    let tests = test_names(&mut engine)?;
+    let tests = test_names(bundle, &mut engine)?;
     Ok(tests
         .into_iter()
         .map(|(name, place)| run(&mut engine, name, place))
@@ -66,11 +62,18 @@ fn run(engine: &mut Engine, name: String, place: Place) -> TestResult {
     let outcome = if name.contains(".todo_test_") {
         TestOutcome::Skipped
     } else {
-        match engine.eval_rule(name.clone()) {
+        let result = clock::begin(engine, BUDGET)
+            .map_err(str::to_owned)
+            .and_then(|()| {
+                engine
+                    .eval_rule(name.clone())
+                    .map_err(|error| error.to_string())
+            });
+        match result {
             Ok(Value::Bool(true)) => TestOutcome::Passed,
             Ok(Value::Bool(false) | Value::Undefined) => TestOutcome::Failed,
             Ok(other) => TestOutcome::Error(format!("the rule is neither true nor false: {other}")),
-            Err(error) => TestOutcome::Error(error.to_string()),
+            Err(error) => TestOutcome::Error(error),
         }
     };
     TestResult {
@@ -81,51 +84,25 @@ fn run(engine: &mut Engine, name: String, place: Place) -> TestResult {
     }
 }
 
-fn test_names(engine: &mut Engine) -> Result<BTreeMap<String, Place>, PolicyError> {
-    let packages = engine
-        .get_policy_package_components()
-        .map_err(|error| PolicyError::from_engine("bundle", &error.to_string()))?;
+fn test_names(
+    bundle: &Bundle,
+    engine: &mut Engine,
+) -> Result<BTreeMap<String, Place>, PolicyError> {
     let mut names = BTreeMap::new();
-    for (module, package) in engine.get_modules().iter().zip(packages) {
-        for rule in &module.policy {
-            let Some(head) = head_of(rule.as_ref()) else {
-                continue;
-            };
-            let Some(test) = test_name(head) else {
-                continue;
-            };
-            let span = head.span();
-            let name = format!("data.{}.{test}", package.components.join("."));
-            names.entry(name).or_insert_with(|| Place {
-                file: package.source_file.clone(),
-                line: span.line,
-                column: span.col,
-            });
+    for RulePath {
+        path, place, kind, ..
+    } in bundle.rule_paths(engine)?
+    {
+        let is_test = path
+            .last()
+            .is_some_and(|name| name.starts_with("test_") || name.starts_with("todo_test_"));
+        if is_test && kind == RuleKind::Value {
+            names
+                .entry(format!("data.{}", path.join(".")))
+                .or_insert(place);
         }
     }
     Ok(names)
-}
-
-fn head_of(rule: &Rule) -> Option<&ExprRef> {
-    match rule {
-        Rule::Spec {
-            head: RuleHead::Compr { refr, .. } | RuleHead::Set { refr, .. },
-            ..
-        } => Some(refr),
-        Rule::Spec {
-            head: RuleHead::Func { .. },
-            ..
-        }
-        | Rule::Default { .. } => None,
-    }
-}
-
-fn test_name(head: &ExprRef) -> Option<&str> {
-    let Expr::Var { span, .. } = head.as_ref() else {
-        return None;
-    };
-    let name = span.text();
-    (name.starts_with("test_") || name.starts_with("todo_test_")).then_some(name)
 }
 
 #[cfg(test)]

@@ -123,9 +123,14 @@ fn check_approval(approval: &ApprovalRequirement) -> Result<(), Fault> {
             .any(|part| part.count == 0 || part.count > MAX_PEOPLE || !is_label(&part.role))
         || approval.expires_seconds == 0
         || approval.mfa_max_age_seconds == Some(0)
-        || approval.lease.as_ref().is_some_and(|lease| lease.max_seconds == 0);
+        || approval
+            .lease
+            .as_ref()
+            .is_some_and(|lease| lease.max_seconds == 0);
     if unusable {
-        Err(Fault::Shape("the `approval` cannot be met by anyone".to_owned()))
+        Err(Fault::Shape(
+            "the `approval` cannot be met by anyone".to_owned(),
+        ))
     } else {
         Ok(())
     }

@@ -36,8 +36,13 @@ fn functions_that_are_not_available_are_named_with_their_place() {
         let text = text.replace("y := print", "print");
         let (place, what) = refusal(&text);
         assert_eq!(what, name);
-        assert_eq!((place.file.as_str(), place.line), ("policy.rego", 5), "{call}");
-        assert!(place.column == 7 || name == "print", "{call}: {}", place.column);
+        assert_eq!(
+            (place.file.as_str(), place.line),
+            ("policy.rego", 5),
+            "{call}"
+        );
+        let column = if name == "print" { 2 } else { 7 };
+        assert_eq!(place.column, column, "{call}");
     }
 }
 
@@ -88,8 +93,9 @@ fn no_corner_of_a_module_is_passed_over() {
 
 #[test]
 fn a_call_by_another_spelling_is_refused_too() {
-    assert_eq!(refusal("package valetkey\nx := http . send({})\n").1, "http.send");
     for text in [
+        "package valetkey\nx := http . send({})\n",
+        "package valetkey\nx := http[`send`]({})\n",
         "package valetkey\nx := http[\"send\"]({})\n",
         "package valetkey\nx := data.f[\"g\"](1)\n",
     ] {
@@ -105,12 +111,16 @@ fn sets_at_the_end_of_dotted_names_are_refused() {
 
 #[test]
 fn what_is_available_and_what_is_ones_own_is_taken() {
-    assert!(
-        bundle(
-            "package valetkey\nhelper(x) := x + 1\ny := helper(count([1]))\nz := data.lib.f(1)\nw := regex.match(`^a$`, \"a\")\n"
-        )
-        .is_ok()
-    );
+    let sound = files(&[
+        (
+            "a.rego",
+            "package valetkey\nimport data.team.lib\nimport data.team.lib as other\nhelper(x) := x + 1\na.b(x) := x\n\
+             y := helper(count([1]))\nz := data.team.lib.f(1)\nw := regex.match(`^a$`, \"a\")\nv := lib.f(1)\n\
+             u := other.f(1)\nt := a.b(1)\ns if helper(1, 2)\n",
+        ),
+        ("b.rego", "package team.lib\nf(x) := x\n"),
+    ]);
+    assert!(sound.is_ok(), "{sound:?}");
 }
 
 #[test]

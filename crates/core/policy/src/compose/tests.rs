@@ -16,7 +16,9 @@ fn answer(effect: &str, more: &str) -> String {
         "ask" => r#", "approval": {"quorum": [{"role": "owner", "count": 1}]}"#,
         _ => "",
     };
-    format!(r#"decision := {{"effect": "{effect}", "policy_id": "{effect}-p", "reasons": ["{effect}-r"]{approval}{more}}}"#)
+    format!(
+        r#"decision := {{"effect": "{effect}", "policy_id": "{effect}-p", "reasons": ["{effect}-r"]{approval}{more}}}"#
+    )
 }
 
 #[test]
@@ -32,7 +34,11 @@ fn the_stricter_effect_counts_in_either_order() {
         for (first, second) in [(a, b), (b, a)] {
             let layered = set(&answer(first, "")).narrowed_by(policy(&answer(second, "")));
             let decision = layered.decide(&asks("read", "file:/home/alice/work/a"));
-            assert_eq!((decision.effect, decision.policy_id.as_str()), (expected, id), "{first} {second}");
+            assert_eq!(
+                (decision.effect, decision.policy_id.as_str()),
+                (expected, id),
+                "{first} {second}"
+            );
             assert_eq!(decision.approval.is_some(), expected == Effect::Ask);
         }
     }
@@ -50,23 +56,44 @@ fn the_guardrails_hold_for_a_policy_that_allows_everything() {
         ("read", "file:/srv/x", Effect::Allow),
         ("connect", "tcp:db:1", Effect::Allow),
     ] {
-        assert_eq!(careless.decide(&asks(actions, resource)).effect, expected, "{resource}");
+        assert_eq!(
+            careless.decide(&asks(actions, resource)).effect,
+            expected,
+            "{resource}"
+        );
     }
     let tree = careless.decide(&asks("read", "file:/home/**"));
-    assert!(tree.except.contains(&"file:/home/alice/.*/**".parse().unwrap()));
-    assert_eq!((tree.ttl_seconds, tree.obligations.durability), (3600, Durability::BeforeEffect));
+    assert!(
+        tree.except
+            .contains(&"file:/home/alice/.*/**".parse().unwrap())
+    );
+    assert_eq!(
+        (tree.ttl_seconds, tree.obligations.durability),
+        (3600, Durability::BeforeEffect)
+    );
 }
 
 #[test]
 fn a_layer_that_fails_is_a_denial_and_a_fault() {
-    let layered = set(&answer("allow", "")).narrowed_by(policy(r#"decision := {"effect": 1}"#));
+    let layered =
+        set(&answer("allow", "")).narrowed_by(policy(r#"decision := {"effect": "sure"}"#));
     let judgement = layered.judge(&asks("read", "file:/home/alice/work/a"));
     assert_eq!(judgement.decision.effect, Effect::Deny);
     assert_eq!(judgement.decision.policy_id, FAIL_CLOSED_POLICY_ID);
-    assert!(matches!(judgement.faults.as_slice(), [Fault::Shape(_)]), "{:?}", judgement.faults);
+    assert!(
+        matches!(judgement.faults.as_slice(), [Fault::Shape(_)]),
+        "{:?}",
+        judgement.faults
+    );
     // What the agent reads says nothing of the policy's inside.
-    assert!(!judgement.decision.reasons.concat().contains("invalid type"));
-    assert!(judgement.faults[0].to_string().contains("invalid type"));
+    assert!(
+        !judgement
+            .decision
+            .reasons
+            .concat()
+            .contains("unknown variant")
+    );
+    assert!(judgement.faults[0].to_string().contains("unknown variant"));
 }
 
 #[test]
@@ -81,7 +108,9 @@ fn everything_is_tightened() {
         r#", "ttl_seconds": 200, "constraints": {"max_bytes": 9, "allow_macros": false, "single_use": true},
             "obligations": {"labels": ["b", "c"]}, "except": ["file:/**/x", "file:/**/y"]"#,
     );
-    let decision = set(&a).narrowed_by(policy(&b)).decide(&asks("read", "file:/srv/**"));
+    let decision = set(&a)
+        .narrowed_by(policy(&b))
+        .decide(&asks("read", "file:/srv/**"));
     assert_eq!(
         decision.constraints,
         Constraints {
@@ -94,8 +123,17 @@ fn everything_is_tightened() {
     assert_eq!(decision.ttl_seconds, 60);
     assert_eq!(decision.obligations.durability, Durability::BeforeEffect);
     assert_eq!(decision.obligations.labels, ["a", "b", "c"]);
-    let of = |text: &str| decision.except.iter().filter(|out| out.to_string() == text).count();
-    assert_eq!((of("file:/**/x"), of("file:/**/y"), of("file:/**/*.pem")), (1, 1, 1));
+    let of = |text: &str| {
+        decision
+            .except
+            .iter()
+            .filter(|out| out.to_string() == text)
+            .count()
+    };
+    assert_eq!(
+        (of("file:/**/x"), of("file:/**/y"), of("file:/**/*.pem")),
+        (1, 1, 1)
+    );
     assert_eq!(decision.reasons, ["ask-r", "allow-r"]);
 }
 
@@ -112,11 +150,24 @@ fn both_questions_are_answered_by_one_meeting() {
                 "expires_seconds": 120, "lease": {"scope": "once", "max_seconds": 900}}"#,
         ),
     );
-    let quorum: Vec<_> = joined.quorum.iter().map(|part| (part.role.as_str(), part.count)).collect();
+    let quorum: Vec<_> = joined
+        .quorum
+        .iter()
+        .map(|part| (part.role.as_str(), part.count))
+        .collect();
     assert_eq!(quorum, [("owner", 2), ("security", 2)]);
     assert!(joined.justification);
-    assert_eq!((joined.mfa_max_age_seconds, joined.expires_seconds), (Some(900), 60));
-    assert_eq!(joined.lease, Some(Lease { scope: LeaseScope::Once, max_seconds: 600 }));
+    assert_eq!(
+        (joined.mfa_max_age_seconds, joined.expires_seconds),
+        (Some(900), 60)
+    );
+    assert_eq!(
+        joined.lease,
+        Some(Lease {
+            scope: LeaseScope::Once,
+            max_seconds: 600
+        })
+    );
     let without = both_approvals(
         joined,
         requirement(r#"{"quorum": [{"role": "owner", "count": 1}]}"#),
@@ -135,7 +186,11 @@ fn an_exception_that_covers_the_request_is_a_denial() {
     ] {
         let decision = set(&rule).decide(&asks("read", resource));
         assert_eq!(decision.effect, expected, "{resource}");
-        assert_eq!(decision.except.is_empty(), resource != "file:/srv/**", "{resource}");
+        assert_eq!(
+            decision.except.is_empty(),
+            resource != "file:/srv/**",
+            "{resource}"
+        );
     }
 }
 
@@ -145,8 +200,17 @@ fn a_denial_can_be_asked_for_only_if_no_layer_minds() {
     let plain = answer("deny", "");
     let input = asks("read", "file:/srv/x");
     assert!(set(&hint).decide(&input).requestable);
-    assert!(!set(&hint).narrowed_by(policy(&plain)).decide(&input).requestable);
-    assert!(!set(&hint).decide(&asks("read", "file:/etc/shadow")).requestable);
+    assert!(
+        !set(&hint)
+            .narrowed_by(policy(&plain))
+            .decide(&input)
+            .requestable
+    );
+    assert!(
+        !set(&hint)
+            .decide(&asks("read", "file:/etc/shadow"))
+            .requestable
+    );
 }
 
 #[test]
@@ -163,25 +227,46 @@ fn the_digest_is_of_all_layers_in_order() {
 }
 
 fn decisions() -> impl Strategy<Value = Decision> {
-    let approval = (1..4_u32, any::<bool>(), 1..900_u64, prop::option::of(1..900_u64)).prop_map(
-        |(count, justification, expires, lease)| ApprovalRequirement {
-            quorum: vec![Quorum { role: "owner".into(), count }],
-            justification,
-            mfa_max_age_seconds: lease,
-            expires_seconds: expires,
-            lease: lease.map(|max_seconds| Lease { scope: LeaseScope::Task, max_seconds }),
-        },
-    );
+    let approval = (
+        1..4_u32,
+        any::<bool>(),
+        1..900_u64,
+        prop::option::of(1..900_u64),
+    )
+        .prop_map(
+            |(count, justification, expires, lease)| ApprovalRequirement {
+                quorum: vec![Quorum {
+                    role: "owner".into(),
+                    count,
+                }],
+                justification,
+                mfa_max_age_seconds: lease,
+                expires_seconds: expires,
+                lease: lease.map(|max_seconds| Lease {
+                    scope: LeaseScope::Task,
+                    max_seconds,
+                }),
+            },
+        );
     let effect = prop::sample::select(vec![Effect::Allow, Effect::Ask, Effect::Deny]);
-    (effect, 1..4000_u64, prop::option::of(0..9_u64), prop::option::of(any::<bool>()), approval).prop_map(
-        |(effect, ttl, max_rows, single_use, approval)| Decision {
+    (
+        effect,
+        1..4000_u64,
+        prop::option::of(0..9_u64),
+        prop::option::of(any::<bool>()),
+        approval,
+    )
+        .prop_map(|(effect, ttl, max_rows, single_use, approval)| Decision {
             effect,
             ttl_seconds: ttl,
-            constraints: Constraints { max_rows, single_use, ..Constraints::default() },
+            constraints: Constraints {
+                max_rows,
+                single_use,
+                ..Constraints::default()
+            },
             approval: (effect == Effect::Ask).then_some(approval),
             ..Decision::denied("p", "r")
-        },
-    )
+        })
 }
 
 fn strictness(effect: Effect) -> u8 {

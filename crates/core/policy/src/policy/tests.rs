@@ -31,9 +31,18 @@ fn an_answer_is_an_answer() {
 #[test]
 fn undefined_is_a_denial() {
     const REASON: &str = "no rule of the policy answers this request";
-    is_fail_closed(r#"decision := {"effect": "allow", "policy_id": "p"} if false"#, REASON);
-    is_fail_closed(r#"decision := {"effect": "allow", "policy_id": input.nothing.there}"#, REASON);
-    is_fail_closed(r#"decision := {"effect": "allow", "policy_id": data.missing.name}"#, REASON);
+    is_fail_closed(
+        r#"decision := {"effect": "allow", "policy_id": "p"} if false"#,
+        REASON,
+    );
+    is_fail_closed(
+        r#"decision := {"effect": "allow", "policy_id": input.nothing.there}"#,
+        REASON,
+    );
+    is_fail_closed(
+        r#"decision := {"effect": "allow", "policy_id": data.missing.name}"#,
+        REASON,
+    );
 }
 
 #[test]
@@ -108,8 +117,10 @@ fn another_shape_is_a_denial() {
     ] {
         is_fail_closed(&format!("decision := {answer}"), REASON);
     }
-    is_fail_closed(r#"decision contains {"effect": "allow", "policy_id": "p"}"#, REASON);
-    is_fail_closed(r#"decision["effect"] := "allow""#, REASON);
+    is_fail_closed(
+        r#"decision contains {"effect": "allow", "policy_id": "p"}"#,
+        REASON,
+    );
 }
 
 #[test]
@@ -132,15 +143,24 @@ fn a_hog_of_memory_is_a_denial() {
     let mut body = String::from("s0 := \"0123456789abcdef\"\n");
     for step in 1..=60 {
         let before = step - 1;
-        body.push_str(&format!("s{step} := concat(\"\", [s{before}, s{before}])\n"));
+        body.push_str(&format!(
+            "s{step} := concat(\"\", [s{before}, s{before}])\n"
+        ));
     }
-    body.push_str(r#"decision := {"effect": "allow", "policy_id": "p", "ttl_seconds": count(s60)}"#);
+    body.push_str(
+        r#"decision := {"effect": "allow", "policy_id": "p", "ttl_seconds": count(s60)}"#,
+    );
     is_fail_closed(&body, "the policy took too long to decide");
 }
 
 #[test]
 fn a_life_is_kept_within_its_bounds() {
-    for (ttl, single, expected) in [(0, false, 1), (9_999_999, false, 3600), (300, true, 60), (5, true, 5)] {
+    for (ttl, single, expected) in [
+        (0, false, 1),
+        (9_999_999, false, 3600),
+        (300, true, 60),
+        (5, true, 5),
+    ] {
         let decision = decide(&format!(
             r#"decision := {{"effect": "allow", "policy_id": "p", "ttl_seconds": {ttl}, "constraints": {{"single_use": {single}}}}}"#
         ));
@@ -214,24 +234,40 @@ fn data_and_several_modules_are_used() {
     .unwrap();
     let policy = Policy::compile(&bundle).unwrap();
     let decision = policy.decide(&asks("read", "file:/x"));
-    assert_eq!((decision.effect, decision.policy_id.as_str()), (Effect::Allow, "blue"));
+    assert_eq!(
+        (decision.effect, decision.policy_id.as_str()),
+        (Effect::Allow, "blue")
+    );
 }
 
 #[test]
 fn a_test_file_decides_nothing() {
     let bundle = files(&[
-        ("a.rego", "package valetkey\ndefault decision := {\"effect\": \"deny\", \"policy_id\": \"p\"}\n"),
-        ("a_test.rego", "package valetkey\ndecision := {\"effect\": \"allow\", \"policy_id\": \"p\"}\n"),
+        (
+            "a.rego",
+            "package valetkey\ndefault decision := {\"effect\": \"deny\", \"policy_id\": \"p\"}\n",
+        ),
+        (
+            "a_test.rego",
+            "package valetkey\ndecision := {\"effect\": \"allow\", \"policy_id\": \"p\"}\n",
+        ),
     ])
     .unwrap();
-    let decision = Policy::compile(&bundle).unwrap().decide(&asks("read", "file:/x"));
-    assert_eq!((decision.effect, decision.policy_id.as_str()), (Effect::Deny, "p"));
+    let decision = Policy::compile(&bundle)
+        .unwrap()
+        .decide(&asks("read", "file:/x"));
+    assert_eq!(
+        (decision.effect, decision.policy_id.as_str()),
+        (Effect::Deny, "p")
+    );
 }
 
 #[test]
 fn a_bundle_without_the_rule_is_refused() {
     for rego in [
         "package valetkey\nallow := true\n",
+        "package valetkey\ndecision[\"effect\"] := \"allow\"\n",
+        "package valetkey\ndecision.effect := \"allow\"\n",
         "package valetkey.sub\ndecision := 1\n",
         "package other\ndecision := 1\n",
         "package valetkey.guardrails\ndecision := 1\n",
@@ -239,12 +275,17 @@ fn a_bundle_without_the_rule_is_refused() {
         assert!(
             matches!(
                 Policy::compile(&bundle(rego).unwrap()),
-                Err(PolicyError::NoEntryPoint { rule: "data.valetkey.decision" })
+                Err(PolicyError::NoEntryPoint {
+                    rule: "data.valetkey.decision"
+                })
             ),
             "{rego}"
         );
     }
-    let only_data = files(&[("data.json", r#"{"valetkey": {"decision": {"effect": "allow", "policy_id": "p"}}}"#)]);
+    let only_data = files(&[(
+        "data.json",
+        r#"{"valetkey": {"decision": {"effect": "allow", "policy_id": "p"}}}"#,
+    )]);
     assert!(Policy::compile(&only_data.unwrap()).is_err());
     let only_test = files(&[("a_test.rego", &format!("package valetkey\n{ALLOW}\n"))]);
     assert!(Policy::compile(&only_test.unwrap()).is_err());
@@ -252,32 +293,67 @@ fn a_bundle_without_the_rule_is_refused() {
 }
 
 #[test]
-fn rules_and_data_in_one_place_are_refused() {
-    let both = files(&[
-        ("a.rego", &format!("package valetkey\n{ALLOW}\nlimit := 1\n")),
-        ("data.json", r#"{"valetkey": {"limit": 2}}"#),
-    ]);
-    let error = Policy::compile(&both.unwrap()).unwrap_err();
-    assert!(error.to_string().contains("valetkey.limit"), "{error}");
+fn what_cannot_be_right_is_said_when_it_is_loaded() {
+    for (body, place, words) in [
+        ("decision := missing(1)", "policy.rego:2:13: ", "missing"),
+        (
+            "decision := data.team.f(1)",
+            "policy.rego:2:13: ",
+            "data.team.f",
+        ),
+        (
+            "decision := 1 if not lower(1, 2, 3)",
+            "policy.rego:2:22: ",
+            "1 arguments",
+        ),
+        ("f(x) := x\ndecision := f()", "policy.rego:3:13: ", "`f`"),
+        (
+            "decision := x if {\n\tnot y == 1\n\tx := 1\n}",
+            "policy.rego:3:6: ",
+            "`y` is unsafe",
+        ),
+        (
+            "decision := 1\nunused if nowhere == 1",
+            "policy.rego:3:11: ",
+            "`nowhere` is unsafe",
+        ),
+    ] {
+        let text = format!("package valetkey\n{body}\n");
+        let error = bundle(&text)
+            .and_then(|bundle| Policy::compile(&bundle))
+            .unwrap_err();
+        let said = error.to_string();
+        assert!(
+            said.starts_with(place) && said.contains(words),
+            "{body}: {said}"
+        );
+    }
 }
 
 #[test]
-fn what_the_compiler_refuses_is_said_with_its_place() {
-    for (body, line, words) in [
-        ("decision := nowhere", 2, "nowhere"),
-        ("decision := missing(1)", 2, "missing"),
-        ("decision := a\na := b\nb := a", 4, "recursi"),
-        ("decision := x if {\n\tnot y == 1\n\tx := 1\n}", 3, "y"),
-    ] {
-        let text = format!("package valetkey\n{body}\n");
-        match bundle(&text).and_then(|bundle| Policy::compile(&bundle)) {
-            Err(PolicyError::Syntax { file, line: at, message, .. }) => {
-                assert_eq!((file.as_str(), at), ("policy.rego", line), "{body}: {message}");
-                assert!(message.contains(words), "{body}: {message}");
-            }
-            other => panic!("{body}: {other:?}"),
-        }
-    }
+fn what_is_seen_only_when_it_is_evaluated_is_a_denial() {
+    const REASON: &str = "the policy failed on this request";
+    is_fail_closed("decision := nowhere", REASON);
+    is_fail_closed("decision := a\na := b\nb := a", REASON);
+    is_fail_closed(
+        "decision := {\"effect\": \"allow\", \"policy_id\": \"p\"} if not a\na if b\nb if not a",
+        REASON,
+    );
+}
+
+#[test]
+fn the_same_request_takes_the_same_steps() {
+    let policy = Policy::compile_guardrails(&crate::starter("guardrails").unwrap()).unwrap();
+    let steps = |actions: &str, resource: &str| {
+        let input = rego_input(&asks(actions, resource).with_derived_facts()).unwrap();
+        policy.evaluate(input).unwrap();
+        BUDGET.steps - clock::steps_left()
+    };
+    let file = steps("read", "file:/home/alice/work/a");
+    let tree = steps("read,write,create,delete", "file:/home/alice/work/**");
+    assert_eq!(file, steps("read", "file:/home/alice/work/a"));
+    assert!((50..2000).contains(&file), "{file} steps for a file");
+    assert!((500..20_000).contains(&tree), "{tree} steps for a tree");
 }
 
 #[test]

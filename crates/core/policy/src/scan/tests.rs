@@ -51,16 +51,24 @@ fn many_deep_nests_are_too_much_work_together() {
 fn what_people_write_is_taken() {
     let flat = "x := 1 + 2 * (3 - 4)\ny := a.b.c[d].e\n";
     assert_eq!(check("a.rego", &flat.repeat(5000)), Ok(()));
-    let table = format!("x := [{}]\n", "{\"a\": [1, 2], \"b\": f(x.y.z)}, ".repeat(5000));
+    let table = format!(
+        "x := [{}]\n",
+        "{\"a\": [1, 2], \"b\": f(x.y.z)}, ".repeat(5000)
+    );
     assert_eq!(check("a.rego", &table), Ok(()));
     let rules = "x contains y if {\n\tsome y in input.a.b\n\tnot y in {1, 2}\n\tcount([z | z := y[_].c; z > 1]) == 3\n}\n";
     assert_eq!(check("a.rego", &rules.repeat(1000)), Ok(()));
-    let strings = format!("x := \"{}\"\n# {}\ny := `{}`\n", "[(".repeat(500), "{".repeat(500), "((\n".repeat(500));
+    let strings = format!(
+        "x := \"{}\"\n# {}\ny := `{}`\n",
+        "[(".repeat(500),
+        "{".repeat(500),
+        "((\n".repeat(500)
+    );
     assert_eq!(check("a.rego", &strings), Ok(()));
 }
 
 #[test]
 fn the_place_is_told() {
-    let error = check("a.rego", &format!("package a\nx := {}", "[".repeat(30))).unwrap_err();
-    assert!(error.to_string().starts_with("a.rego:2:26: "), "{error}");
+    let error = check("a.rego", &format!("package a\nx := {}", "(".repeat(30))).unwrap_err();
+    assert!(error.to_string().starts_with("a.rego:2:24: "), "{error}");
 }

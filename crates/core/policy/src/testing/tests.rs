@@ -4,7 +4,11 @@ use super::*;
 use crate::testkit::files;
 
 fn outcomes(text: &str) -> Vec<(String, TestOutcome)> {
-    let bundle = files(&[("a.rego", "package a\nx := input.n + 1\n"), ("a_test.rego", text)]).unwrap();
+    let bundle = files(&[
+        ("a.rego", "package a\nx := input.n + 1\n"),
+        ("a_test.rego", text),
+    ])
+    .unwrap();
     run_tests(&bundle)
         .unwrap()
         .into_iter()
@@ -63,14 +67,26 @@ test_2 if not a.x
 test_3 if a.x == 8 with input.n as 7
 "#,
     );
-    assert!(seen.iter().all(|(_, outcome)| *outcome == TestOutcome::Passed), "{seen:?}");
+    assert!(
+        seen.iter()
+            .all(|(_, outcome)| *outcome == TestOutcome::Passed),
+        "{seen:?}"
+    );
 }
 
 #[test]
 fn places_and_prints_are_told() {
-    let bundle = files(&[("t/a_test.rego", "package a_test\n\ntest_x if {\n\tprint(\"hello\", 1)\n}\n")]).unwrap();
+    let bundle = files(&[(
+        "t/a_test.rego",
+        "package a_test\n\ntest_x if {\n\tprint(\"hello\", 1)\n}\n",
+    )])
+    .unwrap();
     let tests = run_tests(&bundle).unwrap();
     assert_eq!(tests.len(), 1);
     assert_eq!(tests[0].place.to_string(), "t/a_test.rego:3:1");
-    assert!(tests[0].prints.concat().contains("hello 1"), "{:?}", tests[0].prints);
+    assert!(
+        tests[0].prints.concat().contains("hello 1"),
+        "{:?}",
+        tests[0].prints
+    );
 }

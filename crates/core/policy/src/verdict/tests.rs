@@ -3,13 +3,17 @@
 use super::*;
 
 fn read_text(text: &str) -> Result<Decision, Fault> {
-    read(&Value::from_json_str(text).unwrap(), &Constraints::default())
+    read(
+        &Value::from_json_str(text).unwrap(),
+        &Constraints::default(),
+    )
 }
 
 #[test]
 fn long_texts_are_cut_and_long_lists_end() {
     let reasons: Vec<String> = (0..40).map(|_| "ß".repeat(1000)).collect();
-    let text = serde_json::json!({"effect": "deny", "policy_id": "p", "reasons": reasons}).to_string();
+    let text =
+        serde_json::json!({"effect": "deny", "policy_id": "p", "reasons": reasons}).to_string();
     let decision = read_text(&text).unwrap();
     assert_eq!(decision.reasons.len(), 16);
     assert_eq!(decision.reasons[0].chars().count(), 401);
@@ -24,7 +28,11 @@ fn a_denial_carries_nothing_of_a_grant() {
     .unwrap();
     assert_eq!(
         decision,
-        Decision { requestable: true, reasons: vec![], ..Decision::denied("p", "") }
+        Decision {
+            requestable: true,
+            reasons: vec![],
+            ..Decision::denied("p", "")
+        }
     );
 }
 
@@ -44,7 +52,9 @@ fn questions_and_leases_do_not_last_for_ever() {
 fn too_much_is_no_answer() {
     let except: Vec<String> = (0..257).map(|at| format!("file:/{at}")).collect();
     let labels: Vec<String> = (0..33).map(|at| format!("l{at}")).collect();
-    let quorum: Vec<_> = (0..9).map(|at| serde_json::json!({"role": format!("r{at}"), "count": 1})).collect();
+    let quorum: Vec<_> = (0..9)
+        .map(|at| serde_json::json!({"role": format!("r{at}"), "count": 1}))
+        .collect();
     for extra in [
         serde_json::json!({"effect": "allow", "except": except}),
         serde_json::json!({"effect": "allow", "obligations": {"labels": labels}}),
@@ -58,7 +68,10 @@ fn too_much_is_no_answer() {
         let object = answer.as_object_mut().unwrap();
         object.entry("policy_id").or_insert_with(|| "p".into());
         let result = read_text(&answer.to_string());
-        assert!(matches!(result, Err(Fault::Shape(_))), "{answer}: {result:?}");
+        assert!(
+            matches!(result, Err(Fault::Shape(_))),
+            "{answer}: {result:?}"
+        );
     }
 }
 

@@ -1,0 +1,251 @@
+// The cooperative agent of the tests: small steps in a cell, each told on standard output.
+//
+//   door METHOD PATH [BODY]   one call at the agent door; @FILE takes the body from a file
+//   raw MILLISECONDS          standard input to the agent door, so many milliseconds between bytes (0: all at once)
+//   hold FILE                 opens, then reads one byte every millisecond until that fails
+//   reopen FILE               opens and closes every millisecond until that fails
+//   map FILE                  maps, then reads one byte every millisecond until the kernel says SIGBUS
+//   window                    prints the terminal's size, now and at each SIGWINCH, until a line is typed
+//   push TEXT                 TIOCSTI of TEXT into every terminal that it has
+//   connect PATH              connects to a Unix socket; @NAME is an abstract one
+//   tcp PORT                  connects to 127.0.0.1
+//   listen NAME               listens on the abstract socket NAME and on a port of loopback, which it prints, until its input ends
+//   flood COUNT               makes so many requests at the agent door, one after the other, and prints each answer's id
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+static long long now_us(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_REALTIME, &t);
+    return t.tv_sec * 1000000LL + t.tv_nsec / 1000;
+}
+
+static void pause_ms(long ms) {
+    struct timespec t = {ms / 1000, ms % 1000 * 1000000};
+    nanosleep(&t, NULL);
+}
+
+static void told(const char *text) {
+    printf("%s\n", text);
+    fflush(stdout);
+}
+
+static int fail(const char *what) {
+    printf("%s: %s\n", what, strerrorname_np(errno));
+    return 1;
+}
+
+static int reach(const char *path) {
+    struct sockaddr_un a = {.sun_family = AF_UNIX};
+    socklen_t size = offsetof(struct sockaddr_un, sun_path) + strlen(path);
+    strncpy(a.sun_path, path, sizeof a.sun_path - 1);
+    if (path[0] == '@') a.sun_path[0] = 0;
+    else size += 1;
+    int s = socket(AF_UNIX, SOCK_STREAM, 0);
+    if (s < 0 || connect(s, (struct sockaddr *)&a, size) < 0) return -1;
+    return s;
+}
+
+static int pour(int s) {
+    char buffer[65536];
+    ssize_t n;
+    while ((n = read(s, buffer, sizeof buffer)) > 0) fwrite(buffer, 1, n, stdout);
+    fflush(stdout);
+    return n < 0 ? fail("read") : 0;
+}
+
+static int door(const char *method, const char *path, const char *body) {
+    static char from_file[4 << 20];
+    size_t length = strlen(body);
+    if (body[0] == '@') {
+        FILE *f = fopen(body + 1, "r");
+        if (!f) return fail("body");
+        length = fread(from_file, 1, sizeof from_file, f);
+        body = from_file;
+    }
+    int s = reach("/run/valetkey/agent.sock");
+    if (s < 0) return fail("connect");
+    dprintf(s, "%s %s HTTP/1.1\r\nhost: valetkey\r\nconnection: close\r\ncontent-length: %zu\r\n\r\n", method, path, length);
+    for (size_t at = 0; at < length;) {
+        ssize_t n = send(s, body + at, length - at, MSG_NOSIGNAL);
+        if (n <= 0) break;  // It has heard enough and answers.
+        at += n;
+    }
+    return pour(s);
+}
+
+static int raw(long ms) {
+    int s = reach("/run/valetkey/agent.sock");
+    if (s < 0) return fail("connect");
+    int c;
+    while ((c = getchar()) != EOF) {
+        char byte = c;
+        if (send(s, &byte, 1, MSG_NOSIGNAL) < 0) break;
+        if (ms) pause_ms(ms);
+    }
+    struct timeval limit = {30, 0};
+    setsockopt(s, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+    return pour(s);
+}
+
+static int hold(const char *path) {
+    int fd = open(path, O_RDONLY);
+    if (fd < 0) return fail("open");
+    told("held");
+    char byte;
+    for (;;) {
+        if (pread(fd, &byte, 1, 0) < 0) {
+            printf("ended %s %lld\n", strerrorname_np(errno), now_us());
+            return 0;
+        }
+        pause_ms(1);
+    }
+}
+
+static int reopen(const char *path) {
+    for (int first = 1;; first = 0) {
+        int fd = open(path, O_RDONLY);
+        if (fd < 0) {
+            if (first) return fail("open");
+            printf("ended %s %lld\n", strerrorname_np(errno), now_us());
+            return 0;
+        }
+        close(fd);
+        if (first) told("held");
+        pause_ms(1);
+    }
+}
+
+static sigjmp_buf back;
+static void on_bus(int number) {
+    (void)number;
+    siglongjmp(back, 1);
+}
+
+static int map(const char *path) {
+    int fd = open(path, O_RDONLY);
+    if (fd < 0) return fail("open");
+    volatile char *page = mmap(NULL, 4096, PROT_READ, MAP_SHARED, fd, 0);
+    if (page == MAP_FAILED) return fail("mmap");
+    signal(SIGBUS, on_bus);
+    if (sigsetjmp(back, 1)) {
+        printf("ended SIGBUS %lld\n", now_us());
+        return 0;
+    }
+    char first = page[0];
+    told("held");
+    for (;;) {
+        if (page[0] != first) {
+            printf("ended CHANGED %lld\n", now_us());
+            return 0;
+        }
+        pause_ms(1);
+    }
+}
+
+static void show_window(int number) {
+    (void)number;
+    struct winsize w;
+    if (ioctl(0, TIOCGWINSZ, &w) == 0) dprintf(1, "window %d %d\n", w.ws_row, w.ws_col);
+}
+
+static int window(void) {
+    struct sigaction action = {.sa_handler = show_window, .sa_flags = SA_RESTART};
+    sigaction(SIGWINCH, &action, NULL);
+    show_window(0);
+    return getchar() == EOF;
+}
+
+static int push(const char *text) {
+    int tty = open("/dev/tty", O_RDWR);
+    int had[] = {0, 1, 2, tty};
+    for (int i = 0; i < 4; i++) {
+        int done = 0;
+        for (const char *c = text; *c; c++) done += ioctl(had[i], TIOCSTI, c) == 0;
+        printf("pushed %d of %zu: %s\n", done, strlen(text), done ? "ok" : strerrorname_np(errno));
+    }
+    return 0;
+}
+
+static int tcp(int port) {
+    struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int s = socket(AF_INET, SOCK_STREAM, 0);
+    if (s < 0 || connect(s, (struct sockaddr *)&a, sizeof a) < 0) return fail("connect");
+    told("connected");
+    return 0;
+}
+
+static int listen_both(const char *name) {
+    struct sockaddr_un a = {.sun_family = AF_UNIX};
+    strncpy(a.sun_path + 1, name, sizeof a.sun_path - 2);
+    struct sockaddr_in i = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof i;
+    int u = socket(AF_UNIX, SOCK_STREAM, 0), t = socket(AF_INET, SOCK_STREAM, 0);
+    if (bind(u, (struct sockaddr *)&a, offsetof(struct sockaddr_un, sun_path) + 1 + strlen(name)) || listen(u, 9)) return fail("unix");
+    if (bind(t, (struct sockaddr *)&i, sizeof i) || listen(t, 9) || getsockname(t, (struct sockaddr *)&i, &size)) return fail("tcp");
+    printf("listening %d\n", ntohs(i.sin_port));
+    fflush(stdout);
+    while (getchar() != EOF) {}
+    return 0;
+}
+
+static int flood(int count) {
+    for (int n = 0; n < count; n++) {
+        char body[200], answer[4096];
+        snprintf(body, sizeof body, "{\"resource\":\"file:/srv/flood/%d\",\"actions\":[\"read\"]}", n);
+        int s = reach("/run/valetkey/agent.sock");
+        if (s < 0) return fail("connect");
+        dprintf(s, "POST /v1/requests HTTP/1.1\r\nhost: v\r\nconnection: close\r\ncontent-length: %zu\r\n\r\n%s", strlen(body), body);
+        size_t got = 0;
+        ssize_t r;
+        while (got < sizeof answer - 1 && (r = read(s, answer + got, sizeof answer - 1 - got)) > 0) got += r;
+        answer[got] = 0;
+        close(s);
+        char *id = strstr(answer, "\"request_id\":\"");
+        if (!id) {
+            told("unanswered");
+            return 0;
+        }
+        id += 14;
+        id[strcspn(id, "\"")] = 0;
+        told(id);
+    }
+    return 0;
+}
+
+int main(int argc, char **argv) {
+    const char *verb = argc > 1 ? argv[1] : "";
+    const char *what = argc > 2 ? argv[2] : "";
+    if (!strcmp(verb, "door") && argc > 3) return door(what, argv[3], argc > 4 ? argv[4] : "");
+    if (!strcmp(verb, "raw")) return raw(atol(what));
+    if (!strcmp(verb, "hold")) return hold(what);
+    if (!strcmp(verb, "reopen")) return reopen(what);
+    if (!strcmp(verb, "map")) return map(what);
+    if (!strcmp(verb, "window")) return window();
+    if (!strcmp(verb, "push")) return push(what);
+    if (!strcmp(verb, "listen")) return listen_both(what);
+    if (!strcmp(verb, "flood")) return flood(atoi(what));
+    if (!strcmp(verb, "tcp")) return tcp(atoi(what));
+    if (!strcmp(verb, "connect")) {
+        if (reach(what) < 0) return fail("connect");
+        told("connected");
+        return 0;
+    }
+    fprintf(stderr, "agent: what?\n");
+    return 2;
+}

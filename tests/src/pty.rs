@@ -1,0 +1,176 @@
+//! A terminal as a person has one: a shell or a program at the far end, keys typed and text read at this one.
+
+use std::fs::File;
+use std::io::{Read as _, Write as _};
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use rustix::pty::{OpenptFlags, grantpt, ioctl_tiocgptpeer, openpt, unlockpt};
+use rustix::termios::{Termios, Winsize, tcgetattr, tcsetwinsize};
+
+/// A terminal with a program at it.
+#[derive(Debug)]
+pub struct Pty {
+    master: File,
+    slave: OwnedFd,
+    child: Child,
+    seen: Arc<Mutex<Vec<u8>>>,
+    /// How much of what was seen has been looked at.
+    looked: usize,
+}
+
+impl Pty {
+    /// Starts a command as the leader of a session with a new terminal of 31 rows and 97 columns.
+    ///
+    /// # Panics
+    /// When that fails.
+    #[must_use]
+    pub fn start(command: &Command) -> Self {
+        let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+        let master = openpt(flags).expect("open a terminal");
+        grantpt(&master).expect("grant");
+        unlockpt(&master).expect("unlock");
+        let slave = ioctl_tiocgptpeer(&master, flags).expect("the terminal's far end");
+        tcsetwinsize(&slave, size(31, 97)).expect("size");
+        let end = || Stdio::from(slave.try_clone().expect("duplicate"));
+        // `setsid --ctty` makes the terminal the controlling one, which needs a call between fork and exec.
+        let mut leader = Command::new("setsid");
+        leader
+            .args(["--ctty", "--wait"])
+            .arg(command.get_program())
+            .args(command.get_args())
+            .env_clear()
+            .stdin(end())
+            .stdout(end())
+            .stderr(end());
+        for (name, value) in command.get_envs() {
+            if let Some(value) = value {
+                leader.env(name, value);
+            }
+        }
+        if let Some(dir) = command.get_current_dir() {
+            leader.current_dir(dir);
+        }
+        let child = leader.spawn().expect("start at a terminal");
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let kept = Arc::clone(&seen);
+        let mut reader = File::from(master.try_clone().expect("duplicate"));
+        std::thread::spawn(move || {
+            let mut chunk = [0; 4096];
+            while let Ok(read) = reader.read(&mut chunk) {
+                if read == 0 {
+                    break;
+                }
+                kept.lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .extend_from_slice(&chunk[..read]);
+            }
+        });
+        Self {
+            master: master.into(),
+            slave,
+            child,
+            seen,
+            looked: 0,
+        }
+    }
+
+    /// Types.
+    ///
+    /// # Panics
+    /// When the terminal is gone.
+    pub fn keys(&mut self, keys: &str) {
+        self.master.write_all(keys.as_bytes()).expect("type");
+    }
+
+    /// Everything that was shown.
+    #[must_use]
+    pub fn screen(&self) -> String {
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        String::from_utf8_lossy(&seen).into_owned()
+    }
+
+    /// Waits until `text` is shown after what was waited for last, and gives what was shown up to it.
+    ///
+    /// # Panics
+    /// When it is not in time.
+    #[track_caller]
+    pub fn wait_for(&mut self, text: &str) -> String {
+        let begun = Instant::now();
+        loop {
+            {
+                let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+                let new = String::from_utf8_lossy(&seen[self.looked..]).into_owned();
+                if let Some(at) = new.find(text) {
+                    self.looked += at + text.len();
+                    return new[..at].to_owned();
+                }
+            }
+            assert!(
+                begun.elapsed() < Duration::from_secs(15),
+                "the terminal does not show `{text}` but:\n{}",
+                self.screen()
+            );
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// The terminal's modes.
+    ///
+    /// # Panics
+    /// When it is gone.
+    #[must_use]
+    pub fn modes(&self) -> Termios {
+        tcgetattr(self.slave.as_fd()).expect("modes")
+    }
+
+    /// Changes the size of its window.
+    ///
+    /// # Panics
+    /// When it is gone.
+    pub fn resize(&self, rows: u16, columns: u16) {
+        tcsetwinsize(&self.master, size(rows, columns)).expect("size");
+    }
+
+    /// Waits for the program's end.
+    ///
+    /// # Panics
+    /// When it does not come.
+    #[track_caller]
+    pub fn finish(mut self) -> i32 {
+        let begun = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().expect("wait") {
+                use std::os::unix::process::ExitStatusExt as _;
+                return status
+                    .code()
+                    .unwrap_or_else(|| 128 + status.signal().unwrap_or(0));
+            }
+            assert!(
+                begun.elapsed() < Duration::from_secs(15),
+                "the program does not end; the terminal shows:\n{}",
+                self.screen()
+            );
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+impl Drop for Pty {
+    fn drop(&mut self) {
+        // It may have ended.
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+fn size(rows: u16, columns: u16) -> Winsize {
+    Winsize {
+        ws_row: rows,
+        ws_col: columns,
+        ws_xpixel: 0,
+        ws_ypixel: 0,
+    }
+}
