@@ -1,6 +1,7 @@
 // The cooperative agent of the tests: small steps in a cell, each told on standard output.
 //
 //   door METHOD PATH [BODY]   one call at the agent door; @FILE takes the body from a file
+//   talk                      calls at the agent door, a line each of METHOD PATH BODY; answers in one line of STATUS TYPE BODY
 //   raw MILLISECONDS          standard input to the agent door, so many milliseconds between bytes (0: all at once)
 //   hold FILE                 opens, then reads one byte every millisecond until that fails
 //   reopen FILE               opens and closes every millisecond until that fails
@@ -87,6 +88,40 @@ static int door(const char *method, const char *path, const char *body) {
         at += n;
     }
     return pour(s);
+}
+
+static int talk(void) {
+    static char line[4 << 20], answer[4 << 20];
+    while (fgets(line, sizeof line, stdin)) {
+        line[strcspn(line, "\n")] = 0;
+        char *path = strchr(line, ' ');
+        if (!path) break;
+        *path++ = 0;
+        char *body = strchr(path, ' ');
+        if (body) *body++ = 0;
+        else body = "";
+        int s = reach("/run/valetkey/agent.sock");
+        if (s < 0) return fail("connect");
+        dprintf(s, "%s %s HTTP/1.1\r\nhost: valetkey\r\nconnection: close\r\ncontent-length: %zu\r\n\r\n", line, path, strlen(body));
+        for (size_t at = 0, length = strlen(body); at < length;) {
+            ssize_t n = send(s, body + at, length - at, MSG_NOSIGNAL);
+            if (n <= 0) break;
+            at += n;
+        }
+        size_t got = 0;
+        ssize_t n;
+        while (got < sizeof answer - 1 && (n = read(s, answer + got, sizeof answer - 1 - got)) > 0) got += n;
+        answer[got] = 0;
+        close(s);
+        char *type = strstr(answer, "content-type: "), *end = strstr(answer, "\r\n\r\n");
+        if (!end) {
+            told("000 none null");
+            continue;
+        }
+        printf("%.3s %.*s %s\n", answer + 9, type ? (int)strcspn(type + 14, "\r") : 0, type ? type + 14 : "", end[4] ? end + 4 : "null");
+        fflush(stdout);
+    }
+    return 0;
 }
 
 static int raw(long ms) {
@@ -232,6 +267,7 @@ int main(int argc, char **argv) {
     const char *verb = argc > 1 ? argv[1] : "";
     const char *what = argc > 2 ? argv[2] : "";
     if (!strcmp(verb, "door") && argc > 3) return door(what, argv[3], argc > 4 ? argv[4] : "");
+    if (!strcmp(verb, "talk")) return talk();
     if (!strcmp(verb, "raw")) return raw(atol(what));
     if (!strcmp(verb, "hold")) return hold(what);
     if (!strcmp(verb, "reopen")) return reopen(what);

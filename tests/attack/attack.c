@@ -46,6 +46,7 @@
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <termios.h>
+#include <time.h>
 #include <unistd.h>
 
 static const char *decoy, *unix_path, *bus, *operator_path, *abstract_name, *granted, *hidden, *state;
@@ -234,40 +235,33 @@ static void *flip(void *none) {
     }
     return none;
 }
-static int a_race(void) {
-    unlink("race-a"), unlink("race-b");
-    close(open("race-a", O_CREAT | O_WRONLY, 0600));
-    if (symlink(decoy, "race-b")) return because(CONTAINED, strerrorname_np(errno));
+// Opens `name` for a second while `race-a` and `race-b`, a link, change places.
+static int win_race(const char *target, const char *name) {
+    if (symlink(target, "race-b")) return because(CONTAINED, strerrorname_np(errno));
     pthread_t thread;
-    pthread_create(&thread, NULL, flip, NULL);
+    if (pthread_create(&thread, NULL, flip, NULL)) return because(CONTAINED, "no thread");
     int verdict = CONTAINED;
-    for (struct timespec now, end = {0}; verdict == CONTAINED;) {
-        clock_gettime(CLOCK_MONOTONIC, &now);
-        if (!end.tv_sec) end = now, end.tv_sec += 1;
-        if (now.tv_sec > end.tv_sec || (now.tv_sec == end.tv_sec && now.tv_nsec > end.tv_nsec)) break;
-        verdict = holds_decoy(open("race-a", O_RDONLY));
-    }
+    time_t end = time(NULL) + 2;
+    while (verdict == CONTAINED && time(NULL) < end) verdict = holds_decoy(open(name, O_RDONLY));
     racing = 0;
     pthread_join(thread, NULL);
     return verdict;
 }
+static void clear_race(void) { unlink("race-a"), unlink("race-b"), rmdir("race-a"), rmdir("race-b"); }
+static int a_race(void) {
+    clear_race();
+    close(open("race-a", O_CREAT | O_WRONLY, 0600));
+    return win_race(decoy, "race-a");
+}
 static int a_race_parent(void) {
     // A directory on the way is swapped for a link to the decoy's directory.
-    char dir[4096];
+    char dir[4096], name[8192];
     snprintf(dir, sizeof dir, "%s", decoy);
     *strrchr(dir, '/') = 0;
-    unlink("race-b"), unlink("race-a"), rmdir("race-a");
+    clear_race();
     mkdir("race-a", 0700);
-    if (symlink(dir, "race-b")) return because(CONTAINED, strerrorname_np(errno));
-    pthread_t thread;
-    pthread_create(&thread, NULL, flip, NULL);
-    int verdict = CONTAINED;
-    char name[4096];
     snprintf(name, sizeof name, "race-a%s", strrchr(decoy, '/'));
-    for (int n = 0; n < 3000 && verdict == CONTAINED; n++) verdict = holds_decoy(open(name, O_RDONLY));
-    racing = 0;
-    pthread_join(thread, NULL);
-    return verdict;
+    return win_race(dir, name);
 }
 static int a_hidden(void) { return read_at("%s", hidden); }
 static int a_hidden_rename(void) {
@@ -437,7 +431,7 @@ static int a_int80(void) {
     return because(CONTAINED, strerrorname_np(errno));
 }
 static int a_int80_mount(void) {
-    long result = 21; // mount of the 32-bit table, which the 64-bit one calls getpeername's neighbour
+    long result = 21; // mount of the 32-bit table
     __asm__ volatile("int $0x80" : "+a"(result) : "b"(0), "c"(0), "d"(0), "S"(0), "D"(0) : "memory", "r8", "r9", "r10", "r11");
     errno = -(int)result;
     return reached(-1);

@@ -165,6 +165,11 @@ pub enum ApprovalError {
     /// Given after the question closed, or before it was asked.
     #[error("the approval was not given while the question was open")]
     OutOfTime,
+    /// Policy wants a second factor, and approvals do not carry one yet.
+    #[error(
+        "policy wants a second factor (`mfa_max_age_seconds`), which an approval cannot show yet"
+    )]
+    NoSecondFactor,
     /// Policy wants a reason, and none was given.
     #[error("this approval needs a reason: add --because TEXT")]
     NoJustification,
@@ -227,6 +232,9 @@ impl SignedApproval {
         // The broker's own clock decides; the approver's time is only recorded.
         if now < asked.asked_at || now >= asked.expires_at {
             return Err(ApprovalError::OutOfTime);
+        }
+        if asked.requirement.mfa_max_age_seconds.is_some() && approval.verdict == Verdict::Approve {
+            return Err(ApprovalError::NoSecondFactor);
         }
         let reason = approval.justification.as_deref().map_or("", str::trim);
         if asked.requirement.justification

@@ -125,8 +125,11 @@ impl TryFrom<&Jwk> for PublicKey {
         let bytes = <[u8; 32]>::try_from(bytes).map_err(|_| PublicKeyError)?;
         let key = VerifyingKey::from_bytes(&bytes).map_err(|_| PublicKeyError)?;
         let public = Self::of(key);
-        let fits =
-            jwk.kty == "OKP" && jwk.crv == "Ed25519" && jwk.alg == "EdDSA" && jwk.usage == "sig" && jwk.kid == public.kid;
+        let fits = jwk.kty == "OKP"
+            && jwk.crv == "Ed25519"
+            && jwk.alg == "EdDSA"
+            && jwk.usage == "sig"
+            && jwk.kid == public.kid;
         if fits && !key.is_weak() {
             Ok(public)
         } else {

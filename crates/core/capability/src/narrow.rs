@@ -114,9 +114,7 @@ impl Claims {
         let nbf = iat
             .max(self.nbf)
             .max(constraints.not_before.map_or(0, whole_second_after));
-        let exp = iat
-            .saturating_add(ttl_seconds.min(longest))
-            .min(self.exp);
+        let exp = iat.saturating_add(ttl_seconds.min(longest)).min(self.exp);
         if nbf < exp {
             Ok(Life { iat, nbf, exp })
         } else {

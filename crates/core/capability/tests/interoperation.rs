@@ -109,9 +109,15 @@ mod tests {
             jsonwebtoken::decode::<Value>(token, &their_key, rules).is_err()
         };
         let (signed, _) = token.rsplit_once('.').unwrap();
-        assert!(refused(&format!("{signed}.{}", "A".repeat(86)), &their_rules()));
+        assert!(refused(
+            &format!("{signed}.{}", "A".repeat(86)),
+            &their_rules()
+        ));
         let old = Timestamp::from_unix_seconds(now().unix_seconds() - 301);
-        assert!(refused(&key().sign_claims(&claims(old)).unwrap(), &their_rules()));
+        assert!(refused(
+            &key().sign_claims(&claims(old)).unwrap(),
+            &their_rules()
+        ));
         let mut for_another = their_rules();
         for_another.set_audience(&["valetkey-sheet"]);
         assert!(refused(&token, &for_another));
@@ -150,7 +156,9 @@ mod tests {
         };
         let theirs = jsonwebtoken::encode(&header, &claims(now()), &their_encoding_key()).unwrap();
         // A valid JWS by the right key, but the header's members are in another order than the one that is accepted.
-        assert!(jsonwebtoken::decode::<Value>(&theirs, &their_key(&theirs), &their_rules()).is_ok());
+        assert!(
+            jsonwebtoken::decode::<Value>(&theirs, &their_key(&theirs), &their_rules()).is_ok()
+        );
         let verifier = Verifier::new([key().public().clone()], session());
         assert_eq!(verifier.verify(&theirs, now()), Err(TokenError::Header));
     }

@@ -220,7 +220,9 @@ fn next_step(fault: &Fault, host: &HostLimits) -> String {
         }
         (Step::Seccomp, _) => "use a kernel with CONFIG_SECCOMP_FILTER",
         (Step::Control, _) => "see the system log for what ended it",
-        _ => "run `valetkey doctor` to see what this machine can enforce",
+        _ => {
+            "use Linux 6.9 or later, outside of a container that filters system calls or hides mounts"
+        }
     };
     text.to_owned()
 }
@@ -241,8 +243,8 @@ fn namespaces_decide(step: Step) -> bool {
 
 fn user_namespaces_next_step(errno: Option<i32>, host: &HostLimits) -> String {
     let text = if host.apparmor_restricts_user_namespaces {
-        "AppArmor keeps user namespaces from programs without a profile: install Valetkey's \
-         profile, or run `sysctl kernel.apparmor_restrict_unprivileged_userns=0` as root"
+        "AppArmor keeps user namespaces from programs without a profile: give this program one that \
+         says `userns,`, or run `sysctl kernel.apparmor_restrict_unprivileged_userns=0` as root"
     } else if host.user_namespaces_off {
         "run `sysctl kernel.unprivileged_userns_clone=1` as root"
     } else if host.user_namespaces_max_zero || errno == Some(libc::ENOSPC) {

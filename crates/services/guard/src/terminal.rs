@@ -1,7 +1,7 @@
 //! The person's terminal and streams, relayed to and from the cell: no descriptor of theirs ever enters it.
 
 use std::fs::File;
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::thread::JoinHandle;
 
@@ -134,9 +134,29 @@ fn carry_to(name: &str, from: OwnedFd, to: BorrowedFd<'_>) -> io::Result<JoinHan
         .spawn(move || copy(File::from(from), File::from(to)))
 }
 
+/// Bytes that are carried at once.
+const CARRIED: usize = 128 * 1024;
+
 /// Copies until either side ends; closing its ends then tells the other side.
-fn copy(mut from: File, mut to: File) {
-    // A broken pipe or a terminal that hung up is the end of the stream, as it would be for the command itself.
-    drop(io::copy(&mut from, &mut to));
-    drop(to.flush());
+///
+/// Read and write, not `io::copy`: that would splice, which takes the place in a file before it waits for bytes, and so two streams
+/// that go to one file would write over each other.
+fn copy(from: File, to: File) {
+    let mut chunk = vec![0; CARRIED];
+    while let Ok(read) = retried(|| (&from).read(&mut chunk)) {
+        let whole = chunk.get(..read).unwrap_or_default();
+        // A broken pipe or a terminal that hung up is the end of the stream, as it would be for the command itself.
+        if whole.is_empty() || (&to).write_all(whole).is_err() {
+            return;
+        }
+    }
+}
+
+fn retried(mut read: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
+    loop {
+        match read() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            other => return other,
+        }
+    }
 }

@@ -210,6 +210,19 @@ fn a_reason_is_wanted_where_policy_says() {
 }
 
 #[test]
+fn a_second_factor_that_cannot_be_shown_is_not_taken_for_given() {
+    let mut question = asked(&[("owner", 1)]);
+    question.requirement.mfa_max_age_seconds = Some(900);
+    let yes = answer(&question, "ann", 1, Verdict::Approve);
+    assert_eq!(
+        weigh(&question, &[yes], 5),
+        Err(ApprovalError::NoSecondFactor)
+    );
+    let no = answer(&question, "ann", 1, Verdict::Deny);
+    assert_eq!(weigh(&question, &[no], 5), Ok(Standing::Refused));
+}
+
+#[test]
 fn one_person_cannot_be_registered_as_two() {
     let mut approvers = people();
     assert!(!approvers.add(key(3).approver("ann", &["owner"])));

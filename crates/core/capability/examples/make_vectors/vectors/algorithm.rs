@@ -120,7 +120,11 @@ fn keyed_with_the_public_key() -> Vec<Vector> {
     let x = part(issuer().public());
     let jwk: Value = issuer().jwk();
     let secrets: [(&str, &str, Vec<u8>); 4] = [
-        ("raw", "the 32 bytes of the public key", issuer().public().to_vec()),
+        (
+            "raw",
+            "the 32 bytes of the public key",
+            issuer().public().to_vec(),
+        ),
         ("x", "the JWK's `x` as text", x.into_bytes()),
         ("kid", "the key id", issuer().kid().into_bytes()),
         ("empty", "nothing", Vec::new()),

@@ -58,7 +58,7 @@ impl Forge {
 
     /// A token with the right header and a right signature over a payload that may be anything.
     pub(super) fn token(&self, payload: impl AsRef<[u8]>) -> String {
-        self.token_with(&self.header(), payload)
+        self.token_with(self.header(), payload)
     }
 
     /// A token with any header and payload and a right signature.
@@ -84,7 +84,9 @@ pub(super) fn header(kid: &str) -> String {
 /// The RFC 7638 thumbprint.
 pub(super) fn kid(public: &[u8]) -> String {
     let x = part(public);
-    part(Sha256::digest(format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{x}"}}"#)))
+    part(Sha256::digest(format!(
+        r#"{{"crv":"Ed25519","kty":"OKP","x":"{x}"}}"#
+    )))
 }
 
 pub(super) fn jwk(public: &[u8]) -> Value {
@@ -156,7 +158,9 @@ pub(super) fn good() -> (String, [String; 3]) {
 pub(super) fn hmac_sha256(secret: &[u8], message: &[u8]) -> Vec<u8> {
     let (inner, outer) = hmac_pads::<64>(secret);
     let inner = Sha256::new().chain_update(inner).chain_update(message);
-    let outer = Sha256::new().chain_update(outer).chain_update(inner.finalize());
+    let outer = Sha256::new()
+        .chain_update(outer)
+        .chain_update(inner.finalize());
     outer.finalize().to_vec()
 }
 
@@ -164,12 +168,17 @@ pub(super) fn hmac_sha256(secret: &[u8], message: &[u8]) -> Vec<u8> {
 pub(super) fn hmac_sha512(secret: &[u8], message: &[u8]) -> Vec<u8> {
     let (inner, outer) = hmac_pads::<128>(secret);
     let inner = Sha512::new().chain_update(inner).chain_update(message);
-    let outer = Sha512::new().chain_update(outer).chain_update(inner.finalize());
+    let outer = Sha512::new()
+        .chain_update(outer)
+        .chain_update(inner.finalize());
     outer.finalize().to_vec()
 }
 
 fn hmac_pads<const BLOCK: usize>(secret: &[u8]) -> ([u8; BLOCK], [u8; BLOCK]) {
-    assert!(secret.len() <= BLOCK, "a longer secret would have to be hashed");
+    assert!(
+        secret.len() <= BLOCK,
+        "a longer secret would have to be hashed"
+    );
     let mut key = [0; BLOCK];
     key[..secret.len()].copy_from_slice(secret);
     (key.map(|byte| byte ^ 0x36), key.map(|byte| byte ^ 0x5c))

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::Vector;
 use super::forge::{claims, good, header, issuer, jwk, kid, other, part, text};
-use super::signature::{challenge, secret};
+use super::signature::{challenge, holds_times_eight, secret};
 
 pub(super) fn vectors() -> Vec<Vector> {
     let mut all = weak();
@@ -18,7 +18,9 @@ pub(super) fn vectors() -> Vec<Vector> {
 
 /// Keys of small order: R the identity and S zero verify any message under the key that is the identity, and every eighth under the others.
 fn weak() -> Vec<Vector> {
-    let canonical = EIGHT_TORSION.iter().map(|torsion| torsion.compress().to_bytes());
+    let canonical = EIGHT_TORSION
+        .iter()
+        .map(|torsion| torsion.compress().to_bytes());
     // y = 0, 1 and -1 written with a value of p and more, or with the sign of a zero x.
     let field = |low: u8, sign: u8| {
         let mut bytes = [0xff; 32];
@@ -41,6 +43,7 @@ fn weak() -> Vec<Vector> {
         .enumerate()
         .map(|(place, key)| {
             let signed = format!("{}.{}", part(header(&kid(&key))), part(text(&claims())));
+            assert!(holds_times_eight(&identity, Scalar::ZERO, &key, &signed));
             let token = format!("{signed}.{}", part([identity, [0; 32]].concat()));
             let note = "the key is of small order: R = 1 and S = 0 is a signature of anything";
             Vector::refused(format!("keys/small-order-{place}"), note, token, "header")
@@ -63,6 +66,7 @@ fn mixed_order() -> Vec<Vector> {
         .find(|(_, k, _)| k.as_bytes()[0] % 8 != 0)
         .unwrap();
     let s = nonce + k * secret();
+    assert!(holds_times_eight(&r, s, &key, &signed));
     let token = format!("{signed}.{}", part([r, s.to_bytes()].concat()));
     let note = "the key has a part of small order: the signature holds only times eight";
     vec![Vector::refused("keys/mixed-order", note, token, "signature").with_jwks(&[jwk(&key)])]
@@ -80,24 +84,60 @@ fn other_forms() -> Vec<Vector> {
     let mut off_curve = [0; 32];
     off_curve[0] = 2;
     let cases = [
-        ("kid-other", "another key's id", with("kid", json!(other().kid()))),
+        (
+            "kid-other",
+            "another key's id",
+            with("kid", json!(other().kid())),
+        ),
         ("kid-empty", "an empty id", with("kid", json!(""))),
         ("kty-oct", "a secret key's type", with("kty", json!("oct"))),
         ("kty-ec", "another type of key", with("kty", json!("EC"))),
-        ("kty-lower", "the type in lower case", with("kty", json!("okp"))),
-        ("crv-x25519", "a curve for key agreement", with("crv", json!("X25519"))),
+        (
+            "kty-lower",
+            "the type in lower case",
+            with("kty", json!("okp")),
+        ),
+        (
+            "crv-x25519",
+            "a curve for key agreement",
+            with("crv", json!("X25519")),
+        ),
         ("crv-ed448", "another curve", with("crv", json!("Ed448"))),
         ("alg-hs256", "a key for HS256", with("alg", json!("HS256"))),
         ("alg-none", "a key for `none`", with("alg", json!("none"))),
         ("alg-es256", "a key for ES256", with("alg", json!("ES256"))),
         ("use-enc", "a key for encryption", with("use", json!("enc"))),
-        ("x-padded", "`x` with padding", with("x", json!(format!("{x}=")))),
-        ("x-short", "`x` of 31 bytes", with("x", json!(part(&issuer().public()[1..])))),
-        ("x-long", "`x` of 33 bytes", with("x", json!(part([&issuer().public()[..], &[0]].concat())))),
+        (
+            "x-padded",
+            "`x` with padding",
+            with("x", json!(format!("{x}="))),
+        ),
+        (
+            "x-short",
+            "`x` of 31 bytes",
+            with("x", json!(part(&issuer().public()[1..]))),
+        ),
+        (
+            "x-long",
+            "`x` of 33 bytes",
+            with("x", json!(part([&issuer().public()[..], &[0]].concat()))),
+        ),
         ("x-empty", "an empty `x`", with("x", json!(""))),
-        ("x-space", "`x` with a space", with("x", json!(format!("{x} ")))),
-        ("x-other", "another key in the trusted one's name", with("x", json!(part(other().public())))),
-        ("x-off-curve", "`x` is no point of the curve", jwk(&off_curve)),
+        (
+            "x-space",
+            "`x` with a space",
+            with("x", json!(format!("{x} "))),
+        ),
+        (
+            "x-other",
+            "another key in the trusted one's name",
+            with("x", json!(part(other().public()))),
+        ),
+        (
+            "x-off-curve",
+            "`x` is no point of the curve",
+            jwk(&off_curve),
+        ),
     ];
     let (token, _) = good();
     let mut all: Vec<Vector> = cases

@@ -23,7 +23,8 @@ struct Asking {
 impl Family {
     pub(super) fn child(&self) -> Result<Claims, NarrowError> {
         let asking = &self.first;
-        self.parent.narrow(&asking.grant, asking.ttl_seconds, id(2), asking.at)
+        self.parent
+            .narrow(&asking.grant, asking.ttl_seconds, id(2), asking.at)
     }
 
     pub(super) fn grandchild(&self, child: &Claims) -> Result<Claims, NarrowError> {
@@ -44,7 +45,11 @@ pub(super) fn family() -> impl Strategy<Value = Family> {
         let mut parent = claims(grant);
         parent.nbf += delay;
         parent.exp = (parent.nbf + life).min(parent.iat + MAX_TTL_SECONDS);
-        Family { parent, first, second }
+        Family {
+            parent,
+            first,
+            second,
+        }
     })
 }
 
@@ -60,7 +65,11 @@ fn asking(outer: &Grant, (mut grant, shape, inside, (ttl_seconds, at)): Drawn) -
             .map(|(_, action)| action)
             .collect();
     }
-    Asking { grant, ttl_seconds, at }
+    Asking {
+        grant,
+        ttl_seconds,
+        at,
+    }
 }
 
 fn any_time() -> impl Strategy<Value = (u64, Timestamp)> {
@@ -91,7 +100,9 @@ fn inside_of(resource: &Resource, shape: &[u8]) -> Resource {
         narrow.push_str(replaced);
     }
     let narrow = if narrow.is_empty() { "/" } else { &narrow };
-    format!("{kind}:{narrow}").parse().unwrap_or_else(|_| resource.clone())
+    format!("{kind}:{narrow}")
+        .parse()
+        .unwrap_or_else(|_| resource.clone())
 }
 
 fn any_grant() -> impl Strategy<Value = Grant> {
@@ -112,12 +123,16 @@ fn any_grant() -> impl Strategy<Value = Grant> {
 }
 
 fn any_resource() -> impl Strategy<Value = Resource> {
-    let segment = prop::sample::select(vec!["**", "**", "a", "b", "ab", ".e", "*", "a*", "*b", "a*b", ".*"]);
+    let segment = prop::sample::select(vec![
+        "**", "**", "a", "b", "ab", ".e", "*", "a*", "*b", "a*b", ".*",
+    ]);
     let path = prop::collection::vec(segment, 0..5).prop_map(|segments| {
         if segments.is_empty() {
             "/".to_owned()
         } else {
-            segments.iter().fold(String::new(), |text, segment| text + "/" + segment)
+            segments
+                .iter()
+                .fold(String::new(), |text, segment| text + "/" + segment)
         }
     });
     let other = prop::sample::select(vec!["tcp:a:1", "tcp:a:2", "tool:s/n", "secret:s/p"]);
