@@ -125,12 +125,14 @@ impl TryFrom<&Jwk> for PublicKey {
         let bytes = <[u8; 32]>::try_from(bytes).map_err(|_| PublicKeyError)?;
         let key = VerifyingKey::from_bytes(&bytes).map_err(|_| PublicKeyError)?;
         let public = Self::of(key);
-        let fits = jwk.kty == "OKP"
+        // A key has one text, and so one id: another encoding of the same point is refused.
+        let canonical = key.to_edwards().compress().to_bytes() == bytes;
+        let named = jwk.kty == "OKP"
             && jwk.crv == "Ed25519"
             && jwk.alg == "EdDSA"
             && jwk.usage == "sig"
             && jwk.kid == public.kid;
-        if fits && !key.is_weak() {
+        if named && canonical && !key.is_weak() {
             Ok(public)
         } else {
             Err(PublicKeyError)

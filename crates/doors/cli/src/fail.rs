@@ -98,13 +98,13 @@ impl From<LinkError> for Fail {
 
 impl From<RunError> for Fail {
     fn from(error: RunError) -> Self {
-        match error {
-            RunError::Link(error) => error.into(),
-            other => Self {
-                status: other.exit_status(),
-                message: other.to_string(),
-                hints: other.hints(),
-            },
+        if let RunError::Link(error) = error {
+            return error.into();
+        }
+        Self {
+            status: error.exit_status(),
+            message: error.to_string(),
+            hints: error.hints(),
         }
     }
 }

@@ -12,6 +12,7 @@ use super::signature::{challenge, holds_times_eight, secret};
 pub(super) fn vectors() -> Vec<Vector> {
     let mut all = weak();
     all.extend(mixed_order());
+    all.extend(not_canonical());
     all.extend(other_forms());
     all
 }
@@ -70,6 +71,27 @@ fn mixed_order() -> Vec<Vector> {
     let token = format!("{signed}.{}", part([r, s.to_bytes()].concat()));
     let note = "the key has a part of small order: the signature holds only times eight";
     vec![Vector::refused("keys/mixed-order", note, token, "signature").with_jwks(&[jwk(&key)])]
+}
+
+/// Keys of large order whose y is written with a value of p and more: another text, and so another id, for the same point.
+fn not_canonical() -> Vec<Vector> {
+    (0..19_u8)
+        .map(|y| {
+            let mut bytes = [0xff; 32];
+            (bytes[0], bytes[31]) = (0xed + y, 0x7f);
+            bytes
+        })
+        .filter(|bytes| {
+            let point = CompressedEdwardsY(*bytes).decompress();
+            point.is_some_and(|point| !point.is_small_order())
+        })
+        .map(|key| {
+            let token = issuer().token_with(header(&kid(&key)), text(&claims()));
+            let id = format!("keys/not-canonical-{}", key[0] - 0xed);
+            let note = "the key's y is written with a value of p and more";
+            Vector::refused(id, note, token, "header").with_jwks(&[jwk(&key)])
+        })
+        .collect()
 }
 
 /// A good token, and its key published in a form that is not the documented one.

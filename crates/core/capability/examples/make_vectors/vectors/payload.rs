@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::forge::{changed, claims, issuer, replaced, respelt, text};
+use super::forge::{changed, claims, issuer, respelt, text};
 use super::{NOW, Vector};
 
 pub(super) fn vectors() -> Vec<Vector> {
