@@ -88,7 +88,11 @@ fn target_dir_of_this_test() -> PathBuf {
 
 fn is_stale(found: &Binaries) -> bool {
     let age = |path: PathBuf| fs::metadata(path).and_then(|meta| meta.modified()).ok();
-    let oldest = NAMES.iter().map(|name| age(found.get(name))).min().flatten();
+    let oldest = NAMES
+        .iter()
+        .map(|name| age(found.get(name)))
+        .min()
+        .flatten();
     let root = workspace();
     let newest = [root.join("crates"), root.join("policies")]
         .iter()

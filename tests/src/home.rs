@@ -389,7 +389,8 @@ impl Drop for Home {
         if std::thread::panicking() {
             self.diagnose();
         }
-        if self.state.join("run/operator.sock").exists() {
+        // Behind a prefix the socket may lie where only the prefix leads.
+        if !self.prefix.is_empty() || self.state.join("run/operator.sock").exists() {
             drop(self.quietly(&["stop"]));
         }
     }

@@ -134,7 +134,8 @@ impl Call {
         let out = Capture::of(child.stdout.take().expect("piped"));
         let err = Capture::of(child.stderr.take().expect("piped"));
         let mut stdin = child.stdin.take();
-        if let (Some(bytes), Some(mut pipe)) = (self.input, stdin.take_if(|_| !self.keeps_input_open))
+        if let (Some(bytes), Some(mut pipe)) =
+            (self.input, stdin.take_if(|_| !self.keeps_input_open))
         {
             // A program that does not want all of its input closes it: that is its affair.
             std::thread::spawn(move || drop(pipe.write_all(&bytes)));

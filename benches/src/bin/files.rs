@@ -157,15 +157,7 @@ impl Place {
         let printed = match self.way {
             Way::Plain => output(&mut product.plain(&probe, &["--inside", &used]))?,
             Way::Cell => {
-                let command = [
-                    "run",
-                    "--workspace",
-                    &used,
-                    "--",
-                    &probe,
-                    "--inside",
-                    &used,
-                ];
+                let command = ["run", "--workspace", &used, "--", &probe, "--inside", &used];
                 output(&mut product.valetkey(&command))?
             }
             Way::Bindfs => {
@@ -253,9 +245,7 @@ impl Case {
         mut once: impl FnMut() -> Result<Duration, Failure>,
     ) -> Result<Self, Failure> {
         let first = Times::from_iter([once()?]);
-        let later = (0..repeats)
-            .map(|_| once())
-            .collect::<Result<Times, _>>()?;
+        let later = (0..repeats).map(|_| once()).collect::<Result<Times, _>>()?;
         Ok(Self {
             name: name.to_owned(),
             first,

@@ -16,7 +16,10 @@ const SOON: Duration = Duration::from_secs(10);
 pub(crate) fn impatient(home: &Home, seconds: u32) -> PathBuf {
     let base = Path::new(env!("CARGO_MANIFEST_DIR")).join("../policies/base/base.rego");
     let text = fs::read_to_string(base).expect("the built-in policy");
-    let changed = text.replace("\"expires_seconds\": 120", &format!("\"expires_seconds\": {seconds}"));
+    let changed = text.replace(
+        "\"expires_seconds\": 120",
+        &format!("\"expires_seconds\": {seconds}"),
+    );
     assert_ne!(text, changed);
     fs::create_dir_all(home.outside("policy")).expect("make");
     fs::write(home.outside("policy/base.rego"), changed).expect("write");
@@ -28,7 +31,9 @@ fn an_open_waits_for_the_approval() {
     needs_cells!();
     let home = Home::new();
     home.write("notes.txt", "the notes\n");
-    let mut session = home.run(&["--purpose", "sum up"], &["cat", "notes.txt"]).start();
+    let mut session = home
+        .run(&["--purpose", "sum up"], &["cat", "notes.txt"])
+        .start();
     let question = home.wait_for_question("/notes.txt");
     assert_eq!(question["agent"], "cat");
     assert_eq!(question["purpose"], "sum up");
@@ -40,8 +45,18 @@ fn an_open_waits_for_the_approval() {
     let ended = session.finish(SOON).ok();
     assert_eq!(ended.text(), "the notes\n");
     let request = id(&question);
-    for kind in ["request.decided", "approval.asked", "approval.given", "capability.minted"] {
-        assert!(home.events(kind).iter().any(|event| event["request_id"] == request), "{kind}");
+    for kind in [
+        "request.decided",
+        "approval.asked",
+        "approval.given",
+        "capability.minted",
+    ] {
+        assert!(
+            home.events(kind)
+                .iter()
+                .any(|event| event["request_id"] == request),
+            "{kind}"
+        );
     }
     home.verify();
 }
@@ -54,18 +69,29 @@ fn a_refusal_ends_the_wait_and_says_why() {
     let script = "cat notes.txt; cat notes.txt; cat /run/valetkey/denials.json";
     let session = home.run(&NONE, &["sh", "-c", script]).start();
     let question = home.wait_for_question("/notes.txt");
-    let answer = home.valetkey(["deny", id(&question), "--because", "it is private"]).done().ok();
+    let answer = home
+        .valetkey(["deny", id(&question), "--because", "it is private"])
+        .done()
+        .ok();
     assert!(answer.text().ends_with("refused\n"));
     // It is not asked about twice in a row.
     let ended = session.finish(SOON);
     assert!(!ended.text().contains("decoy"));
-    assert!(ended.text().contains("a person said no"), "{}", ended.text());
+    assert!(
+        ended.text().contains("a person said no"),
+        "{}",
+        ended.text()
+    );
     let denials: serde_json::Value = serde_json::from_str(&ended.text()).expect("JSON");
     assert_eq!(denials[0]["type"], "urn:valetkey:problem:denied");
     assert_eq!(denials[0]["requestable"], false);
     let refused = home.events("approval.refused");
     assert_eq!(refused.len(), 1);
-    assert!(refused[0].to_string().contains("it is private"), "{}", refused[0]);
+    assert!(
+        refused[0].to_string().contains("it is private"),
+        "{}",
+        refused[0]
+    );
 }
 
 #[test]
@@ -75,16 +101,29 @@ fn a_question_that_nobody_answers_closes() {
     home.write("notes.txt", "decoy\n");
     let policy = impatient(&home, 2);
     let begun = Instant::now();
-    let session = home.valetkey(["run", "--policy"]).arg(policy).args(["--", "cat", "notes.txt"]).start();
+    let session = home
+        .valetkey(["run", "--policy"])
+        .arg(policy)
+        .args(["--", "cat", "notes.txt"])
+        .start();
     let question = home.wait_for_question("/notes.txt");
     let ended = session.finish(SOON);
     let took = begun.elapsed();
     assert_ne!(ended.code(), 0);
-    assert!(took > Duration::from_millis(1900) && took < Duration::from_secs(6), "{took:?}");
-    home.wait_for_event("approval.expired", |event| event["request_id"] == id(&question));
+    assert!(
+        took > Duration::from_millis(1900) && took < Duration::from_secs(6),
+        "{took:?}"
+    );
+    home.wait_for_event("approval.expired", |event| {
+        event["request_id"] == id(&question)
+    });
     let late = home.valetkey(["approve", id(&question)]).done().expect(1);
     drop(late.says("no open request"));
-    assert!(home.events("capability.minted").iter().all(|event| event["request_id"] != id(&question)));
+    assert!(
+        home.events("capability.minted")
+            .iter()
+            .all(|event| event["request_id"] != id(&question))
+    );
 }
 
 #[test]
@@ -98,7 +137,11 @@ fn an_agent_that_stops_waiting_withdraws_the_question() {
     session.signal(Signal::INT);
     let ended = session.finish(Duration::from_secs(5));
     assert_eq!(ended.code(), 130);
-    assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+    assert!(
+        begun.elapsed() < Duration::from_secs(2),
+        "{:?}",
+        begun.elapsed()
+    );
     assert!(home.questions().is_empty());
     drop(home.valetkey(["approve", id(&question)]).done().expect(1));
 
@@ -116,15 +159,33 @@ fn an_answer_is_found_by_the_end_of_its_id() {
     let home = Home::new();
     home.write("a.txt", "a\n");
     home.write("b.txt", "b\n");
-    let session = home.run(&NONE, &["sh", "-c", "cat a.txt & cat b.txt; wait"]).start();
-    let (a, b) = (home.wait_for_question("/a.txt"), home.wait_for_question("/b.txt"));
-    drop(home.valetkey(["approve", ""]).done().expect(2).says("more than one"));
-    drop(home.valetkey(["approve", "nothing-like-it"]).done().expect(1));
+    let session = home
+        .run(&NONE, &["sh", "-c", "cat a.txt & cat b.txt; wait"])
+        .start();
+    let (a, b) = (
+        home.wait_for_question("/a.txt"),
+        home.wait_for_question("/b.txt"),
+    );
+    drop(
+        home.valetkey(["approve", ""])
+            .done()
+            .expect(2)
+            .says("more than one"),
+    );
+    drop(
+        home.valetkey(["approve", "nothing-like-it"])
+            .done()
+            .expect(1),
+    );
     let end = |question: &serde_json::Value| id(question)[id(question).len() - 8..].to_owned();
     drop(home.valetkey(["approve", &end(&b)]).done().ok());
     let twice = home.valetkey(["approve", &end(&b)]).done().expect(1);
     drop(twice.says("no open request"));
-    let outcome = home.valetkey(["deny", &end(&a), "--json"]).done().ok().json();
+    let outcome = home
+        .valetkey(["deny", &end(&a), "--json"])
+        .done()
+        .ok()
+        .json();
     assert_eq!(outcome["outcome"], "refused");
     assert_eq!(session.finish(SOON).text(), "b\n");
 }
@@ -136,7 +197,16 @@ fn an_approval_opens_nothing_else() {
     home.write("a.txt", "a\n");
     home.write("b.txt", "decoy\n");
     home.write("c.txt", "decoy\n");
-    let session = home.run(&NONE, &["sh", "-c", "cat a.txt; cat b.txt; echo x >> a.txt; cat a.txt"]).start();
+    let session = home
+        .run(
+            &NONE,
+            &[
+                "sh",
+                "-c",
+                "cat a.txt; cat b.txt; echo x >> a.txt; cat a.txt",
+            ],
+        )
+        .start();
     drop(home.approve(&home.wait_for_question("/a.txt")));
     drop(home.deny(&home.wait_for_question("/b.txt")));
     // To read was approved; to change it is another question.
@@ -153,7 +223,9 @@ fn a_foreign_key_approves_nothing() {
     let home = Home::new();
     home.write("a.txt", "a\n");
     home.write("b.txt", "decoy\n");
-    let session = home.run(&NONE, &["sh", "-c", "cat a.txt; cat b.txt"]).start();
+    let session = home
+        .run(&NONE, &["sh", "-c", "cat a.txt; cat b.txt"])
+        .start();
     drop(home.approve(&home.wait_for_question("/a.txt")));
     let question = home.wait_for_question("/b.txt");
     let key = home.state().join("config/approver.key");
@@ -191,7 +263,10 @@ fn the_cell_has_no_door_through_which_an_approval_is_given() {
     );
     let work = home.path("work");
     let session = home
-        .run(&["--workspace", work.to_str().expect("text")], &["sh", "-c", &script])
+        .run(
+            &["--workspace", work.to_str().expect("text")],
+            &["sh", "-c", &script],
+        )
         .cwd(&work)
         .start();
     let question = home.wait_for_question("/notes.txt");
@@ -199,10 +274,22 @@ fn the_cell_has_no_door_through_which_an_approval_is_given() {
     let text = ended.text();
     assert!(text.contains("\"state\":\"pending\""), "{text}");
     assert!(!text.contains("connected"), "{text}");
-    assert_eq!(text.matches("HTTP/1.1 404").count() + text.matches("HTTP/1.1 400").count(), 15, "{text}\n{}", ended.errors());
-    assert!(!text.contains("HTTP/1.1 2") || text.matches("HTTP/1.1 200").count() == 1, "{text}");
+    assert_eq!(
+        text.matches("HTTP/1.1 404").count() + text.matches("HTTP/1.1 400").count(),
+        15,
+        "{text}\n{}",
+        ended.errors()
+    );
+    assert!(
+        !text.contains("HTTP/1.1 2") || text.matches("HTTP/1.1 200").count() == 1,
+        "{text}"
+    );
     assert!(home.events("approval.given").is_empty());
-    assert!(home.events("approval.expired").iter().any(|event| event["request_id"] == id(&question)));
+    assert!(
+        home.events("approval.expired")
+            .iter()
+            .any(|event| event["request_id"] == id(&question))
+    );
     drop(agent);
 }
 
@@ -229,17 +316,32 @@ fn the_valetkey_program_in_a_cell_is_nobody() {
     assert!(text.ends_with("over\n"), "{text}\n{}", ended.errors());
     for line in text.lines().filter(|line| line.contains(": ")) {
         // To stop a broker that is not there is no failure.
-        assert!(line.ends_with(": 0") == line.starts_with("stop"), "{line}\n{}", fs::read_to_string(work.join("all")).unwrap_or_default());
+        assert!(
+            line.ends_with(": 0") == line.starts_with("stop"),
+            "{line}\n{}",
+            fs::read_to_string(work.join("all")).unwrap_or_default()
+        );
     }
     assert!(!text.contains("decoy"));
     assert!(home.events("approval.given").is_empty());
     assert!(home.status().is_some(), "the broker lives");
-    home.wait_for_event("approval.expired", |event| event["request_id"] == id(&question));
+    home.wait_for_event("approval.expired", |event| {
+        event["request_id"] == id(&question)
+    });
     // Its own directories are not to be had by asking for them either.
     for place in ["", "/run", "/config", "/state/log"] {
         let grant = format!("{}{place}=read,write", home.state().display());
         let refused = home.run(&["--grant", &grant], &["true"]).done();
-        let listed = home.run(&["--grant", &grant], &["sh", "-c", &format!("ls -RA {}", home.state().display())]).done();
-        assert!(refused.code() == 3 || !listed.text().contains("operator.sock"), "{grant}: {}", listed.text());
+        let listed = home
+            .run(
+                &["--grant", &grant],
+                &["sh", "-c", &format!("ls -RA {}", home.state().display())],
+            )
+            .done();
+        assert!(
+            refused.code() == 3 || !listed.text().contains("operator.sock"),
+            "{grant}: {}",
+            listed.text()
+        );
     }
 }

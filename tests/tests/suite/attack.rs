@@ -15,8 +15,31 @@ use super::needs_cells;
 /// What has no harmless control on every machine: its kernel or its container may lack the device, the call, the file or the
 /// network, or keep root itself from them, and then what is answered without a cell says nothing.
 const WITHOUT_CONTROL: [&str; 25] = [
-    "alg", "cgroup", "dev_disk", "dev_kmsg", "dev_kvm", "dev_mem", "fmodule", "int80", "interface", "ioperm", "iopl", "kallsyms",
-    "kcore", "kexec", "modprobe", "modules", "root_1", "set_mm", "setns_1", "suid_copy", "sysrq", "udp", "unload", "vsock", "x32",
+    "alg",
+    "cgroup",
+    "dev_disk",
+    "dev_kmsg",
+    "dev_kvm",
+    "dev_mem",
+    "fmodule",
+    "int80",
+    "interface",
+    "ioperm",
+    "iopl",
+    "kallsyms",
+    "kcore",
+    "kexec",
+    "modprobe",
+    "modules",
+    "root_1",
+    "set_mm",
+    "setns_1",
+    "suid_copy",
+    "sysrq",
+    "udp",
+    "unload",
+    "vsock",
+    "x32",
 ];
 /// Controls that there must be at the least.
 const CONTROLS_MIN: usize = 100;
@@ -45,7 +68,8 @@ impl Planted {
         let address = <std::os::unix::net::SocketAddr as std::os::linux::net::SocketAddrExt>::from_abstract_name(&abstract_name);
         let hidden_listener = UnixListener::bind_addr(&address.expect("a name")).expect("listen");
         for open in [place("host.sock"), place("run").join("bus")] {
-            fs::set_permissions(open, std::os::unix::fs::PermissionsExt::from_mode(0o777)).expect("mode");
+            fs::set_permissions(open, std::os::unix::fs::PermissionsExt::from_mode(0o777))
+                .expect("mode");
         }
         let holder = Command::new("sh")
             .args(["-c", "exec 9<\"$0\"; exec sleep 600"])
@@ -88,7 +112,10 @@ fn table(output: &str) -> Table {
     let mut table = Table::new();
     for line in output.lines() {
         let mut words = line.splitn(4, ' ');
-        let (number, name) = (words.next().expect("a number"), words.next().expect("a name"));
+        let (number, name) = (
+            words.next().expect("a number"),
+            words.next().expect("a name"),
+        );
         let escaped = match words.next() {
             Some("escaped") => true,
             Some("contained") => false,
@@ -104,8 +131,16 @@ fn table(output: &str) -> Table {
 fn attack_from_a_cell(home: &Home, planted: &Planted) -> Table {
     let work = home.path("work");
     let program = home.bring(attack_program(), "work/attack");
-    let granted = planted.words.iter().find_map(|word| word.strip_prefix("granted=")).expect("planted");
-    let decoy = planted.words.iter().find_map(|word| word.strip_prefix("decoy=")).expect("planted");
+    let granted = planted
+        .words
+        .iter()
+        .find_map(|word| word.strip_prefix("granted="))
+        .expect("planted");
+    let decoy = planted
+        .words
+        .iter()
+        .find_map(|word| word.strip_prefix("decoy="))
+        .expect("planted");
     let mut command = home.command("sh");
     command
         .args(["-c", "exec 9</etc/passwd; exec 8<\"$0\"; exec \"$@\""])
@@ -119,7 +154,10 @@ fn attack_from_a_cell(home: &Home, planted: &Planted) -> Table {
         .arg(program)
         .args(&planted.words)
         .current_dir(&work);
-    let ended = Call::new(command).within(Duration::from_secs(100)).done().ok();
+    let ended = Call::new(command)
+        .within(Duration::from_secs(100))
+        .done()
+        .ok();
     assert!(ended.err.is_empty(), "{}", ended.errors());
     table(&ended.text())
 }
@@ -130,17 +168,29 @@ fn attack_unprotected(home: &Home, planted: &Planted) -> Table {
     fs::create_dir_all(&work).expect("make");
     let mut command = home.command("unshare");
     command
-        .args(["-m", "-u", "sh", "-c", "exec 9</etc/passwd; exec \"$@\"", "sh"])
+        .args([
+            "-m",
+            "-u",
+            "sh",
+            "-c",
+            "exec 9</etc/passwd; exec \"$@\"",
+            "sh",
+        ])
         .arg(attack_program())
         .args(&planted.words)
         .current_dir(&work);
-    let ended = Call::new(command).within(Duration::from_secs(100)).done().ok();
+    let ended = Call::new(command)
+        .within(Duration::from_secs(100))
+        .done()
+        .ok();
     table(&ended.text())
 }
 
 fn escapes(table: &Table) -> Vec<String> {
     let escaped = table.iter().filter(|(_, (escaped, _))| *escaped);
-    escaped.map(|(name, (_, detail))| format!("{name}: {detail}")).collect()
+    escaped
+        .map(|(name, (_, detail))| format!("{name}: {detail}"))
+        .collect()
 }
 
 #[test]
@@ -151,7 +201,10 @@ fn every_way_out_fails_and_each_check_can_fail() {
     let contained = attack_from_a_cell(&home, &planted);
     assert!(contained.len() >= 120, "{} attacks", contained.len());
     if !is_root() {
-        skipped("every_way_out: the control", "the unprotected run takes root");
+        skipped(
+            "every_way_out: the control",
+            "the unprotected run takes root",
+        );
         print_table(&contained, None);
         assert_eq!(escapes(&contained), Vec::<String>::new());
         return;
@@ -163,11 +216,17 @@ fn every_way_out_fails_and_each_check_can_fail() {
     let cannot_fail: Vec<&String> = control
         .iter()
         .filter(|(name, (escaped, _))| {
-            !escaped && !WITHOUT_CONTROL.iter().any(|without| name.ends_with(&format!(" {without}")))
+            !escaped
+                && !WITHOUT_CONTROL
+                    .iter()
+                    .any(|without| name.ends_with(&format!(" {without}")))
         })
         .map(|(name, _)| name)
         .collect();
-    assert!(cannot_fail.is_empty(), "these do not escape without a cell either: {cannot_fail:?}");
+    assert!(
+        cannot_fail.is_empty(),
+        "these do not escape without a cell either: {cannot_fail:?}"
+    );
     let controls = control.values().filter(|(escaped, _)| *escaped).count();
     assert!(controls >= CONTROLS_MIN, "{controls} controls");
     home.verify();
@@ -176,7 +235,10 @@ fn every_way_out_fails_and_each_check_can_fail() {
 #[test]
 fn every_way_out_fails_for_an_ordinary_user() {
     if !is_root() {
-        skipped("every_way_out_fails_for_an_ordinary_user", "the other test runs as one");
+        skipped(
+            "every_way_out_fails_for_an_ordinary_user",
+            "the other test runs as one",
+        );
         return;
     }
     let home = Home::of_ordinary_user(Device::Open);
@@ -196,10 +258,17 @@ fn print_table(contained: &Table, control: Option<&Table>) {
         let other = control.and_then(|control| control.get(name)).map_or_else(
             || "-".to_owned(),
             |(escaped, detail)| {
-                let harmless = if *escaped { "" } else { ", no harmless control here" };
+                let harmless = if *escaped {
+                    ""
+                } else {
+                    ", no harmless control here"
+                };
                 format!("{} ({detail}{harmless})", word(*escaped))
             },
         );
-        println!("{name:<24} {:<36} {other}", format!("{} ({detail})", word(*escaped)));
+        println!(
+            "{name:<24} {:<36} {other}",
+            format!("{} ({detail})", word(*escaped))
+        );
     }
 }

@@ -12,10 +12,23 @@ fn demo(home: &Home) {
     let text = ended.text();
     println!("{text}\nthe demo took {:?}", ended.took);
     assert!(ended.took < limit, "{:?}", ended.took);
-    assert!(!text.contains("FAIL") && !ended.out.contains(&0x1b), "{text}");
-    let checks: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("  ok  ")).collect();
-    let summary = text.lines().find(|line| line.starts_with("all ")).expect("a summary");
-    assert_eq!(summary.split(' ').nth(1), Some(checks.len().to_string().as_str()), "{summary}");
+    assert!(
+        !text.contains("FAIL") && !ended.out.contains(&0x1b),
+        "{text}"
+    );
+    let checks: Vec<&str> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("  ok  "))
+        .collect();
+    let summary = text
+        .lines()
+        .find(|line| line.starts_with("all "))
+        .expect("a summary");
+    assert_eq!(
+        summary.split(' ').nth(1),
+        Some(checks.len().to_string().as_str()),
+        "{summary}"
+    );
     for promised in [
         "one row is appended after the approval",
         "refused: the same single-use capability again",
@@ -31,11 +44,17 @@ fn demo(home: &Home) {
         "the log verifies",
         "one byte of a copy is flipped, and the verifier names the event",
     ] {
-        let lines = checks.iter().filter(|line| line.starts_with(promised)).count();
+        let lines = checks
+            .iter()
+            .filter(|line| line.starts_with(promised))
+            .count();
         assert_eq!(lines, 1, "{promised}: {text}");
     }
     for refusal in checks.iter().filter(|line| line.starts_with("refused: ")) {
-        assert!(refusal.matches(": ").count() >= 2, "a refusal has a reason: {refusal}");
+        assert!(
+            refusal.matches(": ").count() >= 2,
+            "a refusal has a reason: {refusal}"
+        );
     }
 }
 
@@ -48,7 +67,10 @@ fn the_demo_ends_well() {
 #[test]
 fn the_demo_ends_well_for_an_ordinary_user() {
     if !is_root() {
-        skipped("the_demo_ends_well_for_an_ordinary_user", "the other test runs as one");
+        skipped(
+            "the_demo_ends_well_for_an_ordinary_user",
+            "the other test runs as one",
+        );
         return;
     }
     demo(&Home::of_ordinary_user(Device::Open));
@@ -59,8 +81,21 @@ fn the_demo_leaves_nothing_behind() {
     needs_cells!();
     let home = Home::new();
     home.make_dir(&home.path("tmp"));
-    let ended = home.valetkey(["demo"]).env("TMPDIR", home.path("tmp")).within(Duration::from_secs(60)).done();
+    let ended = home
+        .valetkey(["demo"])
+        .env("TMPDIR", home.path("tmp"))
+        .within(Duration::from_secs(60))
+        .done();
     drop(ended.ok());
-    assert_eq!(std::fs::read_dir(home.path("tmp")).expect("list").count(), 0);
-    assert!(std::fs::read_dir(home.state()).expect("list").next().is_none(), "the demo has a home of its own");
+    assert_eq!(
+        std::fs::read_dir(home.path("tmp")).expect("list").count(),
+        0
+    );
+    assert!(
+        std::fs::read_dir(home.state())
+            .expect("list")
+            .next()
+            .is_none(),
+        "the demo has a home of its own"
+    );
 }

@@ -11,7 +11,8 @@ use valetkey_tests::Home;
 use super::agent_door::Talk;
 use super::needs_cells;
 
-const REPORT: &[u8] = include_bytes!("../../../crates/adapters/sheet/fixtures/QuarterlyReport.xlsx");
+const REPORT: &[u8] =
+    include_bytes!("../../../crates/adapters/sheet/fixtures/QuarterlyReport.xlsx");
 const LEDGER: &[u8] = include_bytes!("../../../crates/adapters/sheet/fixtures/Ledger.xlsm");
 
 /// A finance folder under its policy.
@@ -25,19 +26,32 @@ impl Office {
     fn new() -> Self {
         let home = Home::new();
         let folder = home.path("Finance");
-        for (name, bytes) in [("QuarterlyReport.xlsx", REPORT), ("Other.xlsx", REPORT), ("Ledger.xlsm", LEDGER), ("Plain.xlsx", b"no workbook\n")] {
+        for (name, bytes) in [
+            ("QuarterlyReport.xlsx", REPORT),
+            ("Other.xlsx", REPORT),
+            ("Ledger.xlsm", LEDGER),
+            ("Plain.xlsx", b"no workbook\n"),
+        ] {
             let path = home.write(&format!("Finance/Reports/{name}"), bytes);
             fs::set_permissions(path, fs::Permissions::from_mode(0o640)).expect("mode");
         }
         fs::write(home.outside("Outside.xlsx"), REPORT).expect("write");
-        std::os::unix::fs::symlink(home.outside("Outside.xlsx"), folder.join("Reports/Linked.xlsx")).expect("link");
+        std::os::unix::fs::symlink(
+            home.outside("Outside.xlsx"),
+            folder.join("Reports/Linked.xlsx"),
+        )
+        .expect("link");
         std::os::unix::fs::symlink("Other.xlsx", folder.join("Reports/Near.xlsx")).expect("link");
         fs::create_dir(folder.join("Reports/Folder.xlsx")).expect("make");
         let policy = home.outside("policy");
         fs::create_dir(&policy).expect("make");
         let rules = Path::new(env!("CARGO_MANIFEST_DIR")).join("../policies/finance/finance.rego");
         fs::copy(rules, policy.join("finance.rego")).expect("the finance policy");
-        Self { home, folder, policy }
+        Self {
+            home,
+            folder,
+            policy,
+        }
     }
 
     fn report(&self, name: &str) -> PathBuf {
@@ -46,23 +60,49 @@ impl Office {
 
     fn talk(&self) -> Talk {
         let text = |path: &Path| path.to_str().expect("text").to_owned();
-        Talk::start(&self.home, &["--workspace", &text(&self.folder), "--policy", &text(&self.policy)])
+        Talk::start(
+            &self.home,
+            &[
+                "--workspace",
+                &text(&self.folder),
+                "--policy",
+                &text(&self.policy),
+            ],
+        )
     }
 
     fn append(&self, name: &str, sheet: &str, rows: usize) -> Value {
-        let row = json!(["2026-01-17", "North", "=HYPERLINK(\"http://evil\")", 3, 1250.5]);
+        let row = json!([
+            "2026-01-17",
+            "North",
+            "=HYPERLINK(\"http://evil\")",
+            3,
+            1250.5
+        ]);
         json!({"operation": "sheet.append_rows", "resource": format!("file:{}", self.report(name).display()), "sheet": sheet, "rows": vec![row; rows]})
     }
 
     /// Whether every workbook is as it was.
     fn assert_untouched(&self) {
-        for (name, bytes) in [("QuarterlyReport.xlsx", REPORT), ("Other.xlsx", REPORT), ("Ledger.xlsm", LEDGER)] {
-            assert!(fs::read(self.report(name)).expect("read") == bytes, "{name} was changed");
+        for (name, bytes) in [
+            ("QuarterlyReport.xlsx", REPORT),
+            ("Other.xlsx", REPORT),
+            ("Ledger.xlsm", LEDGER),
+        ] {
+            assert!(
+                fs::read(self.report(name)).expect("read") == bytes,
+                "{name} was changed"
+            );
         }
         assert!(fs::read(self.home.outside("Outside.xlsx")).expect("read") == REPORT);
-        let left = fs::read_dir(self.folder.join("Reports")).expect("list").flatten();
+        let left = fs::read_dir(self.folder.join("Reports"))
+            .expect("list")
+            .flatten();
         for entry in left {
-            assert!(!entry.file_name().to_string_lossy().starts_with(".valetkey"), "{entry:?} was left behind");
+            assert!(
+                !entry.file_name().to_string_lossy().starts_with(".valetkey"),
+                "{entry:?} was left behind"
+            );
         }
     }
 }
@@ -88,13 +128,23 @@ fn rows_are_appended_and_all_else_is_kept() {
     let person = office.home.person();
     let before = fs::metadata(office.report("QuarterlyReport.xlsx")).expect("stat");
     let mut talk = office.talk();
-    let (status, done) = talk.call("POST", "/v1/operations", &office.append("QuarterlyReport.xlsx", "Sales", 2));
+    let (status, done) = talk.call(
+        "POST",
+        "/v1/operations",
+        &office.append("QuarterlyReport.xlsx", "Sales", 2),
+    );
     assert_eq!(status, 200, "{done}");
     assert_eq!(done["report"]["rows"], 2);
-    let changed = done["report"]["sheet_part"].as_str().expect("a part").to_owned();
+    let changed = done["report"]["sheet_part"]
+        .as_str()
+        .expect("a part")
+        .to_owned();
     let after = fs::read(office.report("QuarterlyReport.xlsx")).expect("read");
     let stat = fs::metadata(office.report("QuarterlyReport.xlsx")).expect("stat");
-    assert_eq!((stat.mode(), stat.uid(), stat.gid()), (before.mode(), before.uid(), before.gid()));
+    assert_eq!(
+        (stat.mode(), stat.uid(), stat.gid()),
+        (before.mode(), before.uid(), before.gid())
+    );
     let (old, new) = (parts(REPORT), parts(&after));
     assert_eq!(old.len(), new.len());
     for ((old_name, old_bytes), (new_name, new_bytes)) in old.iter().zip(&new) {
@@ -102,16 +152,35 @@ fn rows_are_appended_and_all_else_is_kept() {
         assert_eq!(old_bytes == new_bytes, *old_name != changed, "{old_name}");
     }
     // The one use is made: the next is asked about again.
-    let (status, again) = talk.call("POST", "/v1/operations", &office.append("QuarterlyReport.xlsx", "Sales", 1));
+    let (status, again) = talk.call(
+        "POST",
+        "/v1/operations",
+        &office.append("QuarterlyReport.xlsx", "Sales", 1),
+    );
     assert_eq!(status, 200, "{again}");
     assert_ne!(again["capability_id"], done["capability_id"]);
     drop(talk.finish().ok());
     assert_eq!(person.finish(), 2);
     let performed = office.home.events("operation.performed");
-    let appended: Vec<&Value> = performed.iter().filter(|event| event.to_string().contains("sheet.append_rows")).collect();
+    let appended: Vec<&Value> = performed
+        .iter()
+        .filter(|event| event.to_string().contains("sheet.append_rows"))
+        .collect();
     assert_eq!(appended.len(), 2);
-    assert!(appended.iter().all(|event| event["evidence"]["file_hash"].is_string()), "{appended:?}");
-    assert!(!office.home.trail().iter().any(|event| event.to_string().contains("HYPERLINK")), "content is not in the log");
+    assert!(
+        appended
+            .iter()
+            .all(|event| event["evidence"]["file_hash"].is_string()),
+        "{appended:?}"
+    );
+    assert!(
+        !office
+            .home
+            .trail()
+            .iter()
+            .any(|event| event.to_string().contains("HYPERLINK")),
+        "content is not in the log"
+    );
     office.home.verify();
 }
 
@@ -126,21 +195,34 @@ fn what_a_limit_or_the_policy_forbids_leaves_the_file_as_it_was() {
         office.assert_untouched();
         problem["detail"].as_str().expect("a detail").to_owned()
     };
-    let words = refused(&office.append("QuarterlyReport.xlsx", "Sales", 51), "constraint");
+    let words = refused(
+        &office.append("QuarterlyReport.xlsx", "Sales", 51),
+        "constraint",
+    );
     assert!(words.contains("max_rows"), "{words}");
     let words = refused(&office.append("Ledger.xlsm", "Entries", 1), "denied");
     assert!(words.contains("macros"), "{words}");
-    let words = refused(&office.append("QuarterlyReport.xlsx", "No such sheet", 1), "constraint");
+    let words = refused(
+        &office.append("QuarterlyReport.xlsx", "No such sheet", 1),
+        "constraint",
+    );
     assert!(words.contains("sheet"), "{words}");
     let mut long = office.append("QuarterlyReport.xlsx", "Sales", 1);
     long["rows"] = json!(vec![json!(["x".repeat(30_000)]); 4]);
     let words = refused(&long, "constraint");
-    assert!(words.contains("max_write_bytes") || words.contains("bytes"), "{words}");
+    assert!(
+        words.contains("max_write_bytes") || words.contains("bytes"),
+        "{words}"
+    );
     for name in ["Linked.xlsx", "Near.xlsx", "Missing.xlsx", "Folder.xlsx"] {
         refused(&office.append(name, "Sales", 1), "not-found");
     }
     refused(&office.append("Plain.xlsx", "Sales", 1), "constraint");
-    for resource in ["/etc/passwd".to_owned(), office.home.outside("Outside.xlsx").display().to_string(), office.home.path("Finance/Reports").display().to_string()] {
+    for resource in [
+        "/etc/passwd".to_owned(),
+        office.home.outside("Outside.xlsx").display().to_string(),
+        office.home.path("Finance/Reports").display().to_string(),
+    ] {
         let mut elsewhere = office.append("QuarterlyReport.xlsx", "Sales", 1);
         elsewhere["resource"] = json!(format!("file:{resource}"));
         let (status, problem) = talk_once(&office, &elsewhere);
@@ -149,7 +231,10 @@ fn what_a_limit_or_the_policy_forbids_leaves_the_file_as_it_was() {
     let mut pattern = office.append("QuarterlyReport.xlsx", "Sales", 1);
     pattern["resource"] = json!(format!("file:{}/Reports/*.xlsx", office.folder.display()));
     let (status, problem) = talk_once(&office, &pattern);
-    assert_eq!((status, &problem["type"]), (400, &json!("urn:valetkey:problem:invalid")));
+    assert_eq!(
+        (status, &problem["type"]),
+        (400, &json!("urn:valetkey:problem:invalid"))
+    );
     office.assert_untouched();
     drop(talk.finish().ok());
     drop(person);
@@ -171,7 +256,11 @@ fn a_capability_of_another_session_or_of_nobody_is_no_good() {
     let ask = json!({"resource": format!("file:{}", office.report("QuarterlyReport.xlsx").display()), "actions": ["append"]});
     let (_, pending) = first.call("POST", "/v1/requests", &ask);
     let id = pending["request_id"].as_str().expect("an id").to_owned();
-    drop(office.home.approve(&office.home.wait_for_question("/QuarterlyReport.xlsx")));
+    drop(
+        office
+            .home
+            .approve(&office.home.wait_for_question("/QuarterlyReport.xlsx")),
+    );
     let (_, granted) = first.call("GET", &format!("/v1/requests/{id}?wait=10"), &Value::Null);
     let capability = granted["capability"]["capability_id"].clone();
     assert!(capability.is_string(), "{granted}");
@@ -202,14 +291,24 @@ fn a_file_that_changes_meanwhile_is_left_alone() {
     needs_cells!();
     let office = Office::new();
     let mut talk = office.talk();
-    talk.send("POST", "/v1/operations", &office.append("QuarterlyReport.xlsx", "Sales", 1).to_string());
+    talk.send(
+        "POST",
+        "/v1/operations",
+        &office
+            .append("QuarterlyReport.xlsx", "Sales", 1)
+            .to_string(),
+    );
     let question = office.home.wait_for_question("/QuarterlyReport.xlsx");
     let mut other = REPORT.to_vec();
     other.extend_from_slice(b"and more");
     fs::write(office.report("QuarterlyReport.xlsx"), &other).expect("write");
     drop(office.home.approve(&question));
     let (status, _, problem) = talk.answer();
-    assert_eq!((status, &problem["type"]), (403, &json!("urn:valetkey:problem:constraint")), "{problem}");
+    assert_eq!(
+        (status, &problem["type"]),
+        (403, &json!("urn:valetkey:problem:constraint")),
+        "{problem}"
+    );
     assert!(fs::read(office.report("QuarterlyReport.xlsx")).expect("read") == other);
     drop(talk.finish().ok());
 }
@@ -219,10 +318,23 @@ fn a_refused_append_changes_nothing() {
     needs_cells!();
     let office = Office::new();
     let mut talk = office.talk();
-    talk.send("POST", "/v1/operations", &office.append("QuarterlyReport.xlsx", "Sales", 1).to_string());
-    drop(office.home.deny(&office.home.wait_for_question("/QuarterlyReport.xlsx")));
+    talk.send(
+        "POST",
+        "/v1/operations",
+        &office
+            .append("QuarterlyReport.xlsx", "Sales", 1)
+            .to_string(),
+    );
+    drop(
+        office
+            .home
+            .deny(&office.home.wait_for_question("/QuarterlyReport.xlsx")),
+    );
     let (status, _, problem) = talk.answer();
-    assert_eq!((status, &problem["type"]), (403, &json!("urn:valetkey:problem:denied")));
+    assert_eq!(
+        (status, &problem["type"]),
+        (403, &json!("urn:valetkey:problem:denied"))
+    );
     office.assert_untouched();
     drop(talk.finish().ok());
 }

@@ -48,7 +48,10 @@ fn without_its_broker_a_session_opens_nothing_new() {
         mv other.txt moved && echo moved; echo second; read go; head -c 1 <&3 && echo; echo third";
     let work = home.path("work");
     let mut session = home
-        .run(&["--workspace", work.to_str().expect("text")], &["sh", "-c", script])
+        .run(
+            &["--workspace", work.to_str().expect("text")],
+            &["sh", "-c", script],
+        )
         .cwd(&work)
         .open_input()
         .start();
@@ -59,40 +62,86 @@ fn without_its_broker_a_session_opens_nothing_new() {
     let begun = Instant::now();
     session.write(b"go\n");
     session.wait_for("second", SOON);
-    assert!(begun.elapsed() < Duration::from_secs(5), "refusals are prompt: {:?}", begun.elapsed());
+    assert!(
+        begun.elapsed() < Duration::from_secs(5),
+        "refusals are prompt: {:?}",
+        begun.elapsed()
+    );
     // What was open goes on; nothing else does.
-    assert_eq!(session.output(), "held \nup\nfrom \nsecond\n", "{}", session.errors());
+    assert_eq!(
+        session.output(),
+        "held \nup\nfrom \nsecond\n",
+        "{}",
+        session.errors()
+    );
     // A new broker does not know the session: what it held is over too.
     drop(home.run(&NONE, &["true"]).done().ok());
     std::thread::sleep(Duration::from_millis(700));
     session.write(b"go\n");
     let ended = session.finish(SOON);
-    assert_eq!(ended.text(), "held \nup\nfrom \nsecond\nthird\n", "{}", ended.errors());
-    assert_eq!(fs::read_to_string(home.path("work/other.txt")).expect("read"), "decoy\n");
+    assert_eq!(
+        ended.text(),
+        "held \nup\nfrom \nsecond\nthird\n",
+        "{}",
+        ended.errors()
+    );
+    assert_eq!(
+        fs::read_to_string(home.path("work/other.txt")).expect("read"),
+        "decoy\n"
+    );
     assert!(!home.path("work/made.txt").exists() && !home.path("work/dir").exists());
     home.verify();
     let after = home.trail();
-    assert_eq!(&after[..before.len()], &before[..], "what was in the log is in the log");
+    assert_eq!(
+        &after[..before.len()],
+        &before[..],
+        "what was in the log is in the log"
+    );
 }
 
 #[test]
 fn every_answer_that_the_agent_saw_is_in_the_log_of_a_killed_broker() {
     needs_cells!();
     let home = Home::new();
-    let mut session = home.run(&NONE, &[agent_program().to_str().expect("text"), "flood", "100000"]).start();
-    until("some answers", SOON, || (session.output().lines().count() > 50).then_some(()));
+    let mut session = home
+        .run(
+            &NONE,
+            &[agent_program().to_str().expect("text"), "flood", "100000"],
+        )
+        .start();
+    until("some answers", SOON, || {
+        (session.output().lines().count() > 50).then_some(())
+    });
     let broker = home.broker();
-    until("more answers", SOON, || (session.output().lines().count() > 100).then_some(()));
+    until("more answers", SOON, || {
+        (session.output().lines().count() > 100).then_some(())
+    });
     kill_process(broker, Signal::KILL).expect("kill the broker");
     session.wait_for("unanswered", SOON);
     let ended = session.finish(SOON);
     home.verify();
     let decided = home.events("request.decided");
-    let known: std::collections::HashSet<&str> = decided.iter().filter_map(|event| event["request_id"].as_str()).collect();
-    let seen: Vec<String> = ended.text().lines().filter(|line| line.starts_with("req-")).map(str::to_owned).collect();
+    let known: std::collections::HashSet<&str> = decided
+        .iter()
+        .filter_map(|event| event["request_id"].as_str())
+        .collect();
+    let seen: Vec<String> = ended
+        .text()
+        .lines()
+        .filter(|line| line.starts_with("req-"))
+        .map(str::to_owned)
+        .collect();
     assert!(seen.len() > 100);
-    let lost: Vec<&String> = seen.iter().filter(|id| !known.contains(id.as_str())).collect();
-    assert!(lost.is_empty(), "{} of {} were told and are not in the log", lost.len(), seen.len());
+    let lost: Vec<&String> = seen
+        .iter()
+        .filter(|id| !known.contains(id.as_str()))
+        .collect();
+    assert!(
+        lost.is_empty(),
+        "{} of {} were told and are not in the log",
+        lost.len(),
+        seen.len()
+    );
     // The next broker goes on with the same log.
     drop(home.run(&NONE, &["true"]).done().ok());
     home.verify();
@@ -107,21 +156,39 @@ fn a_killed_guard_takes_the_agent_and_its_files_with_it() {
     home.write("work/held.txt", "held\n");
     let work = home.path("work");
     let mut session = home
-        .run(&["--workspace", work.to_str().expect("text")], &["sh", "-c", script, &marker])
+        .run(
+            &["--workspace", work.to_str().expect("text")],
+            &["sh", "-c", script, &marker],
+        )
         .cwd(&work)
         .start();
     session.wait_for("up", SOON);
     home.wait_for_event("operation.performed", |_| true);
-    let inside: Vec<i32> = processes_with(&marker).into_iter().filter(|pid| *pid != session.pid().as_raw_nonzero().get()).collect();
-    assert!(inside.len() >= 2, "pid 1 of the cell or the agent: {inside:?}");
-    let mounts = |pid: &i32| fs::read_to_string(format!("/proc/{pid}/mounts")).is_ok_and(|text| text.contains("valetkey"));
+    let inside: Vec<i32> = processes_with(&marker)
+        .into_iter()
+        .filter(|pid| *pid != session.pid().as_raw_nonzero().get())
+        .collect();
+    assert!(
+        inside.len() >= 2,
+        "pid 1 of the cell or the agent: {inside:?}"
+    );
+    let mounts = |pid: &i32| {
+        fs::read_to_string(format!("/proc/{pid}/mounts"))
+            .is_ok_and(|text| text.contains("valetkey"))
+    };
     assert!(inside.iter().any(mounts));
     let begun = Instant::now();
     session.signal(Signal::KILL);
-    until("the agent ends", Duration::from_secs(1), || processes_with(&marker).is_empty().then_some(()));
+    until("the agent ends", Duration::from_secs(1), || {
+        processes_with(&marker).is_empty().then_some(())
+    });
     let took = begun.elapsed();
     println!("the agent ended {took:?} after its guard was killed");
-    assert!(!fs::read_to_string("/proc/mounts").expect("mounts").contains("valetkey"));
+    assert!(
+        !fs::read_to_string("/proc/mounts")
+            .expect("mounts")
+            .contains("valetkey")
+    );
     let closed = home.wait_for_event("session.closed", |_| true);
     assert!(closed.to_string().contains("its guard died"), "{closed}");
     assert_eq!(home.status().expect("a broker")["capabilities"], 0);
@@ -137,8 +204,14 @@ fn a_question_of_a_killed_guard_closes() {
     let session = home.run(&NONE, &["cat", "notes.txt"]).start();
     let question = home.wait_for_question("/notes.txt");
     session.signal(Signal::KILL);
-    until("the question closes", SOON, || home.questions().is_empty().then_some(()));
-    drop(home.valetkey(["approve", question["request_id"].as_str().expect("id")]).done().expect(1));
+    until("the question closes", SOON, || {
+        home.questions().is_empty().then_some(())
+    });
+    drop(
+        home.valetkey(["approve", question["request_id"].as_str().expect("id")])
+            .done()
+            .expect(1),
+    );
     home.verify();
 }
 
@@ -149,7 +222,14 @@ fn a_broker_that_stops_in_good_order_ends_what_was_granted() {
     home.write("work/held.txt", "held\n");
     let work = home.path("work");
     let mut session = home
-        .run(&["--workspace", work.to_str().expect("text")], &["sh", "-c", "echo up; read go; cat held.txt && echo read; echo over"])
+        .run(
+            &["--workspace", work.to_str().expect("text")],
+            &[
+                "sh",
+                "-c",
+                "echo up; read go; cat held.txt && echo read; echo over",
+            ],
+        )
         .cwd(&work)
         .open_input()
         .start();
@@ -169,7 +249,10 @@ struct SmallDisk {
 
 impl SmallDisk {
     fn at(place: &std::path::Path, size: &str) -> Self {
-        let script = format!("mount -t tmpfs -o size={size},mode=0700 none {} && echo ready && exec sleep 600", place.display());
+        let script = format!(
+            "mount -t tmpfs -o size={size},mode=0700 none {} && echo ready && exec sleep 600",
+            place.display()
+        );
         let mut keeper = Command::new("unshare")
             .args(["-m", "sh", "-c", &script])
             .stdout(std::process::Stdio::piped())
@@ -230,9 +313,17 @@ fn on_a_full_disk_nothing_is_granted_until_there_is_room_again() {
         (ended.code() != 0 || !ended.text().contains('a')).then_some(ended)
     });
     assert!(!refused.text().contains('a'), "{}", refused.text());
-    assert!(refused.errors().to_lowercase().contains("space") || refused.errors().contains("record"), "{}", refused.errors());
+    assert!(
+        refused.errors().to_lowercase().contains("space") || refused.errors().contains("record"),
+        "{}",
+        refused.errors()
+    );
     let status = home.status();
-    println!("on a full disk: {} | {:?}", refused.errors().trim(), status.map(|status| status["recording"].clone()));
+    println!(
+        "on a full disk: {} | {:?}",
+        refused.errors().trim(),
+        status.map(|status| status["recording"].clone())
+    );
     fs::remove_file(&filler).expect("make room");
     let again: Finished = until("it works again", Duration::from_secs(20), || {
         let ended = home.run(&options, &["cat", "work/a.txt"]).cwd(&work).done();
@@ -251,15 +342,27 @@ fn a_home_that_cannot_be_written_is_a_clear_error() {
     // `/proc` takes no new directory from anybody, root included.
     let home = Home::new().with_state("/proc/valetkey".into());
     let ended = home.run(&NONE, &["true"]).done();
-    assert!(ended.errors().contains("/proc/valetkey") && ended.errors().contains("VALETKEY_HOME"), "{}", ended.errors());
+    assert!(
+        ended.errors().contains("/proc/valetkey") && ended.errors().contains("VALETKEY_HOME"),
+        "{}",
+        ended.errors()
+    );
     assert!(matches!(ended.code(), 1 | 6), "{}", ended.code());
     let shared = scratch();
-    fs::set_permissions(shared.path(), std::os::unix::fs::PermissionsExt::from_mode(0o777)).expect("mode");
+    fs::set_permissions(
+        shared.path(),
+        std::os::unix::fs::PermissionsExt::from_mode(0o777),
+    )
+    .expect("mode");
     let open = shared.path().join("state");
     fs::create_dir(&open).expect("make");
     fs::set_permissions(&open, std::os::unix::fs::PermissionsExt::from_mode(0o777)).expect("mode");
     let home = Home::new().with_state(shared.path().to_path_buf());
     let ended = home.run(&NONE, &["true"]).done();
-    assert!(ended.errors().contains("other users may write"), "{}", ended.errors());
+    assert!(
+        ended.errors().contains("other users may write"),
+        "{}",
+        ended.errors()
+    );
     assert_ne!(ended.code(), 0);
 }

@@ -1,25 +1,26 @@
 //! Black-box suites: every test drives the real `valetkey`, `valetkeyd` and `valetkey-sheet`.
 
+mod agent_door;
+mod asking;
+mod attack;
 mod demo;
+mod documents;
+mod failing;
+mod listings;
+mod ordinary_user;
 mod passing_through;
+mod revoking;
+mod sessions;
+mod setup_errors;
 mod terminal;
 mod view;
-mod asking;
-mod failing;
-mod setup_errors;
-mod sessions;
-mod listings;
-mod attack;
-mod agent_door;
-mod documents;
-mod revoking;
-mod ordinary_user;
 
 /// Ends a test that needs a cell, loudly, where this user cannot have one.
 macro_rules! needs_cells {
     () => {
         if let Some(why) = valetkey_tests::cannot_run_cells() {
-            valetkey_tests::skipped(module_path!(), &why);
+            let test = std::thread::current();
+            valetkey_tests::skipped(test.name().unwrap_or(module_path!()), &why);
             return;
         }
     };

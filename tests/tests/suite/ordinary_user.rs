@@ -14,12 +14,19 @@ fn with_the_device_open_an_ordinary_user_needs_nothing_else() {
         return;
     }
     let home = Home::of_ordinary_user(Device::Open);
-    let ended = home.run(&NONE, &["sh", "-c", "id -u; id -g; id -un; pwd; exit 7"]).done().expect(7);
-    assert_eq!(ended.text(), format!("{NOBODY}\n{NOBODY}\nnobody\n{}\n", home.dir().display()));
+    let ended = home
+        .run(&NONE, &["sh", "-c", "id -u; id -g; id -un; pwd; exit 7"])
+        .done()
+        .expect(7);
+    assert_eq!(
+        ended.text(),
+        format!("{NOBODY}\n{NOBODY}\nnobody\n{}\n", home.dir().display())
+    );
     home.write("work/a.txt", "one\n");
     let script = "cat a.txt; echo two >> a.txt; mkdir d; mv a.txt d/b.txt; cat d/b.txt; chmod 600 d/b.txt; ls -ln d/b.txt | cut -d' ' -f1,3,4; rm -r d; touch made; cat /proc/self/status | grep CapEff";
     let ended = home.in_workspace(script).done().ok();
-    let expected = format!("one\none\ntwo\n-rw------- {NOBODY} {NOBODY}\nCapEff:\t0000000000000000\n");
+    let expected =
+        format!("one\none\ntwo\n-rw------- {NOBODY} {NOBODY}\nCapEff:\t0000000000000000\n");
     assert_eq!(ended.text(), expected, "{}", ended.errors());
     let made = fs::metadata(home.path("work/made")).expect("made");
     assert_eq!(std::os::unix::fs::MetadataExt::uid(&made), NOBODY);
@@ -35,7 +42,9 @@ fn an_ordinary_user_answers_their_own_questions() {
     let home = Home::of_ordinary_user(Device::Open);
     home.write("notes.txt", "the notes\n");
     home.write("other.txt", "decoy\n");
-    let session = home.run(&NONE, &["sh", "-c", "cat notes.txt other.txt"]).start();
+    let session = home
+        .run(&NONE, &["sh", "-c", "cat notes.txt other.txt"])
+        .start();
     drop(home.approve(&home.wait_for_question("/notes.txt")));
     drop(home.deny(&home.wait_for_question("/other.txt")));
     let ended = session.finish(Duration::from_secs(10));
@@ -46,7 +55,10 @@ fn an_ordinary_user_answers_their_own_questions() {
 #[test]
 fn what_the_user_may_not_read_no_grant_gives() {
     if !is_root() {
-        skipped("what_the_user_may_not_read", "making a file of another user's takes root");
+        skipped(
+            "what_the_user_may_not_read",
+            "making a file of another user's takes root",
+        );
         return;
     }
     let home = Home::of_ordinary_user(Device::Open);
@@ -54,8 +66,14 @@ fn what_the_user_may_not_read_no_grant_gives() {
     fs::write(&file, "decoy\n").expect("write");
     fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o600)).expect("mode");
     let grant = format!("{}=read,write", file.display());
-    let ended = home.run(&["--grant", &grant], &["cat", file.to_str().expect("text")]).done();
-    assert!(!ended.text().contains("decoy") && ended.code() != 0, "{}", ended.errors());
+    let ended = home
+        .run(&["--grant", &grant], &["cat", file.to_str().expect("text")])
+        .done();
+    assert!(
+        !ended.text().contains("decoy") && ended.code() != 0,
+        "{}",
+        ended.errors()
+    );
 }
 
 #[test]
@@ -68,20 +86,36 @@ fn root_is_not_the_broker_of_an_ordinary_user() {
     drop(home.run(&NONE, &["true"]).done().ok());
     // Root can do anything on this machine; through the door, it is still not the person.
     let mut command = std::process::Command::new(home.program("valetkey"));
-    command.args(["status"]).env_clear().env("VALETKEY_HOME", home.state());
+    command
+        .args(["status"])
+        .env_clear()
+        .env("VALETKEY_HOME", home.state());
     let ended = valetkey_tests::Call::new(command).done();
     assert_ne!(ended.code(), 0);
-    assert!(ended.errors().contains("another user"), "{}", ended.errors());
+    assert!(
+        ended.errors().contains("another user"),
+        "{}",
+        ended.errors()
+    );
 }
 
 fn says_how_to_open_the_device(home: &Home) {
     let ended = home.run(&NONE, &["true"]).done();
     let errors = ended.errors();
-    assert!(errors.contains("/dev/fuse") && errors.contains("udev") && errors.contains("chmod 0666 /dev/fuse"), "{errors}");
+    assert!(
+        errors.contains("/dev/fuse")
+            && errors.contains("udev")
+            && errors.contains("chmod 0666 /dev/fuse"),
+        "{errors}"
+    );
     assert_eq!(errors.lines().count(), 1, "{errors}");
     drop(ended.expect(5));
     let demo = home.valetkey(["demo"]).done();
-    assert!(demo.errors().contains("chmod 0666 /dev/fuse"), "{}", demo.errors());
+    assert!(
+        demo.errors().contains("chmod 0666 /dev/fuse"),
+        "{}",
+        demo.errors()
+    );
     drop(demo.expect(5));
 }
 
@@ -92,6 +126,9 @@ fn with_the_device_closed_it_says_how_to_open_it() {
     } else if cannot_run_cells().is_some() {
         says_how_to_open_the_device(&Home::new());
     } else {
-        skipped("with_the_device_closed", "the device is open and closing it takes root");
+        skipped(
+            "with_the_device_closed",
+            "the device is open and closing it takes root",
+        );
     }
 }

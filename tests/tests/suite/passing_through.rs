@@ -40,7 +40,9 @@ fn a_command_that_is_not_there_is_127_and_one_that_cannot_run_is_126() {
     let program = home.bring(&host_program("true").expect("true"), "work/program");
     let grant = format!("{}=read", program.display());
     let policy = super::asking::impatient(&home, 1);
-    let run = home.valetkey(["run", "--grant", &grant, "--policy"]).arg(policy);
+    let run = home
+        .valetkey(["run", "--grant", &grant, "--policy"])
+        .arg(policy);
     let ended = run.arg("--").arg(&program).done();
     assert!(ended.errors().contains("cannot run"), "{}", ended.errors());
     drop(ended.expect(126));
@@ -53,7 +55,13 @@ fn a_command_that_is_not_there_is_127_and_one_that_cannot_run_is_126() {
 fn a_signal_that_ends_the_command_is_128_and_its_number() {
     needs_cells!();
     let home = Home::new();
-    for (name, number) in [("TERM", 15), ("KILL", 9), ("SEGV", 11), ("INT", 2), ("USR1", 10)] {
+    for (name, number) in [
+        ("TERM", 15),
+        ("KILL", 9),
+        ("SEGV", 11),
+        ("INT", 2),
+        ("USR1", 10),
+    ] {
         let script = format!("kill -{name} $$");
         let ended = home.run(&NONE, &["sh", "-c", &script]).done();
         assert_eq!(ended.code(), 128 + number, "{name}: {}", ended.errors());
@@ -65,7 +73,12 @@ fn signals_to_valetkey_reach_the_command() {
     needs_cells!();
     let home = Home::new();
     let sleeper = "echo up; while :; do sleep 0.05; done";
-    for (signal, number) in [(Signal::TERM, 15), (Signal::INT, 2), (Signal::HUP, 1), (Signal::QUIT, 3)] {
+    for (signal, number) in [
+        (Signal::TERM, 15),
+        (Signal::INT, 2),
+        (Signal::HUP, 1),
+        (Signal::QUIT, 3),
+    ] {
         let mut session = home.run(&NONE, &["sh", "-c", sleeper]).start();
         session.wait_for("up", Duration::from_secs(10));
         session.signal(signal);
@@ -94,8 +107,17 @@ fn ten_megabytes_through_stdin_are_the_same_bytes() {
         })
         .collect();
     let ended = home.run(&NONE, &["cat"]).input(bytes.clone()).done().ok();
-    assert!(ended.out == bytes, "{} of {} bytes, or others", ended.out.len(), bytes.len());
-    let first_only = home.run(&NONE, &["head", "-c", "5"]).input(bytes.clone()).done().ok();
+    assert!(
+        ended.out == bytes,
+        "{} of {} bytes, or others",
+        ended.out.len(),
+        bytes.len()
+    );
+    let first_only = home
+        .run(&NONE, &["head", "-c", "5"])
+        .input(bytes.clone())
+        .done()
+        .ok();
     assert_eq!(first_only.out, bytes[..5]);
 }
 
@@ -104,7 +126,11 @@ fn sixty_four_megabytes_through_stdout_are_all_there() {
     needs_cells!();
     let home = Home::new();
     let script = "head -c 67108864 /dev/zero; printf end; echo apart >&2";
-    let ended = home.run(&NONE, &["sh", "-c", script]).within(Duration::from_secs(60)).done().ok();
+    let ended = home
+        .run(&NONE, &["sh", "-c", script])
+        .within(Duration::from_secs(60))
+        .done()
+        .ok();
     assert_eq!(ended.out.len(), 67_108_864 + 3);
     assert!(ended.out.ends_with(b"\0\0end"));
     assert_eq!(ended.errors(), "apart\n");
@@ -126,11 +152,21 @@ fn a_reader_that_goes_away_ends_the_writer() {
     let mut some = [0; 100];
     stdout.read_exact(&mut some).expect("some output");
     drop(stdout);
-    let ended = valetkey_tests::until("the writer ends", Duration::from_secs(10), || child.try_wait().expect("wait"));
+    let ended = valetkey_tests::until("the writer ends", Duration::from_secs(10), || {
+        child.try_wait().expect("wait")
+    });
     let mut words = String::new();
-    child.stderr.take().expect("piped").read_to_string(&mut words).expect("read");
+    child
+        .stderr
+        .take()
+        .expect("piped")
+        .read_to_string(&mut words)
+        .expect("read");
     assert_eq!(ended.code(), Some(5), "{words}");
-    assert!(words.starts_with("141") || words.contains("Broken pipe"), "{words}");
+    assert!(
+        words.starts_with("141") || words.contains("Broken pipe"),
+        "{words}"
+    );
 }
 
 #[test]
@@ -140,12 +176,18 @@ fn directory_and_identity_are_the_persons() {
     home.make_dir(&home.path("a b/c"));
     let cwd = home.path("a b/c");
     let ended = home
-        .run(&NONE, &["sh", "-c", "pwd; id -u; id -g; id -un; echo $HOME"])
+        .run(
+            &NONE,
+            &["sh", "-c", "pwd; id -u; id -g; id -un; echo $HOME"],
+        )
         .cwd(&cwd)
         .done()
         .ok();
     let host = |args: &[&str]| {
-        let output = std::process::Command::new("id").args(args).output().expect("id");
+        let output = std::process::Command::new("id")
+            .args(args)
+            .output()
+            .expect("id");
         String::from_utf8(output.stdout).expect("text")
     };
     let expected = format!(
@@ -180,7 +222,16 @@ fn the_environment_is_scrubbed() {
     let has = |text: &str, entry: &str| text.split('\0').any(|had| had == entry);
     assert!(has(&plain, "LANG=C.UTF-8") && has(&plain, "LC_TIME=C") && has(&plain, "TERM=xterm"));
     assert!(has(&plain, "VALETKEY=/run/valetkey") && has(&plain, "TMPDIR=/tmp"));
-    for name in ["AWS_SECRET", "decoy-secret", "SSH_AUTH", "DBUS", "LD_PRELOAD", "DISPLAY", "MY_FLAG", "VALETKEY_HOME"] {
+    for name in [
+        "AWS_SECRET",
+        "decoy-secret",
+        "SSH_AUTH",
+        "DBUS",
+        "LD_PRELOAD",
+        "DISPLAY",
+        "MY_FLAG",
+        "VALETKEY_HOME",
+    ] {
         assert!(!plain.contains(name), "{name} is in {plain:?}");
     }
     let named = run(&["--env", "MY_FLAG"]);
@@ -205,7 +256,9 @@ fn arguments_arrive_as_they_were_given() {
     .iter()
     .map(|bytes| OsString::from_vec(bytes.to_vec()))
     .collect();
-    let mut command: Vec<OsString> = ["sh", "-c", "printf '%s\\0' \"$@\"", "sh"].map(OsString::from).to_vec();
+    let mut command: Vec<OsString> = ["sh", "-c", "printf '%s\\0' \"$@\"", "sh"]
+        .map(OsString::from)
+        .to_vec();
     command.extend(given.iter().cloned());
     let ended = home.run(&NONE, &command).done().ok();
     let mut expected = Vec::new();
@@ -233,7 +286,11 @@ fn interpreters_run() {
     needs_cells!();
     let home = Home::new();
     for (program, args, answer) in [
-        ("python3", ["-c", "import json,os,ssl,sqlite3;print(json.dumps(6*7))"], "42\n"),
+        (
+            "python3",
+            ["-c", "import json,os,ssl,sqlite3;print(json.dumps(6*7))"],
+            "42\n",
+        ),
         ("node", ["-e", "console.log(6*7)"], "42\n"),
         ("perl", ["-e", "print 6*7, qq(\\n)"], "42\n"),
         ("bash", ["-c", "echo $((6*7))"], "42\n"),

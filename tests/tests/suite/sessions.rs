@@ -24,12 +24,21 @@ fn two_sessions_cannot_see_each_other() {
     let start = "cp secret.txt /tmp/planted; cp secret.txt /dev/shm/planted; mkdir -p /run/user/$(id -u) 2>/dev/null; \
         ipcmk -M 64 >/dev/null; sleep 400 & ./agent listen vk-hidden";
     let mut first = home
-        .run(&["--workspace", one.to_str().expect("text")], &["sh", "-c", start, "vk-first-marker"])
+        .run(
+            &["--workspace", one.to_str().expect("text")],
+            &["sh", "-c", start, "vk-first-marker"],
+        )
         .cwd(&one)
         .open_input()
         .start();
     first.wait_for("listening ", SOON);
-    let port = first.output().trim().rsplit(' ').next().expect("a port").to_owned();
+    let port = first
+        .output()
+        .trim()
+        .rsplit(' ')
+        .next()
+        .expect("a port")
+        .to_owned();
     let script = format!(
         "ls /tmp /dev/shm; cat ../../one/secret.txt {0}/secret.txt; ls {0}; ps ax -o args 2>/dev/null; cat /proc/[0-9]*/cmdline | tr '\\0' ' '; \
          ./agent connect @vk-hidden; ./agent tcp {port}; cat /proc/net/unix /proc/net/tcp; ipcs -m; \
@@ -39,12 +48,30 @@ fn two_sessions_cannot_see_each_other() {
     );
     let policy = super::asking::impatient(&home, 1);
     let second = home
-        .run(&["--policy", policy.to_str().expect("text"), "--workspace", two.to_str().expect("text")], &["sh", "-c", &script])
+        .run(
+            &[
+                "--policy",
+                policy.to_str().expect("text"),
+                "--workspace",
+                two.to_str().expect("text"),
+            ],
+            &["sh", "-c", &script],
+        )
         .cwd(&two)
         .done();
     let text = second.text();
-    for word in ["planted", "decoy", "vk-first-marker", "vk-hidden", "sleep 400", "connected", "secret.txt"] {
-        let listed = text.lines().filter(|line| line.contains(word) && !line.contains("ps ax"));
+    for word in [
+        "planted",
+        "decoy",
+        "vk-first-marker",
+        "vk-hidden",
+        "sleep 400",
+        "connected",
+        "secret.txt",
+    ] {
+        let listed = text
+            .lines()
+            .filter(|line| line.contains(word) && !line.contains("ps ax"));
         assert_eq!(listed.count(), 0, "{word} in:\n{text}");
     }
     assert!(!text.contains("/one/**"), "{text}");
@@ -54,7 +81,10 @@ fn two_sessions_cannot_see_each_other() {
         command.args(["tcp", &port]);
         valetkey_tests::Call::new(command).done().text()
     };
-    assert!(reached(&agent).contains("ECONNREFUSED"), "the listener is not on the host either");
+    assert!(
+        reached(&agent).contains("ECONNREFUSED"),
+        "the listener is not on the host either"
+    );
     first.end_input();
     drop(first.finish(SOON));
     home.verify();
@@ -65,11 +95,22 @@ fn many_sessions_that_start_at_once_share_one_broker() {
     needs_cells!();
     let home = Home::new();
     let started: Vec<_> = (0..6)
-        .map(|number| home.run(&NONE, &["sh", "-c", &format!("echo {number}; exit {number}")]).start())
+        .map(|number| {
+            home.run(
+                &NONE,
+                &["sh", "-c", &format!("echo {number}; exit {number}")],
+            )
+            .start()
+        })
         .collect();
     for (number, session) in started.into_iter().enumerate() {
         let ended = session.finish(SOON);
-        assert_eq!(ended.code(), i32::try_from(number).expect("small"), "{}", ended.errors());
+        assert_eq!(
+            ended.code(),
+            i32::try_from(number).expect("small"),
+            "{}",
+            ended.errors()
+        );
         assert_eq!(ended.text(), format!("{number}\n"));
     }
     assert_eq!(home.events("log.opened").len(), 1);
@@ -85,7 +126,13 @@ fn capabilities_belong_to_their_session() {
     let home = Home::new();
     home.write("shared/notes.txt", "notes\n");
     let grant = format!("{}=read", home.path("shared").display());
-    let mut first = home.run(&["--grant", &grant], &["sh", "-c", "cat shared/notes.txt; read x"]).open_input().start();
+    let mut first = home
+        .run(
+            &["--grant", &grant],
+            &["sh", "-c", "cat shared/notes.txt; read x"],
+        )
+        .open_input()
+        .start();
     first.wait_for("notes", SOON);
     // The same file is asked about in a session that has no grant.
     let second = home.run(&NONE, &["cat", "shared/notes.txt"]).start();

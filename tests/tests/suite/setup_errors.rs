@@ -14,8 +14,18 @@ const NONE: [&str; 0] = [];
 fn clear(ended: &Finished) {
     let errors = ended.errors();
     assert!(errors.starts_with("error: "), "{errors}");
-    assert_eq!(errors.lines().filter(|line| line.starts_with("error:")).count(), 1, "{errors}");
-    assert!(!errors.contains("panicked") && !errors.contains("unwrap") && !errors.contains("Os {"), "{errors}");
+    assert_eq!(
+        errors
+            .lines()
+            .filter(|line| line.starts_with("error:"))
+            .count(),
+        1,
+        "{errors}"
+    );
+    assert!(
+        !errors.contains("panicked") && !errors.contains("unwrap") && !errors.contains("Os {"),
+        "{errors}"
+    );
     assert!(ended.out.is_empty(), "{}", ended.text());
 }
 
@@ -58,7 +68,11 @@ fn bad_grants_are_status_two_and_say_what_is_wrong() {
     ] {
         let ended = home.run(&["--grant", grant], &["true"]).done();
         assert_eq!(ended.code(), 2, "{grant}: {}", ended.errors());
-        assert!(ended.errors().contains(words), "{grant}: {}", ended.errors());
+        assert!(
+            ended.errors().contains(words),
+            "{grant}: {}",
+            ended.errors()
+        );
     }
 }
 
@@ -69,11 +83,15 @@ fn what_policy_never_gives_is_refused_at_the_start() {
     home.write(".ssh/id_ed25519", "decoy\n");
     for resource in [".ssh/id_ed25519", ".ssh"] {
         let grant = format!("{}=read", home.path(resource).display());
-        let ended = home.run(&["--grant", &grant], &["cat", ".ssh/id_ed25519"]).done();
+        let ended = home
+            .run(&["--grant", &grant], &["cat", ".ssh/id_ed25519"])
+            .done();
         clear(&ended);
         drop(ended.expect(3).says("was not granted"));
     }
-    let ended = home.run(&["--grant", "/etc/shadow=read"], &["cat", "/etc/shadow"]).done();
+    let ended = home
+        .run(&["--grant", "/etc/shadow=read"], &["cat", "/etc/shadow"])
+        .done();
     clear(&ended);
     drop(ended.expect(3));
     home.verify();
@@ -106,7 +124,12 @@ fn an_unreadable_policy_is_status_two() {
     if !is_root() {
         let closed = home.write("closed/a.rego", "package valetkey\n");
         fs::set_permissions(closed, fs::Permissions::from_mode(0o000)).expect("mode");
-        drop(home.run(&["--policy", "closed"], &["true"]).done().expect(2).says("a.rego"));
+        drop(
+            home.run(&["--policy", "closed"], &["true"])
+                .done()
+                .expect(2)
+                .says("a.rego"),
+        );
     }
 }
 
@@ -114,11 +137,17 @@ fn an_unreadable_policy_is_status_two() {
 fn a_syntax_error_in_a_policy_names_file_line_and_column() {
     needs_cells!();
     let home = Home::new();
-    home.write("policy/rules.rego", "package valetkey\n\ndecision := {\n\t\"effect\": \"allow\",\n\t\"policy_id\" \"x\",\n}\n");
+    home.write(
+        "policy/rules.rego",
+        "package valetkey\n\ndecision := {\n\t\"effect\": \"allow\",\n\t\"policy_id\" \"x\",\n}\n",
+    );
     let ended = home.run(&["--policy", "policy"], &["true"]).done();
     clear(&ended);
     let errors = ended.errors();
-    assert!(errors.contains("rules.rego:5:"), "file, line and column: {errors}");
+    assert!(
+        errors.contains("rules.rego:5:"),
+        "file, line and column: {errors}"
+    );
     assert_eq!(ended.code(), 2, "{errors}");
     assert_eq!(home.events("policy.rejected").len(), 1);
 }
@@ -128,10 +157,25 @@ fn a_policy_that_decides_nothing_denies_everything() {
     needs_cells!();
     let home = Home::new();
     home.write("notes.txt", "decoy\n");
-    for rules in ["unrelated := true", "decision := no_such_thing(1)", "decision := {\"effect\": \"allow\"}", "decision := true", "decision := {\"effect\": \"perhaps\", \"policy_id\": \"x\"}"] {
-        home.write("policy/rules.rego", format!("package valetkey\n\n{rules}\n"));
-        let ended = home.run(&["--policy", "policy"], &["cat", "notes.txt"]).done();
-        assert!(!ended.text().contains("decoy") && ended.code() != 0, "{rules}: {}", ended.errors());
+    for rules in [
+        "unrelated := true",
+        "decision := no_such_thing(1)",
+        "decision := {\"effect\": \"allow\"}",
+        "decision := true",
+        "decision := {\"effect\": \"perhaps\", \"policy_id\": \"x\"}",
+    ] {
+        home.write(
+            "policy/rules.rego",
+            format!("package valetkey\n\n{rules}\n"),
+        );
+        let ended = home
+            .run(&["--policy", "policy"], &["cat", "notes.txt"])
+            .done();
+        assert!(
+            !ended.text().contains("decoy") && ended.code() != 0,
+            "{rules}: {}",
+            ended.errors()
+        );
     }
 }
 
@@ -142,14 +186,22 @@ fn a_home_too_long_for_a_socket_is_a_clear_error() {
     let home = home.with_state(long);
     let ended = home.run(&NONE, &["true"]).done();
     clear(&ended);
-    assert!(ended.errors().contains("107") && ended.errors().contains("VALETKEY_HOME"), "{}", ended.errors());
+    assert!(
+        ended.errors().contains("107") && ended.errors().contains("VALETKEY_HOME"),
+        "{}",
+        ended.errors()
+    );
     assert!(matches!(ended.code(), 1 | 6));
 }
 
 #[test]
 fn no_home_at_all_is_a_clear_error() {
     let home = Home::new();
-    let ended = home.run(&NONE, &["true"]).env("VALETKEY_HOME", "relative").env("HOME", "").done();
+    let ended = home
+        .run(&NONE, &["true"])
+        .env("VALETKEY_HOME", "relative")
+        .env("HOME", "")
+        .done();
     clear(&ended);
     drop(ended.expect(1).says("HOME"));
 }
@@ -163,7 +215,11 @@ fn without_the_fuse_device_it_says_so_in_one_line() {
     let home = Home::with_device(Device::Missing);
     let ended = home.run(&NONE, &["true"]).done();
     clear(&ended);
-    assert!(ended.errors().contains("/dev/fuse") && ended.errors().contains("modprobe fuse"), "{}", ended.errors());
+    assert!(
+        ended.errors().contains("/dev/fuse") && ended.errors().contains("modprobe fuse"),
+        "{}",
+        ended.errors()
+    );
     assert_eq!(ended.errors().lines().count(), 1, "{}", ended.errors());
     drop(ended.expect(5));
     let demo = home.valetkey(["demo"]).done();
@@ -175,7 +231,10 @@ fn without_the_fuse_device_it_says_so_in_one_line() {
 fn without_user_namespaces_it_says_how_to_allow_them() {
     needs_cells!();
     if !is_root() {
-        skipped("without_user_namespaces", "a user namespace with the limit set takes root");
+        skipped(
+            "without_user_namespaces",
+            "a user namespace with the limit set takes root",
+        );
         return;
     }
     // The limit is set in a user namespace of the test's own: the host's stays as it is.
@@ -183,7 +242,11 @@ fn without_user_namespaces_it_says_how_to_allow_them() {
     let home = Home::new().prefixed(["unshare", "-U", "-r", "sh", "-c", script, "sh"]);
     let ended = home.run(&NONE, &["true"]).done();
     clear(&ended);
-    assert!(ended.errors().contains("max_user_namespaces"), "{}", ended.errors());
+    assert!(
+        ended.errors().contains("max_user_namespaces"),
+        "{}",
+        ended.errors()
+    );
     assert_eq!(ended.errors().lines().count(), 1, "{}", ended.errors());
     drop(ended.expect(5));
     // The broker of that namespace is nobody's outside: it is ended from within.
@@ -199,17 +262,32 @@ fn a_changed_copy_of_the_log_is_status_four() {
     }
     drop(home.valetkey(["stop"]).done().ok());
     let log = home.state().join("state/log");
-    let files: Vec<_> = fs::read_dir(&log).expect("the log").flatten().filter(|entry| entry.path().is_file()).collect();
-    let largest = files.iter().max_by_key(|entry| entry.metadata().map_or(0, |meta| meta.len())).expect("a file").file_name();
+    let files: Vec<_> = fs::read_dir(&log)
+        .expect("the log")
+        .flatten()
+        .filter(|entry| entry.path().is_file())
+        .collect();
+    let largest = files
+        .iter()
+        .max_by_key(|entry| entry.metadata().map_or(0, |meta| meta.len()))
+        .expect("a file")
+        .file_name();
     let copy = home.outside("copy");
     let verify = |change: &dyn Fn(&mut Vec<u8>)| {
         drop(fs::remove_dir_all(&copy));
-        let status = std::process::Command::new("cp").arg("-r").arg(&log).arg(&copy).status().expect("cp");
+        let status = std::process::Command::new("cp")
+            .arg("-r")
+            .arg(&log)
+            .arg(&copy)
+            .status()
+            .expect("cp");
         assert!(status.success());
         let mut bytes = fs::read(copy.join(&largest)).expect("read");
         change(&mut bytes);
         fs::write(copy.join(&largest), bytes).expect("write");
-        home.valetkey(["audit", "verify", "--json", "--log"]).arg(&copy).done()
+        home.valetkey(["audit", "verify", "--json", "--log"])
+            .arg(&copy)
+            .done()
     };
     assert_eq!(verify(&|_| ()).ok().json()["verdict"], "intact");
     for place in [10, 40, 60, 75, 90, 97] {
@@ -217,14 +295,28 @@ fn a_changed_copy_of_the_log_is_status_four() {
             let at = bytes.len() * place / 100;
             bytes[at] ^= 1;
         });
-        assert_eq!(ended.code(), 4, "a bit at {place} of 100: {} {}", ended.text(), ended.errors());
+        assert_eq!(
+            ended.code(),
+            4,
+            "a bit at {place} of 100: {} {}",
+            ended.text(),
+            ended.errors()
+        );
         assert_eq!(ended.json()["verdict"], "tampered");
     }
     // A cut is found, or told as the bytes that were being written when the broker ended: never passed over.
     for place in [20, 50, 80, 95] {
         let cut = verify(&|bytes| bytes.truncate(bytes.len() * place / 100));
-        let told = cut.code() == 4 || cut.json()["torn_tail_bytes"].as_u64().is_some_and(|bytes| bytes > 0);
-        assert!(told, "cut at {place} of 100: {} {}", cut.text(), cut.errors());
+        let told = cut.code() == 4
+            || cut.json()["torn_tail_bytes"]
+                .as_u64()
+                .is_some_and(|bytes| bytes > 0);
+        assert!(
+            told,
+            "cut at {place} of 100: {} {}",
+            cut.text(),
+            cut.errors()
+        );
     }
     home.verify();
 }

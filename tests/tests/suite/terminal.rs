@@ -62,7 +62,14 @@ fn control_c_ends_what_runs_inside() {
     pty.wait_for("up");
     pty.keys("\x03");
     assert_eq!(pty.finish(), 130);
-    let mut pty = direct(&home, &["sh", "-c", "trap 'echo caught; exit 6' INT; echo up; while :; do sleep 0.05; done"]);
+    let mut pty = direct(
+        &home,
+        &[
+            "sh",
+            "-c",
+            "trap 'echo caught; exit 6' INT; echo up; while :; do sleep 0.05; done",
+        ],
+    );
     pty.wait_for("up");
     pty.keys("\x03");
     pty.wait_for("caught");
@@ -138,8 +145,13 @@ fn the_terminal_is_given_back_as_it_was() {
 }
 
 fn modes(text: &str) -> String {
-    let line = text.lines().rev().find(|line| line.matches(':').count() > 10);
-    line.unwrap_or_else(|| panic!("no modes in {text:?}")).trim().to_owned()
+    let line = text
+        .lines()
+        .rev()
+        .find(|line| line.matches(':').count() > 10);
+    line.unwrap_or_else(|| panic!("no modes in {text:?}"))
+        .trim()
+        .to_owned()
 }
 
 #[test]
@@ -178,7 +190,10 @@ fn streams_that_are_no_terminal_stay_what_they_are() {
 fn a_terminal_that_hangs_up_ends_the_session() {
     needs_cells!();
     let home = Home::new();
-    let pty = direct(&home, &["sh", "-c", "echo up; while :; do sleep 0.05; done"]);
+    let pty = direct(
+        &home,
+        &["sh", "-c", "echo up; while :; do sleep 0.05; done"],
+    );
     home.wait_for_event("session.opened", |_| true);
     drop(pty);
     home.wait_for_event("session.closed", |_| true);

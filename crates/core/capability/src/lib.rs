@@ -1,4 +1,4 @@
-//! Signed capabilities: what a token says, how it is signed, and a strict verifier.
+//! Signed capabilities: what a token says, how it is signed, a strict verifier, and narrowing.
 //!
 //! A token is a compact JWS (RFC 7515), `EdDSA` only (RFC 8037), whose payload carries the registered claims of RFC 7519,
 //! `authorization_details` (RFC 9396) and `cnf` (RFC 7800), which binds it to one session.

@@ -349,7 +349,7 @@ fn claims(session: &Session, allowed: &Allowed, id: CapabilityId, now: Timestamp
         .grant()
         .constraints
         .not_before
-        .map_or(issued, |time| time.unix_seconds().max(issued));
+        .map_or(issued, |time| time.unix_ms().div_ceil(1000).max(issued));
     let expires = issued.saturating_add(allowed.ttl_seconds());
     Claims {
         iss: ISSUER.to_owned(),

@@ -58,6 +58,27 @@ struct Changing {
     asked: VecDeque<Timestamp>,
 }
 
+impl Changing {
+    fn count_request(&mut self, now: Timestamp) -> (u64, u64) {
+        self.asked.push_back(now);
+        while self.asked.len() > MAX_REMEMBERED
+            || self
+                .asked
+                .front()
+                .is_some_and(|first| now.ms_since(*first) > 3_600_000)
+        {
+            self.asked.pop_front();
+        }
+        // They stand in the order of time; a busy session remembers thousands, and asks this for every decision.
+        let before = self
+            .asked
+            .partition_point(|time| now.ms_since(*time) > 60_000);
+        let hour = self.asked.len();
+        let count = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
+        (count(hour.saturating_sub(before)), count(hour))
+    }
+}
+
 impl Session {
     /// The digest of the policy that this session is decided by.
     pub(crate) fn policy_digest(&self) -> Digest {
@@ -66,30 +87,16 @@ impl Session {
 
     /// Counts a request; gives how many there were in the last minute and the last hour, this one included.
     pub(crate) fn count_request(&self, now: Timestamp) -> (u64, u64) {
-        let mut changing = self.lock();
-        changing.asked.push_back(now);
-        while changing.asked.len() > MAX_REMEMBERED
-            || changing
-                .asked
-                .front()
-                .is_some_and(|first| now.ms_since(*first) > 3_600_000)
-        {
-            changing.asked.pop_front();
-        }
-        let minute = changing
-            .asked
-            .iter()
-            .rev()
-            .take_while(|time| now.ms_since(**time) <= 60_000)
-            .count();
-        let count = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
-        (count(minute), count(changing.asked.len()))
+        self.lock().count_request(now)
     }
 
     /// Keeps a capability as live. Refused when the session is over or holds too many.
     pub(crate) fn add_live(&self, capability: Capability, minted: EventId, now: Timestamp) -> bool {
         let mut changing = self.lock();
-        changing.live.retain(|_, held| held.expires_at > now);
+        // What has expired counts for nothing wherever it is looked for; it is cleared away when its room is needed.
+        if changing.live.len() >= MAX_LIVE {
+            changing.live.retain(|_, held| held.expires_at > now);
+        }
         if changing.over || changing.live.len() >= MAX_LIVE {
             return false;
         }
@@ -267,5 +274,30 @@ impl Sessions {
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<SessionId, Arc<Session>>> {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_are_counted_by_the_minute_and_the_hour() {
+        let mut changing = Changing::default();
+        let mut at = |seconds: u64| changing.count_request(Timestamp::from_unix_seconds(seconds));
+        assert_eq!(at(10_000), (1, 1));
+        assert_eq!(at(10_060), (2, 2), "a minute ago still counts");
+        assert_eq!(at(10_061), (2, 3));
+        assert_eq!(at(13_600), (1, 4), "an hour ago still counts");
+        assert_eq!(at(13_601), (2, 4));
+    }
+
+    #[test]
+    fn no_more_requests_are_remembered_than_there_is_room_for() {
+        let mut changing = Changing::default();
+        let now = Timestamp::from_unix_seconds(10_000);
+        let counted = (0..=MAX_REMEMBERED).map(|_| changing.count_request(now));
+        let most = u64::try_from(MAX_REMEMBERED).expect("small");
+        assert_eq!(counted.last(), Some((most, most)));
     }
 }

@@ -1,11 +1,13 @@
 //! Telling the broker what happened: observations are folded, sent in batches, and never hold up the agent.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
-use std::thread::JoinHandle;
+use std::sync::mpsc::{
+    Receiver, RecvTimeoutError, SyncSender, TryRecvError, TrySendError, sync_channel,
+};
+use std::thread::{JoinHandle, Thread};
 use std::time::{Duration, Instant};
 
 use valetkey_api::{OperationReport, Report};
@@ -19,6 +21,8 @@ use crate::link::Link;
 const QUEUE: usize = 16 * 1024;
 /// How long an observation may wait: half of the second in which it must be durable.
 const FLUSH_EVERY: Duration = Duration::from_millis(400);
+/// How long observations gather before they are looked at together. Whoever observes then wakes nobody, which is most of what it would cost.
+const GATHERING: Duration = Duration::from_millis(2);
 /// Operations that are kept while the broker does not answer.
 const UNSENT_MAX: usize = 64 * 1024;
 /// Operations in one report.
@@ -32,6 +36,7 @@ const LOOKING: ActionSet = ActionSet::of(&[Action::Metadata, Action::List]);
 pub(crate) struct Reporter {
     sender: SyncSender<Message>,
     lost: Arc<AtomicU64>,
+    thread: Thread,
 }
 
 #[derive(Debug)]
@@ -40,7 +45,7 @@ enum Message {
     Stop,
 }
 
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, PartialEq, Eq, Hash)]
 struct Key {
     path: PathBuf,
     operation: &'static str,
@@ -49,6 +54,8 @@ struct Key {
 
 #[derive(Debug, Default)]
 struct Folded {
+    /// Its place among the others.
+    number: usize,
     actions: ActionSet,
     count: u64,
     bytes_read: u64,
@@ -69,13 +76,18 @@ impl Reporter {
             holdings,
             session,
             lost: Arc::clone(&lost),
-            waiting: BTreeMap::new(),
+            waiting: HashMap::new(),
             unsent: VecDeque::new(),
         };
         let thread = std::thread::Builder::new()
             .name("reporter".to_owned())
             .spawn(move || worker.run(&receiver))?;
-        Ok((Self { sender, lost }, thread))
+        let reporter = Self {
+            sender,
+            lost,
+            thread: thread.thread().clone(),
+        };
+        Ok((reporter, thread))
     }
 
     /// Takes an observation; when the queue is full it is counted as lost, and the count is reported.
@@ -89,6 +101,7 @@ impl Reporter {
     pub(crate) fn stop(&self) {
         // An error means that the thread has ended already.
         drop(self.sender.send(Message::Stop));
+        self.thread.unpark();
     }
 }
 
@@ -97,7 +110,7 @@ struct Worker {
     holdings: Arc<Holdings>,
     session: SessionId,
     lost: Arc<AtomicU64>,
-    waiting: BTreeMap<Key, Folded>,
+    waiting: HashMap<Key, Folded>,
     unsent: VecDeque<OperationReport>,
 }
 
@@ -111,7 +124,8 @@ impl Worker {
             let stop = match receiver.recv_timeout(wait) {
                 Ok(Message::Seen(observation)) => {
                     self.fold(observation);
-                    false
+                    std::thread::park_timeout(GATHERING);
+                    self.fold_waiting(receiver)
                 }
                 Err(RecvTimeoutError::Timeout) => false,
                 Ok(Message::Stop) | Err(RecvTimeoutError::Disconnected) => true,
@@ -125,6 +139,22 @@ impl Worker {
                 return;
             }
         }
+    }
+
+    /// Folds what has come meanwhile; whether the end was among it.
+    fn fold_waiting(&mut self, receiver: &Receiver<Message>) -> bool {
+        // Bounded, so that nothing waits longer for its record because more keeps coming.
+        for _ in 0..QUEUE {
+            if self.waiting.len() >= BATCH {
+                break;
+            }
+            match receiver.try_recv() {
+                Ok(Message::Seen(observation)) => self.fold(observation),
+                Ok(Message::Stop) | Err(TryRecvError::Disconnected) => return true,
+                Err(TryRecvError::Empty) => return false,
+            }
+        }
+        false
     }
 
     fn fold(&mut self, observation: Observation) {
@@ -187,14 +217,16 @@ impl Worker {
         read: u64,
         written: u64,
     ) {
-        let folded = self
-            .waiting
-            .entry(Key {
-                path,
-                operation,
-                done,
-            })
-            .or_default();
+        let number = self.waiting.len();
+        let key = Key {
+            path,
+            operation,
+            done,
+        };
+        let folded = self.waiting.entry(key).or_insert_with(|| Folded {
+            number,
+            ..Folded::default()
+        });
         folded.actions = folded.actions.union(actions);
         folded.count = folded.count.saturating_add(1);
         folded.bytes_read = folded.bytes_read.saturating_add(read);
@@ -203,7 +235,11 @@ impl Worker {
 
     fn flush(&mut self) {
         let now = self.holdings.now();
-        let mut operations: Vec<OperationReport> = std::mem::take(&mut self.waiting)
+        let mut waiting: Vec<(Key, Folded)> =
+            std::mem::take(&mut self.waiting).into_iter().collect();
+        // As they happened.
+        waiting.sort_unstable_by_key(|(_, folded)| folded.number);
+        let mut operations: Vec<OperationReport> = waiting
             .into_iter()
             // A single look at what is not there is in the log already, as the request that was refused.
             .filter(|(key, folded)| {
