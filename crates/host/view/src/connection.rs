@@ -25,6 +25,9 @@ use crate::node::{Node, Nodes};
 use crate::view::Shared;
 use crate::watch::Watch;
 
+/// Bytes of a listing that is made on a waiting thread; the kernel asks again for the rest.
+const LISTING_BYTES_MAX: usize = 64 * 1024;
+
 /// Refused names that are remembered for the kernel's sake.
 const REFUSED_NAMES_MAX: usize = 4096;
 
@@ -287,9 +290,15 @@ impl Server {
                 pid: request.header().pid,
                 waiting: Some(&waiting),
             };
-            let outcome = server.run(&request, &caller, &mut []);
+            // Of what can be put off, only a listing fills a buffer.
+            let mut scratch = Vec::new();
+            if let Operation::ReadDirectory { size, .. } = *request.operation() {
+                let wanted = usize::try_from(size).unwrap_or(0);
+                scratch.resize(wanted.min(LISTING_BYTES_MAX), 0);
+            }
+            let outcome = server.run(&request, &caller, &mut scratch);
             if let Some(reply) = waiting.take() {
-                server.answer(reply, outcome, &[]);
+                server.answer(reply, outcome, &scratch);
             }
         });
         if self.shared.waiters.run(job).is_err()

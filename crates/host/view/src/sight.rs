@@ -80,7 +80,7 @@ impl Server {
             other @ (Verdict::Refused { .. } | Verdict::Unknown) => {
                 match (read(&self.shared.skeleton).bone(path), other) {
                     (Some(bone), _) => Glance::Known(Sight::Bone(bone)),
-                    (None, Verdict::Unknown) => Glance::NameOnly,
+                    (None, Verdict::Unknown) => Glance::Unknown,
                     (None, _) => Glance::Nothing,
                 }
             }
@@ -374,8 +374,8 @@ impl Server {
 pub(crate) enum Glance {
     /// It is there, with its attributes.
     Known(Sight),
-    /// Its name is listed; whether more may be seen must be asked.
-    NameOnly,
+    /// Nothing is known of it yet: it must be asked about.
+    Unknown,
     /// It is not there.
     Nothing,
 }

@@ -82,7 +82,7 @@ impl Server {
         match self.glance(&path) {
             Glance::Known(sight) => Ok((self.shown(&stat, &path, &sight), stat.birth)),
             // The root of a quiet tree whose grant has ended.
-            Glance::NameOnly | Glance::Nothing => Err(Errno::NOENT.into()),
+            Glance::Unknown | Glance::Nothing => Err(Errno::NOENT.into()),
         }
     }
 

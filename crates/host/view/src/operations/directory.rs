@@ -18,7 +18,7 @@ use crate::handle::DirectoryHandle;
 use crate::host::{Host, KIND_DIRECTORY, stat_descriptor};
 use crate::locks::{lock, read};
 use crate::node::Node;
-use crate::sight::Glance;
+use crate::sight::{Glance, Sight};
 
 /// Where the offsets of names begin that the real directory does not have: above every offset that
 /// a file system gives out, and still positive as a signed number.
@@ -124,6 +124,7 @@ impl Server {
         let path = handle.path.join("x");
         let mut listing = Listing {
             server: self,
+            caller,
             handle: &handle,
             buffer,
             plus,
@@ -183,6 +184,7 @@ impl Server {
 /// One answer to a request for names.
 struct Listing<'a> {
     server: &'a Server,
+    caller: &'a Caller<'a>,
     handle: &'a DirectoryHandle,
     buffer: DirectoryBuffer<'a>,
     plus: bool,
@@ -192,7 +194,7 @@ struct Listing<'a> {
 
 impl Listing<'_> {
     /// Names of the real directory from `offset` on; answers whether all were listed.
-    fn real(&mut self, offset: u64, listed: bool) -> Result<bool, Errno> {
+    fn real(&mut self, offset: u64, listed: bool) -> Result<bool, Fail> {
         let Some(real) = self.handle.real.as_ref().filter(|_| listed) else {
             return Ok(self.dots(offset));
         };
@@ -207,7 +209,7 @@ impl Listing<'_> {
             let name = OsStr::from_bytes(entry.file_name().to_bytes());
             let next = entry.next_entry_cookie();
             let kind = directory_type(entry.file_type());
-            if !self.real_name(name, entry.ino(), kind, next) {
+            if !self.real_name(name, entry.ino(), kind, next)? {
                 return Ok(false);
             }
         }
@@ -233,34 +235,54 @@ impl Listing<'_> {
     }
 
     /// Adds a real name if it is in sight; answers whether there was room.
-    fn real_name(&mut self, name: &OsStr, ino: u64, kind: u32, next: u64) -> bool {
+    ///
+    /// A name of which nothing is known is asked about before it is listed: that it exists is information.
+    fn real_name(&mut self, name: &OsStr, ino: u64, kind: u32, next: u64) -> Result<bool, Fail> {
         if name == "." || name == ".." {
-            return self.push(&Entry::default(), name, ino, kind, next);
+            return Ok(self.push(&Entry::default(), name, ino, kind, next));
         }
         if !self.buffer.fits(name.len(), self.plus) {
-            return false;
+            return Ok(false);
         }
         self.path.set_file_name(name);
         let sight = match self.server.glance(&self.path) {
             Glance::Known(sight) => sight,
-            Glance::NameOnly => return self.push(&Entry::default(), name, ino, kind, next),
-            Glance::Nothing => return true,
+            // What has been collected so far is sent first: a request that is put off begins anew.
+            Glance::Unknown if self.caller.waiting.is_none() && !self.buffer.is_empty() => {
+                return Ok(false);
+            }
+            Glance::Unknown => match self.ask_about(name)? {
+                Some(sight) => sight,
+                None => return Ok(true),
+            },
+            Glance::Nothing => return Ok(true),
         };
         let Some(real) = &self.handle.real else {
-            return true;
+            return Ok(true);
         };
         if !self.plus {
-            return self.push(&Entry::default(), name, ino, kind, next);
+            return Ok(self.push(&Entry::default(), name, ino, kind, next));
         }
         // Hidden objects, special file systems, and what has gone in the meantime are left out.
         let Ok(stat) = self.server.shared.host.stat(real.as_fd(), name) else {
-            return true;
+            return Ok(true);
         };
         let parent = &self.handle.node;
         let entry = self
             .server
             .entry(parent, name, &self.path, Some(&stat), &sight);
-        self.push(&entry, name, ino, kind, next)
+        Ok(self.push(&entry, name, ino, kind, next))
+    }
+
+    fn ask_about(&self, name: &OsStr) -> Result<Option<Sight>, Fail> {
+        let Some(real) = &self.handle.real else {
+            return Ok(None);
+        };
+        // Gone in the meantime, or nothing that is ever shown.
+        let Ok(stat) = self.server.shared.host.stat(real.as_fd(), name) else {
+            return Ok(None);
+        };
+        self.server.see(self.caller, &self.path, || stat.facts())
     }
 
     /// Names besides, from number `from` on.
