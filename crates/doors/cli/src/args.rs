@@ -178,8 +178,17 @@ pub(crate) enum AuditCommand {
         /// The log's public key: a file, or the key itself
         #[arg(long, value_name = "KEY")]
         key: Option<String>,
+        /// A checkpoint that was kept elsewhere (`valetkey audit checkpoint`): the log must be a continuation of it
+        #[arg(long, value_name = "FILE")]
+        since: Option<PathBuf>,
         /// Print JSON
         #[arg(long)]
         json: bool,
+    },
+    /// Print the last signed checkpoint; keep it where whoever has the log cannot change it
+    Checkpoint {
+        /// The log's directory, if not this home's
+        #[arg(long, value_name = "DIR")]
+        log: Option<PathBuf>,
     },
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use valetkey_approval::visible;
-use valetkey_audit::{AuditDecision, Intact, LogPublicKey, Record, Verdict};
+use valetkey_audit::{AuditDecision, Checkpoint, Intact, LogPublicKey, Record, Verdict};
 use valetkey_store::{Entry, LogReader, StoreError};
 
 use crate::args::AuditCommand;
@@ -26,7 +26,13 @@ pub(crate) fn command(command: AuditCommand) -> Result<(), Fail> {
             json,
         } => tail(lines, follow, log, json),
         AuditCommand::Show { event, log } => show(&event, log),
-        AuditCommand::Verify { log, key, json } => verify(log, key.as_deref(), json),
+        AuditCommand::Verify {
+            log,
+            key,
+            since,
+            json,
+        } => verify(log, key.as_deref(), since.as_deref(), json),
+        AuditCommand::Checkpoint { log } => checkpoint(log),
     }
 }
 
@@ -138,14 +144,32 @@ fn show(event: &str, log: Option<PathBuf>) -> Result<(), Fail> {
     Ok(())
 }
 
-fn verify(log: Option<PathBuf>, key: Option<&str>, json: bool) -> Result<(), Fail> {
+fn checkpoint(log: Option<PathBuf>) -> Result<(), Fail> {
+    let (reader, dir) = open(log)?;
+    let note = reader.checkpoint().map_err(unreadable)?.ok_or_else(|| {
+        Fail::new(
+            Status::Failed,
+            format!("the log in {} has no checkpoint", dir.display()),
+        )
+    })?;
+    out::line(note.trim_end());
+    Ok(())
+}
+
+fn verify(
+    log: Option<PathBuf>,
+    key: Option<&str>,
+    since: Option<&Path>,
+    json: bool,
+) -> Result<(), Fail> {
     let (reader, dir) = open(log)?;
     let key = match key {
         Some(key) => read_key(key)?,
         None => read_key(&home::paths()?.log_public_key().display().to_string())?,
     };
+    let trusted = since.map(|file| read_checkpoint(file, &key)).transpose()?;
     let verdict = reader
-        .verify(&key, None)
+        .verify(&key, trusted)
         .map_err(|error| Fail::new(Status::NotVerified, error))?;
     match verdict {
         Verdict::Intact(intact) => {
@@ -209,4 +233,19 @@ fn read_key(text: &str) -> Result<LogPublicKey, Fail> {
         .trim()
         .parse()
         .map_err(|error| Fail::new(Status::Usage, format!("{text}: {error}")))
+}
+
+/// A checkpoint that was kept elsewhere. It must be signed by the log's own key: any other proves nothing about this log.
+fn read_checkpoint(file: &Path, key: &LogPublicKey) -> Result<Checkpoint, Fail> {
+    let fail = |reason: &dyn std::fmt::Display| {
+        Fail::new(
+            Status::Usage,
+            format!("cannot use the checkpoint {}: {reason}", file.display()),
+        )
+    };
+    let mut note = std::fs::read_to_string(file).map_err(|error| fail(&error))?;
+    // A note ends with exactly one line break; editors and shells add or take one.
+    note.truncate(note.trim_end().len());
+    note.push('\n');
+    Checkpoint::open(note.as_bytes(), key).map_err(|error| fail(&error))
 }
