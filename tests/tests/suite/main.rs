@@ -6,6 +6,7 @@ mod attack;
 mod demo;
 mod documents;
 mod failing;
+mod keeping;
 mod listings;
 mod ordinary_user;
 mod passing_through;
