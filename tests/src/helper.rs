@@ -7,33 +7,36 @@ use std::sync::OnceLock;
 /// The cooperative agent: calls at the agent door, holds files open, maps them, looks at its terminal.
 pub fn agent_program() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    BUILT.get_or_init(|| compile("agent/agent.c", "agent"))
+    BUILT.get_or_init(|| compile(include_str!("../agent/agent.c"), "agent"))
 }
 
 /// The hostile agent.
 pub fn attack_program() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    BUILT.get_or_init(|| compile("attack/attack.c", "attack"))
+    BUILT.get_or_init(|| compile(include_str!("../attack/attack.c"), "attack"))
 }
 
 fn compile(source: &str, name: &str) -> PathBuf {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join(source);
     let own = std::env::current_exe().expect("the path of this test");
     // One name a process: two test runs at once do not write over each other.
     let dir = own.parent().expect("a directory");
     let program = dir.join(format!("vk-{name}-{}", std::process::id()));
+    // The source is in this program: where it was built may be gone, or closed to this user.
+    let written = program.with_extension("c");
+    std::fs::write(&written, source).expect("write the source");
     let output = Command::new("cc")
         .args(["-std=gnu11", "-O1", "-Wall", "-Wextra", "-pthread", "-o"])
         .arg(&program)
-        .arg(&source)
+        .arg(&written)
         .output()
         .expect("run cc");
     assert!(
         output.status.success(),
         "{} does not compile:\n{}",
-        source.display(),
+        written.display(),
         String::from_utf8_lossy(&output.stderr)
     );
+    std::fs::remove_file(&written).expect("remove the source");
     let kept = std::fs::read(&program).expect("the program");
     // The name of the process id is only for the time of compiling: nothing is left behind that grows with each run.
     let last = dir.join(format!("vk-{name}"));
