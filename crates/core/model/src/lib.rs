@@ -31,6 +31,6 @@ pub use input::{
     AgentFacts, ContextFacts, FileKind, PolicyInput, RequestFacts, ResourceFacts, SessionFacts,
     SubjectFacts, UserFacts,
 };
-pub use pattern::{PathPattern, PatternError};
+pub use pattern::{PathPattern, PatternError, PatternSet};
 pub use resource::{ParseResourceError, Resource};
 pub use time::{ParseTimestampError, Timestamp};

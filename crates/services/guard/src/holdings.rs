@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use valetkey_api::Granted;
 use valetkey_capability::{Capability, TokenError, Verifier};
 use valetkey_model::{
-    ActionSet, CapabilityId, Constraints, Grant, PathPattern, Resource, Timestamp,
+    ActionSet, CapabilityId, Constraints, Grant, PathPattern, PatternSet, Resource, Timestamp,
 };
 use valetkey_sys::clock::Clock;
 use valetkey_view::{Exhausted, Permit};
@@ -20,6 +20,8 @@ const ENDED_KEPT: usize = 256;
 #[derive(Debug)]
 pub(crate) struct Held {
     grant: Grant,
+    /// What is taken out of the grant, in the form in which it is asked at every look and open.
+    except: PatternSet,
     capability: RwLock<Arc<Capability>>,
     streamed: bool,
     live: AtomicBool,
@@ -79,21 +81,18 @@ impl Held {
         let unenforceable = constraints.max_files.is_some()
             || constraints.max_operations.is_some()
             || constraints.media_types.is_some();
-        self.speaks_of(path)
-            && !self.spent.load(Ordering::Acquire)
+        // The path last: that takes the longest.
+        !self.spent.load(Ordering::Acquire)
             && self.grant.actions.allows_all(wanted)
             && (!unenforceable || wanted.is_empty())
+            && self.speaks_of(path)
     }
 
     /// Whether it speaks of the path at all, live, and with no exception there.
     pub(crate) fn speaks_of(&self, path: &Path) -> bool {
         self.is_live()
             && self.pattern().is_some_and(|pattern| pattern.matches(path))
-            && !self
-                .grant
-                .except
-                .iter()
-                .any(|out| out.as_file().is_some_and(|out| out.matches(path)))
+            && !self.except.matches(path)
     }
 
     /// Whether it gives all of `wanted` on the path and everything below, with no exception inside.
@@ -272,6 +271,11 @@ impl Holdings {
             live: AtomicBool::new(true),
             life_seconds: verified.claims().exp.saturating_sub(verified.claims().iat),
             spent: AtomicBool::new(false),
+            except: grant
+                .except
+                .iter()
+                .filter_map(|out| out.as_file().cloned())
+                .collect(),
             grant,
         });
         let mut table = self.held.write().unwrap_or_else(PoisonError::into_inner);
