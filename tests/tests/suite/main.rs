@@ -3,6 +3,7 @@
 mod agent_door;
 mod asking;
 mod attack;
+mod clients;
 mod demo;
 mod documents;
 mod failing;

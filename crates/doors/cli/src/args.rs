@@ -41,6 +41,8 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: AuditCommand,
     },
+    /// Ask for access, as an agent: in a cell, or outside of one at the person's broker
+    Ask(AskArgs),
     /// Show the broker's state
     Status(ListArgs),
     /// End the broker of this home
@@ -91,6 +93,25 @@ pub(crate) struct RunArgs {
     /// The command and its arguments
     #[arg(required = true, trailing_var_arg = true, value_name = "COMMAND")]
     pub(crate) command: Vec<OsString>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct AskArgs {
+    /// What to ask for, such as `~/notes.txt=read` or `file:/srv/data/**=read,list`
+    #[arg(value_name = "RESOURCE=ACTIONS", value_parser = crate::grant::parse)]
+    pub(crate) what: Grant,
+    /// Why, in words for the person who is asked
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) because: Option<String>,
+    /// A limit to keep, such as `max_bytes=4096` or `single_use=true`
+    #[arg(long = "limit", value_name = "NAME=VALUE")]
+    pub(crate) limits: Vec<String>,
+    /// How long to wait for a person, in seconds; 0 does not wait
+    #[arg(long, value_name = "SECONDS", default_value_t = 120)]
+    pub(crate) wait: u64,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, ClapArgs)]

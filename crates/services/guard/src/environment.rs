@@ -66,16 +66,19 @@ pub(crate) fn build(wanted: &Wanted<'_>) -> Vec<(OsString, OsString)> {
     env
 }
 
-/// The person's own search path, as far as it leads to places that are in the cell: each other place would only cost a question.
+/// The person's own search path, as far as it leads to places that are in the cell: each other place would only cost a question. The
+/// program that asks comes last, so that it hides nothing of the person's.
 fn search_path(own: Option<OsString>, in_cell: &dyn Fn(&Path) -> bool) -> OsString {
     let own = own.unwrap_or_default();
     let kept: Vec<_> = std::env::split_paths(&own)
         .filter(|dir| dir.is_absolute() && in_cell(dir))
         .collect();
-    match std::env::join_paths(kept) {
+    let mut path = match std::env::join_paths(kept) {
         Ok(path) if !path.is_empty() => path,
         Ok(_) | Err(_) => DEFAULT_PATH.into(),
-    }
+    };
+    path.push(":/run/valetkey/bin");
+    path
 }
 
 fn passes(name: &OsStr, further: &[String]) -> bool {
@@ -121,6 +124,6 @@ mod tests {
                 "VALETKEY"
             ]
         );
-        assert!(env.contains(&("PATH".into(), "/opt/x:/usr/bin".into())));
+        assert!(env.contains(&("PATH".into(), "/opt/x:/usr/bin:/run/valetkey/bin".into())));
     }
 }

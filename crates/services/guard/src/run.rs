@@ -147,6 +147,7 @@ impl Plan {
         cell.stdio = terminal::stdio();
         cell.terminal = terminal::shape();
         cell.readme = README.to_owned();
+        cell.asking_program = std::env::current_exe().ok();
         let hidden = paths
             .all()
             .iter()

@@ -1,6 +1,7 @@
 //! What each command does.
 
 mod answer;
+mod ask;
 mod audit;
 mod caps;
 mod requests;
@@ -29,6 +30,7 @@ pub(crate) fn dispatch(args: Args) -> Result<u8, Fail> {
         Command::Deny(args) => answer::command(&args, Verdict::Deny)?,
         Command::Caps { command } => caps::command(command)?,
         Command::Audit { command } => audit::command(command)?,
+        Command::Ask(args) => ask::command(&args)?,
         Command::Status(args) => status::status(&args)?,
         Command::Stop => status::stop()?,
         Command::Completions { shell } => {

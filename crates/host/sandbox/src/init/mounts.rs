@@ -50,6 +50,7 @@ pub(super) struct Sources {
     devices: Vec<(PathBuf, OwnedFd)>,
     /// Mounts with their places, in any order.
     further: Vec<(PathBuf, OwnedFd)>,
+    asking_program: Option<OwnedFd>,
 }
 
 /// What the tree gave to hold.
@@ -119,6 +120,11 @@ pub(super) fn open_sources(plan: &Plan<'_>) -> Result<Sources, Fault> {
             .at(Step::BindSystem, path.display())?;
         devices.push((path, node));
     }
+    // Without it a script asks over the socket; a program that was replaced while it runs is no reason not to start.
+    let asking_program = spec
+        .asking_program
+        .as_ref()
+        .and_then(|path| copy_tree(CWD, path, system).ok());
     let proc = new_mount("proc", &[], NO_SUID | NO_DEV | NO_EXEC).at(Step::MountProc, "")?;
     Ok(Sources {
         root,
@@ -126,6 +132,7 @@ pub(super) fn open_sources(plan: &Plan<'_>) -> Result<Sources, Fault> {
         proc,
         devices,
         further,
+        asking_program,
     })
 }
 
@@ -146,7 +153,7 @@ pub(super) fn build(plan: &Plan<'_>, sources: Sources) -> Result<Built, Fault> {
     attach(&scratch("1777", spec.tmp_bytes)?, Path::new("/tmp"))?;
     let run = memory("0755", SMALL_BYTES, NO_SUID | NO_DEV | NO_EXEC)?;
     attach(&run, Path::new("/run"))?;
-    let (listener, notices) = notice_directory(spec)?;
+    let (listener, notices) = notice_directory(spec, sources.asking_program.as_ref())?;
     let runtime = PathBuf::from(format!("run/user/{}", spec.uid));
     let root = root_directory()?;
     let top = Directory(root.as_fd());
@@ -273,13 +280,20 @@ fn device_directory(devices: Vec<(PathBuf, OwnedFd)>, bytes: u64) -> Result<Owne
 }
 
 /// Makes `/run/valetkey`: writable for the guard through the descriptor, read-only for the agent.
-fn notice_directory(spec: &CellSpec) -> Result<(OwnedFd, OwnedFd), Fault> {
+fn notice_directory(
+    spec: &CellSpec,
+    asking_program: Option<&OwnedFd>,
+) -> Result<(OwnedFd, OwnedFd), Fault> {
     let place = Path::new("/run/valetkey");
+    let program = Path::new("bin/valetkey");
     let attributes = NO_SUID | NO_DEV | NO_EXEC;
     let notices = memory("0755", SMALL_BYTES, attributes)?;
     let directory = Directory(notices.as_fd());
     directory.write(Path::new("README.md"), spec.readme.as_bytes(), 0o644)?;
     directory.write(Path::new("denials.json"), b"[]\n", 0o644)?;
+    if let Some(file) = asking_program {
+        directory.make_place_for(program, file)?;
+    }
     let root = root_directory()?;
     Directory(root.as_fd()).make_all(Path::new("run/valetkey"))?;
     attach(&notices, place)?;
@@ -288,6 +302,9 @@ fn notice_directory(spec: &CellSpec) -> Result<(OwnedFd, OwnedFd), Fault> {
     let shown = copy_tree(CWD, place, read_only).at(Step::Attach, place.display())?;
     unmount(place, UnmountFlags::DETACH).at(Step::Attach, place.display())?;
     attach(&shown, place)?;
+    if let Some(file) = asking_program {
+        attach(file, &place.join(program))?;
+    }
     Ok((listener, notices))
 }
 
