@@ -13,8 +13,8 @@ use rustix::fs::{Mode, OFlags, open};
 use rustix::mount::{MountFlags, mount};
 use valetkey_model::{Action, ActionSet};
 use valetkey_view::{
-    Authority, Connection, Exhausted, Facts, IdMap, Interrupt, Observation, Permit, Verdict, View,
-    ViewConfig, Why,
+    Authority, Connection, Facts, IdMap, Identity, Interrupt, Limit, Limits, Observation, Permit,
+    Use, Verdict, View, ViewConfig, Why,
 };
 
 #[derive(Debug)]
@@ -29,17 +29,29 @@ impl Permit for Everything {
         Action::ALL.into_iter().collect()
     }
 
-    fn take_read(&self, bytes: u64) -> Result<u64, Exhausted> {
+    fn limits(&self) -> Limits {
+        Limits::default()
+    }
+
+    fn take_read(&self, bytes: u64) -> Result<u64, Limit> {
         Ok(bytes)
     }
 
-    fn take_write(&self, _bytes: u64) -> Result<(), Exhausted> {
+    fn return_read(&self, _bytes: u64) {}
+
+    fn take_write(&self, _bytes: u64) -> Result<(), Limit> {
         Ok(())
     }
 
-    fn is_counted(&self) -> bool {
-        false
+    fn return_write(&self, _bytes: u64) {}
+
+    fn begin(&self, _usage: &Use<'_>) -> Result<(), Limit> {
+        Ok(())
     }
+
+    fn abandon(&self, _new: u64) {}
+
+    fn made(&self, _object: Identity) {}
 }
 
 struct AllowAll(Arc<Everything>);

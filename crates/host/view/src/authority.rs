@@ -1,9 +1,11 @@
 //! The border between mechanism and policy: what the view asks, and what it is told.
 
 use std::fmt;
+use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rustix::io::Errno;
 use valetkey_fuse::Interrupt;
 use valetkey_model::{Action, ActionSet, FileKind};
 
@@ -60,26 +62,153 @@ pub trait Permit: Send + Sync + fmt::Debug {
     /// What the right allows.
     fn actions(&self) -> ActionSet;
 
+    /// Which limits it has, and so which care is needed.
+    fn limits(&self) -> Limits;
+
     /// Takes `bytes` from what may be read in all; answers how many of them are allowed.
     ///
     /// # Errors
     /// When nothing is left.
-    fn take_read(&self, bytes: u64) -> Result<u64, Exhausted>;
+    fn take_read(&self, bytes: u64) -> Result<u64, Limit>;
+
+    /// Gives back bytes that were taken and not given to the agent.
+    fn return_read(&self, bytes: u64);
 
     /// Takes `bytes` from what may be written in all: all of them or none.
     ///
     /// # Errors
     /// When fewer are left.
-    fn take_write(&self, bytes: u64) -> Result<(), Exhausted>;
+    fn take_write(&self, bytes: u64) -> Result<(), Limit>;
 
-    /// Whether reads or writes are limited in number of bytes. Then nothing is read ahead and
-    /// nothing is cached, so that the count is what the agent really took.
-    fn is_counted(&self) -> bool;
+    /// Gives back bytes that were taken and not written.
+    fn return_write(&self, bytes: u64);
+
+    /// An operation is about to happen: takes it from what may be done, and its objects from what may be touched, all or
+    /// nothing. Called once for each operation, when every right for it is there and nothing has been done yet.
+    ///
+    /// # Errors
+    /// The limit that it would break.
+    fn begin(&self, usage: &Use<'_>) -> Result<(), Limit>;
+
+    /// The operation that was begun had no effect: it counts for nothing, and so do `new` objects that were to be made. An
+    /// object that was there keeps its count: another operation may rely on it by now.
+    fn abandon(&self, new: u64);
+
+    /// The operation that was begun made this object.
+    fn made(&self, object: Identity);
 }
 
-/// A limit in bytes has been reached.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Exhausted;
+/// What a right limits besides its actions.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// The number of bytes. Then nothing is read ahead and nothing is cached, so that the count is what the agent really took.
+    pub bytes: bool,
+    /// The number of operations or objects, or their content: [`Permit::begin`] has something to say.
+    pub uses: bool,
+    /// The content. Then [`Permit::begin`] is given what is there to be read.
+    pub content: bool,
+}
+
+/// The limit that was reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Limit {
+    /// Bytes read.
+    Bytes,
+    /// Bytes written.
+    WriteBytes,
+    /// Operations.
+    Operations,
+    /// Distinct files.
+    Files,
+    /// Rows of a document.
+    Rows,
+    /// What the content is.
+    MediaType,
+}
+
+impl Limit {
+    /// The constraint's name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Bytes => "max_bytes",
+            Self::WriteBytes => "max_write_bytes",
+            Self::Operations => "max_operations",
+            Self::Files => "max_files",
+            Self::Rows => "max_rows",
+            Self::MediaType => "media_types",
+        }
+    }
+
+    /// What the program is told: a count that is used up is a quota, content that is not given is not given.
+    #[must_use]
+    pub fn errno(self) -> Errno {
+        match self {
+            Self::Bytes | Self::WriteBytes | Self::Operations | Self::Files | Self::Rows => {
+                Errno::DQUOT
+            }
+            Self::MediaType => Errno::ACCESS,
+        }
+    }
+}
+
+/// What makes an object of the host the same one under another name, and another one than a later one with the same number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Identity {
+    /// The device.
+    pub dev: u64,
+    /// The number on it.
+    pub ino: u64,
+    /// When it was made, where the file system says so.
+    pub birth: Option<(i64, u32)>,
+}
+
+/// One operation, whatever it touches.
+#[derive(Debug, Clone, Copy)]
+pub struct Use<'a> {
+    /// What is about to be done.
+    pub purpose: Purpose,
+    /// Each name that is used, with what is there.
+    pub touched: &'a [Touched<'a>],
+}
+
+impl Use<'_> {
+    /// The objects that are to be made.
+    #[must_use]
+    pub fn new_objects(&self) -> u64 {
+        let new = self
+            .touched
+            .iter()
+            .filter(|touched| touched.object.is_none());
+        u64::try_from(new.count()).unwrap_or(u64::MAX)
+    }
+}
+
+/// One name that an operation uses.
+#[derive(Debug, Clone, Copy)]
+pub struct Touched<'a> {
+    /// The name in the view.
+    pub path: &'a Path,
+    /// What is there; `None` for what is about to be made.
+    pub object: Option<Identity>,
+    /// What is in it.
+    pub content: Content<'a>,
+}
+
+/// The content of what is touched, as far as somebody limits it.
+#[derive(Debug, Clone, Copy)]
+pub enum Content<'a> {
+    /// It has none: a directory, a link, a pipe.
+    Nothing,
+    /// It is a regular file about to be made.
+    New,
+    /// It can be read here.
+    Read(BorrowedFd<'a>),
+    /// It was judged when the file was opened.
+    Judged,
+    /// It is a regular file, and nobody limits content.
+    Unread,
+}
 
 /// What is known of the object that is asked for, from the object itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -196,6 +325,15 @@ pub enum Observation {
         read_bytes: u64,
         /// Bytes that came from it.
         written_bytes: u64,
+    },
+    /// A limit of the right was reached.
+    Limited {
+        /// The name that was used.
+        path: PathBuf,
+        /// What the right was needed for.
+        wanted: ActionSet,
+        /// The limit.
+        limit: Limit,
     },
     /// Something was refused.
     Refused {

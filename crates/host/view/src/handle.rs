@@ -10,9 +10,10 @@ use std::sync::{Arc, Mutex, RwLock};
 use rustix::io::Errno;
 use valetkey_model::ActionSet;
 
-use crate::authority::Permit;
+use crate::authority::{Limit, Permit};
 use crate::locks::{read, write};
 use crate::node::{Node, shard_of};
+use crate::uses;
 
 /// Parts of a table; as many as [`shard_of`] counts.
 const SHARDS: usize = 32;
@@ -65,7 +66,8 @@ impl FileHandle {
         permits: Vec<Arc<dyn Permit>>,
         has_set_id: bool,
     ) -> Self {
-        let counted = permits.iter().any(|permit| permit.is_counted());
+        let permits = uses::distinct(permits);
+        let counted = permits.iter().any(|permit| permit.limits().bytes);
         Self {
             node,
             file,
@@ -90,36 +92,43 @@ impl FileHandle {
 
     /// Goes on by other rights: those that it was opened by have been renewed.
     pub(crate) fn renew(&self, permits: Vec<Arc<dyn Permit>>) {
-        *write(&self.permits) = permits;
+        *write(&self.permits) = uses::distinct(permits);
         self.cut_off.store(false, Ordering::Release);
     }
 
-    /// How many of `bytes` may be read.
-    pub(crate) fn take_read(&self, bytes: u64) -> Result<u64, Errno> {
-        if self.counted && bytes > 0 {
-            let mut allowed = bytes;
-            for permit in read(&self.permits).iter() {
-                allowed = allowed.min(permit.take_read(allowed).map_err(|_| Errno::DQUOT)?);
-            }
-            if allowed == 0 {
-                return Err(Errno::DQUOT);
-            }
-            self.read_bytes.fetch_add(allowed, Ordering::Relaxed);
-            return Ok(allowed);
-        }
-        self.read_bytes.fetch_add(bytes, Ordering::Relaxed);
-        Ok(bytes)
+    /// The rights that it is open by.
+    pub(crate) fn permits(&self) -> Vec<Arc<dyn Permit>> {
+        read(&self.permits).clone()
     }
 
-    /// Takes `bytes` from what may be written.
-    pub(crate) fn take_write(&self, bytes: u64) -> Result<(), Errno> {
-        if self.counted {
-            for permit in read(&self.permits).iter() {
-                permit.take_write(bytes).map_err(|_| Errno::DQUOT)?;
-            }
-        }
+    /// How many of `bytes` may be read.
+    pub(crate) fn take_read(&self, bytes: u64) -> Result<u64, Limit> {
+        let allowed = if self.counted && bytes > 0 {
+            uses::take_read(&read(&self.permits), bytes)?
+        } else {
+            bytes
+        };
+        self.read_bytes.fetch_add(allowed, Ordering::Relaxed);
+        Ok(allowed)
+    }
+
+    /// Takes `bytes` from what may be written; answers what they were taken from.
+    pub(crate) fn take_write(&self, bytes: u64) -> Result<Vec<Arc<dyn Permit>>, Limit> {
+        let taken = if self.counted {
+            let permits = self.permits();
+            uses::take_write(&permits, bytes)?;
+            permits
+        } else {
+            Vec::new()
+        };
         self.written_bytes.fetch_add(bytes, Ordering::Relaxed);
-        Ok(())
+        Ok(taken)
+    }
+
+    /// Gives back what was taken and not written.
+    pub(crate) fn return_write(&self, taken: &[Arc<dyn Permit>], bytes: u64) {
+        uses::return_write(taken, bytes);
+        self.written_bytes.fetch_sub(bytes, Ordering::Relaxed);
     }
 }
 

@@ -20,7 +20,7 @@ use rustix::io::Errno;
 use valetkey_fuse::{Attributes, Time};
 use valetkey_model::FileKind;
 
-use crate::authority::Facts;
+use crate::authority::{Facts, Identity};
 use crate::locks::{read, write};
 
 pub(crate) const KIND_MASK: u32 = 0o170_000;
@@ -108,6 +108,14 @@ impl Stat {
         }
     }
 
+    pub(crate) fn identity(&self) -> Identity {
+        Identity {
+            dev: self.dev,
+            ino: self.attributes.ino,
+            birth: self.birth,
+        }
+    }
+
     pub(crate) fn facts(&self) -> Facts {
         let attributes = &self.attributes;
         Facts {
@@ -122,6 +130,14 @@ impl Stat {
             mtime: attributes.mtime,
         }
     }
+}
+
+/// The identity of what is open here.
+///
+/// # Errors
+/// When the system does not say.
+pub fn identity(descriptor: BorrowedFd<'_>) -> io::Result<Identity> {
+    Ok(stat_descriptor(descriptor)?.identity())
 }
 
 pub(crate) fn file_kind(mode: u32) -> FileKind {

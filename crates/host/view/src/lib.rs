@@ -23,11 +23,16 @@ mod operations;
 mod refusals;
 mod sight;
 mod skeleton;
+mod uses;
 mod view;
 mod waiters;
 mod watch;
 
-pub use authority::{Authority, Exhausted, Facts, Observation, Permit, Purpose, Verdict, Why};
+pub use authority::{
+    Authority, Content, Facts, Identity, Limit, Limits, Observation, Permit, Purpose, Touched, Use,
+    Verdict, Why,
+};
 pub use config::{Connection, IdMap, SkeletonEntry, SkeletonKind, ViewConfig};
+pub use host::identity;
 pub use valetkey_fuse::Interrupt;
 pub use view::{View, ViewError, ViewHandle};

@@ -3,17 +3,15 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use valetkey_api::{Problem, ProblemKind};
 use valetkey_approval::FileFacts;
-use valetkey_model::{Action, ActionSet, Constraints, Resource, Timestamp};
-use valetkey_view::{Authority, Facts, Interrupt, Observation, Purpose, Verdict, Why};
+use valetkey_model::{ActionSet, Constraints, Resource, Timestamp};
+use valetkey_view::{Authority, Facts, Interrupt, Limit, Observation, Purpose, Verdict, Why};
 
 use crate::desk::{Desk, Wanted};
-use crate::holdings::Held;
+use crate::holdings::{Held, LOOKING};
 use crate::operation;
 use crate::reporter::Reporter;
-
-/// Looking at names and attributes: recorded as it streams, whatever the capability says of opens.
-const LOOKING: ActionSet = ActionSet::of(&[Action::Metadata, Action::List]);
 
 /// Answers for one session.
 #[derive(Debug)]
@@ -30,25 +28,18 @@ impl SessionAuthority {
     /// A capability under which an open needs no word with the broker first: its opens may be recorded as they stream, and it is
     /// good for more than one.
     fn at_once(&self, path: &Path, wanted: ActionSet) -> Option<Arc<Held>> {
-        self.desk.holdings.find_for(path, |held| {
-            held.permits_path(path, wanted)
-                && (LOOKING.allows_all(wanted)
-                    || held.is_streamed() && !held.constraints().is_single_use())
-        })
+        self.desk.holdings.at_once(path, wanted)
     }
 
     /// An open under a capability whose uses must be recorded, or counted, before their effect.
     fn recorded_first(&self, path: &Path, wanted: ActionSet) -> Option<Arc<Held>> {
-        let held = self
-            .desk
-            .holdings
-            .find_for(path, |held| held.permits_path(path, wanted))?;
+        let held = self.desk.holdings.best_for(path, wanted, |_| true)?;
         self.record_use(&held, path, wanted).then_some(held)
     }
 
     fn record_use(&self, held: &Held, path: &Path, wanted: ActionSet) -> bool {
-        let at_once = held.is_streamed() && !held.constraints().is_single_use();
-        if at_once || LOOKING.allows_all(wanted) {
+        // Under a limit that leaves nothing there is no use to be recorded: it is refused when it begins.
+        if held.opens_at_once() || LOOKING.allows_all(wanted) || held.is_used_up(wanted) {
             return true;
         }
         if held.constraints().is_single_use() {
@@ -136,13 +127,38 @@ impl Authority for SessionAuthority {
     fn covers_tree(&self, path: &Path, wanted: ActionSet) -> bool {
         self.desk
             .holdings
-            .find(|held| held.permits_tree(path, wanted))
+            .find_for(path, |held| held.permits_tree(path, wanted))
             .is_some()
     }
 
     fn report(&self, observation: Observation) {
+        if let Observation::Limited {
+            path,
+            wanted,
+            limit,
+        } = &observation
+            && let Ok(resource) = Resource::file(path)
+        {
+            self.desk.refuse(resource, *wanted, limited(*limit));
+        }
         self.reporter.observe(observation);
     }
+}
+
+/// What the agent is told of a limit that was reached.
+pub(crate) fn limited(limit: Limit) -> Problem {
+    let detail = match limit {
+        Limit::Bytes => "max_bytes: all bytes that may be read have been read",
+        Limit::WriteBytes => "max_write_bytes: fewer bytes may be written than this writes",
+        Limit::Operations => "max_operations: all operations that may be made have been made",
+        Limit::Files => "max_files: as many distinct files as may be touched have been touched",
+        Limit::Rows => "max_rows: fewer rows may be appended than this appends",
+        Limit::MediaType => {
+            "media_types: name and content do not agree on a media type that is given"
+        }
+    };
+    Problem::new(ProblemKind::Constraint, detail)
+        .hinted(true, "ask for a new capability at POST /v1/requests")
 }
 
 /// The facts as the broker and the person see them.

@@ -3,7 +3,7 @@
 
 use std::fs::File;
 use std::io::{self, Seek as _};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -15,7 +15,9 @@ use rustix::fs::{
 use valetkey_api::{DocumentOperation, OperationDone, Problem, ProblemKind};
 use valetkey_model::{Action, ActionSet, CapabilityId, Constraints, Digest, Resource};
 use valetkey_sheet::{AppendRows, Ceilings, Cell, Limits};
+use valetkey_view::{Content, Permit as _, Purpose, Touched, Use};
 
+use crate::authority::limited;
 use crate::desk::{Desk, Wanted};
 use crate::holdings::{End, Held};
 use crate::link::sibling;
@@ -40,6 +42,7 @@ pub(crate) struct Documents {
 
 /// A workbook, opened once; what happens later happens to this object.
 struct Opened {
+    path: PathBuf,
     directory: OwnedFd,
     name: std::ffi::OsString,
     file: File,
@@ -126,7 +129,13 @@ impl Documents {
                 "max_rows: {count} rows were asked for and {left} are left"
             ))
         })?;
-        let written = self.write(append, &held, &workbook);
+        let written = self.count(&held, &workbook).and_then(|()| {
+            let written = self.write(append, &held, &workbook);
+            if written.is_err() {
+                held.abandon(0);
+            }
+            written
+        });
         if written.is_err() {
             held.return_rows(count);
         }
@@ -148,6 +157,22 @@ impl Documents {
             capability_id: held.id(),
             report,
         })
+    }
+
+    /// Counts the operation and the file, and looks at what the file is.
+    fn count(&self, held: &Held, workbook: &Opened) -> Result<(), Problem> {
+        let identity =
+            valetkey_view::identity(workbook.file.as_fd()).map_err(|error| disk(&error))?;
+        let touched = [Touched {
+            path: &workbook.path,
+            object: Some(identity),
+            content: Content::Read(workbook.file.as_fd()),
+        }];
+        let usage = Use {
+            purpose: Purpose::Change,
+            touched: &touched,
+        };
+        held.begin(&usage).map_err(limited)
     }
 
     /// The capability to use: the one that is named, one that is held, or one that is asked for now.
@@ -222,6 +247,7 @@ impl Documents {
         }
         let name = name.to_owned();
         Ok(Opened {
+            path,
             directory,
             name,
             file: file.into(),
@@ -241,6 +267,7 @@ impl Documents {
             sheet: append.sheet.clone(),
             rows: append.rows.clone(),
             limits: Limits {
+                // Its rows have been taken from what is left; the worker holds it to no more than these.
                 max_rows: held.constraints().max_rows,
                 max_write_bytes: held.write_left(),
                 allow_macros: held.constraints().allow_macros == Some(true),
@@ -272,8 +299,18 @@ impl Documents {
             ));
         }
         workbook.unchanged()?;
-        valetkey_view::Permit::take_write(held, report.bytes_written)
-            .map_err(|_| constraint("max_write_bytes: too little is left".to_owned()))?;
+        held.take_write(report.bytes_written).map_err(limited)?;
+        let put = self.put(held, new, workbook);
+        if put.is_err() {
+            held.return_write(report.bytes_written);
+        }
+        put?;
+        Ok((report, file_hash))
+    }
+
+    /// Uses the capability, durably, and puts the new file in place of the old.
+    fn put(&self, held: &Held, new: NewFile<'_>, workbook: &Opened) -> Result<(), Problem> {
+        let identity = valetkey_view::identity(new.file.as_fd()).map_err(|error| disk(&error))?;
         self.desk.use_up(held, APPEND_ROWS)?;
         if held.constraints().is_single_use() {
             let ended = self
@@ -283,7 +320,9 @@ impl Documents {
             self.desk.forget(&ended);
         }
         new.replace(workbook).map_err(|error| disk(&error))?;
-        Ok((report, file_hash))
+        // To whoever counts files the new one is the old one.
+        held.made(identity);
+        Ok(())
     }
 }
 

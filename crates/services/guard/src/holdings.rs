@@ -1,193 +1,48 @@
 //! The capabilities that this guard holds: verified once, counted and watched for as long as they live.
 
-use std::collections::{HashMap, VecDeque};
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+mod budget;
+mod held;
+mod index;
+mod reach;
+
+use std::collections::VecDeque;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
+use thiserror::Error;
 use valetkey_api::Granted;
 use valetkey_capability::{Capability, TokenError, Verifier};
-use valetkey_model::{
-    ActionSet, CapabilityId, Constraints, Grant, PathPattern, PatternSet, Resource, Timestamp,
-};
+use valetkey_model::{Action, ActionSet, CapabilityId, Timestamp};
 use valetkey_sys::clock::Clock;
-use valetkey_view::{Exhausted, Permit};
+use valetkey_view::Permit as _;
+
+pub(crate) use budget::Budget;
+pub(crate) use held::Held;
+use index::Index;
 
 /// How many ended capabilities are remembered, to tell the agent why they are no good.
 const ENDED_KEPT: usize = 256;
+/// How often a capability may be narrowed, one from the other: each use is counted in all of them.
+const NARROWED_MAX: usize = 16;
 
-/// A verified capability with its remaining counts. It is dead for good once it is revoked, expired or used up.
-#[derive(Debug)]
-pub(crate) struct Held {
-    grant: Grant,
-    /// What is taken out of the grant, in the form in which it is asked at every look and open.
-    except: PatternSet,
-    capability: RwLock<Arc<Capability>>,
-    streamed: bool,
-    live: AtomicBool,
-    /// How long it lives from its issue, in seconds.
-    life_seconds: u64,
-    /// Its one use has been made: what was opened with it goes on, nothing more is opened.
-    spent: AtomicBool,
-    read_left: Option<AtomicU64>,
-    write_left: Option<AtomicU64>,
-    rows_left: Option<AtomicU64>,
-}
+/// Looking at names and attributes: recorded as it streams, whatever the capability says of opens.
+pub(crate) const LOOKING: ActionSet = ActionSet::of(&[Action::Metadata, Action::List]);
 
-impl Held {
-    pub(crate) fn id(&self) -> CapabilityId {
-        self.capability().capability_id.clone()
-    }
-
-    /// The capability in words.
-    pub(crate) fn capability(&self) -> Arc<Capability> {
-        Arc::clone(
-            &self
-                .capability
-                .read()
-                .unwrap_or_else(PoisonError::into_inner),
-        )
-    }
-
-    /// Whether a new capability may take its place when its time runs out: it was given by policy alone, and counts nothing.
-    pub(crate) fn is_renewable(&self) -> bool {
-        let capability = self.capability();
-        capability.approvals.is_empty() && self.grant.constraints == Constraints::default()
-    }
-
-    /// Whether a fifth of its life, or less, is left.
-    pub(crate) fn nears_its_end(&self, now: Timestamp) -> bool {
-        let life_ms = self.life_seconds.saturating_mul(1000);
-        self.capability().expires_at.ms_since(now) <= life_ms / 5
-    }
-
-    pub(crate) fn constraints(&self) -> &Constraints {
-        &self.grant.constraints
-    }
-
-    /// Whether opens under it may be recorded after they happen.
-    pub(crate) fn is_streamed(&self) -> bool {
-        self.streamed
-    }
-
-    /// The file pattern that it speaks of.
-    pub(crate) fn pattern(&self) -> Option<&PathPattern> {
-        self.grant.resource.as_file()
-    }
-
-    /// Whether it gives all of `wanted` on the path. Constraints that the view cannot hold make it useless there: fail closed.
-    pub(crate) fn permits_path(&self, path: &Path, wanted: ActionSet) -> bool {
-        let constraints = &self.grant.constraints;
-        let unenforceable = constraints.max_files.is_some()
-            || constraints.max_operations.is_some()
-            || constraints.media_types.is_some();
-        // The path last: that takes the longest.
-        !self.spent.load(Ordering::Acquire)
-            && self.grant.actions.allows_all(wanted)
-            && (!unenforceable || wanted.is_empty())
-            && self.speaks_of(path)
-    }
-
-    /// Whether it speaks of the path at all, live, and with no exception there.
-    pub(crate) fn speaks_of(&self, path: &Path) -> bool {
-        self.is_live()
-            && self.pattern().is_some_and(|pattern| pattern.matches(path))
-            && !self.except.matches(path)
-    }
-
-    /// Whether it gives all of `wanted` on the path and everything below, with no exception inside.
-    pub(crate) fn permits_tree(&self, path: &Path, wanted: ActionSet) -> bool {
-        let Ok(tree) = PathPattern::tree(path) else {
-            return false;
-        };
-        let free = |out: &PathPattern| !out.may_match_below(path) && !out.matches(path);
-        self.permits_path(path, wanted)
-            && self.pattern().is_some_and(|pattern| pattern.covers(&tree))
-            && self
-                .grant
-                .except
-                .iter()
-                .all(|out| out.as_file().is_some_and(free))
-    }
-
-    /// Whether it gives `wanted` on the resource.
-    pub(crate) fn permits(&self, resource: &Resource, wanted: ActionSet) -> bool {
-        self.is_live()
-            && !self.spent.load(Ordering::Acquire)
-            && self.grant.covers(resource)
-            && self.grant.actions.allows_all(wanted)
-    }
-
-    /// Takes rows from what may be appended in all, or nothing.
-    pub(crate) fn take_rows(&self, rows: u64) -> Result<(), u64> {
-        take_all(self.rows_left.as_ref(), rows)
-    }
-
-    /// Gives rows back that were taken and not appended.
-    pub(crate) fn return_rows(&self, rows: u64) {
-        if let Some(left) = &self.rows_left {
-            left.fetch_add(rows, Ordering::AcqRel);
-        }
-    }
-
-    /// The bytes that may still be written.
-    pub(crate) fn write_left(&self) -> Option<u64> {
-        self.write_left
-            .as_ref()
-            .map(|left| left.load(Ordering::Acquire))
-    }
-
-    /// Makes its one use; whether it was the first.
-    pub(crate) fn spend(&self) -> bool {
-        !self.spent.swap(true, Ordering::AcqRel)
-    }
-
-    /// Ends it.
-    pub(crate) fn end(&self) {
-        self.live.store(false, Ordering::Release);
-    }
-}
-
-fn take_all(left: Option<&AtomicU64>, amount: u64) -> Result<(), u64> {
-    let Some(left) = left else { return Ok(()) };
-    left.fetch_update(Ordering::AcqRel, Ordering::Acquire, |had| {
-        had.checked_sub(amount)
-    })
-    .map(drop)
-}
-
-impl Permit for Held {
-    fn is_live(&self) -> bool {
-        self.live.load(Ordering::Acquire)
-    }
-
-    fn actions(&self) -> ActionSet {
-        self.grant.actions
-    }
-
-    fn take_read(&self, bytes: u64) -> Result<u64, Exhausted> {
-        let Some(left) = &self.read_left else {
-            return Ok(bytes);
-        };
-        let had = left
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |had| {
-                Some(had.saturating_sub(bytes))
-            })
-            .unwrap_or(0);
-        if had == 0 && bytes > 0 {
-            Err(Exhausted)
-        } else {
-            Ok(bytes.min(had))
-        }
-    }
-
-    fn take_write(&self, bytes: u64) -> Result<(), Exhausted> {
-        take_all(self.write_left.as_ref(), bytes).map_err(|_| Exhausted)
-    }
-
-    fn is_counted(&self) -> bool {
-        self.read_left.is_some() || self.write_left.is_some()
-    }
+/// Why a token is not held.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub(crate) enum HoldError {
+    /// It does not verify, or is not valid now.
+    #[error("{0}")]
+    Token(#[from] TokenError),
+    /// What it was narrowed from is not held, or has ended: nothing could be counted there, and nothing would end with it.
+    #[error("the capability that it was narrowed from is not held, or has ended")]
+    Parent,
+    /// It gives more than what it was narrowed from.
+    #[error("it is wider than the capability that it was narrowed from")]
+    Wider,
+    /// It was narrowed from one that was narrowed, too often.
+    #[error("it was narrowed more often than is counted")]
+    Depth,
 }
 
 /// All capabilities of the session.
@@ -195,27 +50,8 @@ impl Permit for Held {
 pub(crate) struct Holdings {
     verifier: Verifier,
     clock: Clock,
-    held: RwLock<Table>,
+    held: RwLock<Index>,
     ended: Mutex<VecDeque<(CapabilityId, End)>>,
-}
-
-/// Capabilities for one path by that path, since there may be thousands; the few for trees and other patterns in a list.
-#[derive(Debug, Default)]
-struct Table {
-    of_path: HashMap<PathBuf, Vec<Arc<Held>>>,
-    others: Vec<Arc<Held>>,
-}
-
-impl Table {
-    fn all(&self) -> impl Iterator<Item = &Arc<Held>> {
-        self.others.iter().chain(self.of_path.values().flatten())
-    }
-
-    fn for_path(&self, path: &Path) -> impl Iterator<Item = &Arc<Held>> {
-        self.others
-            .iter()
-            .chain(self.of_path.get(path).into_iter().flatten())
-    }
 }
 
 /// How a capability ended.
@@ -227,6 +63,8 @@ pub(crate) enum End {
     Revoked,
     /// It was good for one use, and that was made.
     UsedUp,
+    /// What it was narrowed from ended.
+    WithParent,
 }
 
 impl End {
@@ -236,6 +74,7 @@ impl End {
             Self::Expired => "the capability has expired",
             Self::Revoked => "the capability was revoked",
             Self::UsedUp => "the capability was good for a single use, which has been made",
+            Self::WithParent => "the capability ended with the one that it was narrowed from",
         }
     }
 }
@@ -257,37 +96,34 @@ impl Holdings {
     /// Verifies a token and holds what it gives. What the broker says beside the token is not believed: all comes from the signed claims.
     ///
     /// # Errors
-    /// When the token does not verify; nothing is held then.
-    pub(crate) fn add(&self, granted: &Granted) -> Result<Arc<Held>, TokenError> {
-        let verified = self.verifier.verify(&granted.token, self.now())?;
-        let grant = verified.claims().grant();
-        let count = |limit: Option<u64>| limit.map(AtomicU64::new);
-        let held = Arc::new(Held {
-            read_left: count(grant.constraints.max_bytes),
-            write_left: count(grant.constraints.max_write_bytes),
-            rows_left: count(grant.constraints.max_rows),
-            capability: RwLock::new(Arc::new(Capability::from(verified.claims()))),
-            streamed: granted.streamed,
-            live: AtomicBool::new(true),
-            life_seconds: verified.claims().exp.saturating_sub(verified.claims().iat),
-            spent: AtomicBool::new(false),
-            except: grant
-                .except
-                .iter()
-                .filter_map(|out| out.as_file().cloned())
-                .collect(),
-            grant,
-        });
-        let mut table = self.held.write().unwrap_or_else(PoisonError::into_inner);
-        match held.pattern().filter(|pattern| pattern.is_literal()) {
-            Some(path) => table
-                .of_path
-                .entry(path.literal_prefix())
-                .or_default()
-                .push(Arc::clone(&held)),
-            None => table.others.push(Arc::clone(&held)),
+    /// When the token does not verify, or was narrowed from what is not held and live; nothing is held then.
+    pub(crate) fn add(&self, granted: &Granted) -> Result<Arc<Held>, HoldError> {
+        let now = self.now();
+        let verified = self.verifier.verify(&granted.token, now)?;
+        let claims = verified.claims();
+        let grant = claims.grant();
+        if grant.constraints.not_before.is_some_and(|from| now < from) {
+            return Err(TokenError::NotYet.into());
         }
-        drop(table);
+        // Held until it is in the index: a parent cannot end between the look at it and its child's entry.
+        let mut index = self.held.write().unwrap_or_else(PoisonError::into_inner);
+        let parent = match &claims.parent {
+            None => None,
+            Some(id) => {
+                let parent = index.all().find(|held| held.id() == *id && held.is_live());
+                let parent = parent.ok_or(HoldError::Parent)?;
+                // A single use cannot be shared: the child would be a second one.
+                if parent.constraints().is_single_use() || !grant.within(&parent.grant) {
+                    return Err(HoldError::Wider);
+                }
+                if parent.depth >= NARROWED_MAX {
+                    return Err(HoldError::Depth);
+                }
+                Some(Arc::clone(parent))
+            }
+        };
+        let held = Arc::new(Held::new(claims, granted.streamed, parent));
+        index.insert(Arc::clone(&held));
         Ok(held)
     }
 
@@ -297,7 +133,7 @@ impl Holdings {
     /// When the token does not verify or gives anything else; the held capability then ends in its own time.
     pub(crate) fn renew(&self, held: &Held, token: &str) -> Result<(), TokenError> {
         let verified = self.verifier.verify(token, self.now())?;
-        if verified.claims().grant() != held.grant {
+        if verified.claims().grant() != held.grant || verified.claims().parent.is_some() {
             return Err(TokenError::Claims);
         }
         let mut capability = held
@@ -328,6 +164,40 @@ impl Holdings {
             .cloned()
     }
 
+    /// The live capability under which `wanted` may be done to `path` with no word to the broker first.
+    pub(crate) fn at_once(&self, path: &Path, wanted: ActionSet) -> Option<Arc<Held>> {
+        let looks = LOOKING.allows_all(wanted);
+        self.best_for(path, wanted, |held| looks || held.opens_at_once())
+    }
+
+    /// The live capability to do `wanted` to `path` under: one that costs nothing before one that must be recorded first, before one that
+    /// counts, before one whose limits leave nothing. The last is given too, so that a limit that was reached is what is said.
+    pub(crate) fn best_for(
+        &self,
+        path: &Path,
+        wanted: ActionSet,
+        fits: impl Fn(&Held) -> bool,
+    ) -> Option<Arc<Held>> {
+        let index = self.held.read().unwrap_or_else(PoisonError::into_inner);
+        let mut best: Option<(u8, &Arc<Held>)> = None;
+        for held in index.for_path(path) {
+            if !fits(held) || !held.permits_path(path, wanted) {
+                continue;
+            }
+            let limits = held.limits();
+            let rank = match (limits.bytes || limits.uses, held.opens_at_once()) {
+                (false, true) => return Some(Arc::clone(held)),
+                (false, false) => 1,
+                (true, _) if !held.is_used_up(wanted) => 2,
+                (true, _) => 3,
+            };
+            if best.is_none_or(|(least, _)| rank < least) {
+                best = Some((rank, held));
+            }
+        }
+        best.map(|(_, held)| Arc::clone(held))
+    }
+
     /// All live capabilities.
     pub(crate) fn live(&self) -> Vec<Arc<Held>> {
         let held = self.held.read().unwrap_or_else(PoisonError::into_inner);
@@ -340,7 +210,7 @@ impl Holdings {
         ended.iter().find(|(had, _)| had == id).map(|(_, how)| *how)
     }
 
-    /// Ends the capabilities that `ends` names, and gives them.
+    /// Ends the capabilities that `ends` names and what was narrowed from them, and gives them all.
     pub(crate) fn end(&self, how: End, ends: impl Fn(&Held) -> bool) -> Vec<Arc<Held>> {
         // Most often nothing ends: readers are not held up to find that out.
         if !self
@@ -352,21 +222,21 @@ impl Holdings {
         {
             return Vec::new();
         }
-        let mut table = self.held.write().unwrap_or_else(PoisonError::into_inner);
-        let mut over: Vec<Arc<Held>> = table.others.extract_if(.., |held| ends(held)).collect();
-        for held in table.of_path.values_mut() {
-            over.extend(held.extract_if(.., |held| ends(held)));
-        }
-        table.of_path.retain(|_, held| !held.is_empty());
-        drop(table);
-        let mut ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut index = self.held.write().unwrap_or_else(PoisonError::into_inner);
+        let mut over = index.extract(ends);
         for held in &over {
             held.end();
-            ended.push_back((held.id(), how));
         }
+        // Whatever was narrowed from these, at any remove, lives no more.
+        let children = index.extract(|held| !held.is_live());
+        drop(index);
+        let mut ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
+        ended.extend(over.iter().map(|held| (held.id(), how)));
+        ended.extend(children.iter().map(|held| (held.id(), End::WithParent)));
         while ended.len() > ENDED_KEPT {
             ended.pop_front();
         }
+        over.extend(children);
         over
     }
 
@@ -376,3 +246,6 @@ impl Holdings {
         self.end(End::Expired, |held| held.capability().expires_at <= now)
     }
 }
+
+#[cfg(test)]
+mod tests;

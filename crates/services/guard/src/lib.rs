@@ -15,6 +15,8 @@ mod error;
 mod facts;
 mod holdings;
 mod link;
+mod measure;
+mod media;
 mod notice;
 mod operation;
 mod reporter;
@@ -24,4 +26,5 @@ mod watch;
 
 pub use error::RunError;
 pub use link::{LinkError, connect_or_start, sibling};
+pub use measure::{NotHeld, Resolver};
 pub use run::{RunSpec, run};

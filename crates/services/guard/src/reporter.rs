@@ -28,6 +28,9 @@ const UNSENT_MAX: usize = 64 * 1024;
 /// Operations in one report.
 const BATCH: usize = 512;
 
+/// Why most that is refused is.
+const NOT_COVERED: &str = "no capability covers this";
+
 /// Looking at names and attributes.
 const LOOKING: ActionSet = ActionSet::of(&[Action::Metadata, Action::List]);
 
@@ -49,7 +52,8 @@ enum Message {
 struct Key {
     path: PathBuf,
     operation: &'static str,
-    done: bool,
+    /// Why it was refused; nothing when it was done.
+    reason: Option<&'static str>,
 }
 
 #[derive(Debug, Default)]
@@ -159,20 +163,20 @@ impl Worker {
 
     fn fold(&mut self, observation: Observation) {
         const NONE: ActionSet = ActionSet::EMPTY;
-        let (path, operation, done, actions, read, written) = match observation {
-            Observation::Opened { path, actions } => (path, "open", true, actions, 0, 0),
+        let (path, operation, reason, actions, read, written) = match observation {
+            Observation::Opened { path, actions } => (path, "open", None, actions, 0, 0),
             Observation::Created { path, .. } => {
-                (path, "create", true, ActionSet::of(&[Action::Create]), 0, 0)
+                (path, "create", None, ActionSet::of(&[Action::Create]), 0, 0)
             }
             Observation::Linked { from, to } => {
                 self.fold(Observation::Changed { path: from });
-                (to, "link", true, ActionSet::of(&[Action::Create]), 0, 0)
+                (to, "link", None, ActionSet::of(&[Action::Create]), 0, 0)
             }
             Observation::Renamed { from, to, .. } => {
                 self.entry(
                     from,
                     "rename_from",
-                    true,
+                    None,
                     ActionSet::of(&[Action::Delete]),
                     0,
                     0,
@@ -180,19 +184,19 @@ impl Worker {
                 (
                     to,
                     "rename_to",
-                    true,
+                    None,
                     ActionSet::of(&[Action::Create]),
                     0,
                     0,
                 )
             }
             Observation::Deleted { path, .. } => {
-                (path, "delete", true, ActionSet::of(&[Action::Delete]), 0, 0)
+                (path, "delete", None, ActionSet::of(&[Action::Delete]), 0, 0)
             }
             Observation::Changed { path } => (
                 path,
                 "change",
-                true,
+                None,
                 ActionSet::of(&[Action::Write, Action::Metadata]),
                 0,
                 0,
@@ -201,18 +205,25 @@ impl Worker {
                 path,
                 read_bytes,
                 written_bytes,
-            } => (path, "close", true, NONE, read_bytes, written_bytes),
-            Observation::Refused { path, wanted } => (path, "refused", false, wanted, 0, 0),
+            } => (path, "close", None, NONE, read_bytes, written_bytes),
+            Observation::Refused { path, wanted } => {
+                (path, "refused", Some(NOT_COVERED), wanted, 0, 0)
+            }
+            Observation::Limited {
+                path,
+                wanted,
+                limit,
+            } => (path, "limited", Some(limit.name()), wanted, 0, 0),
             _ => return,
         };
-        self.entry(path, operation, done, actions, read, written);
+        self.entry(path, operation, reason, actions, read, written);
     }
 
     fn entry(
         &mut self,
         path: PathBuf,
         operation: &'static str,
-        done: bool,
+        reason: Option<&'static str>,
         actions: ActionSet,
         read: u64,
         written: u64,
@@ -221,7 +232,7 @@ impl Worker {
         let key = Key {
             path,
             operation,
-            done,
+            reason,
         };
         let folded = self.waiting.entry(key).or_insert_with(|| Folded {
             number,
@@ -243,7 +254,7 @@ impl Worker {
             .into_iter()
             // A single look at what is not there is in the log already, as the request that was refused.
             .filter(|(key, folded)| {
-                key.done || folded.count > 1 || !LOOKING.allows_all(folded.actions)
+                key.reason.is_none() || folded.count > 1 || !LOOKING.allows_all(folded.actions)
             })
             .filter_map(|(key, folded)| self.report(key, &folded, now))
             .collect();
@@ -287,10 +298,12 @@ impl Worker {
             time,
             resource,
             actions: folded.actions,
-            done: key.done,
-            capability_id: holder.filter(|_| key.done).map(|held| held.id()),
+            done: key.reason.is_none(),
+            capability_id: holder
+                .filter(|_| key.reason.is_none())
+                .map(|held| held.id()),
             operation: key.operation.to_owned(),
-            reason: (!key.done).then(|| "no capability covers this".to_owned()),
+            reason: key.reason.map(str::to_owned),
             duration_us: 0,
             bytes_read: folded.bytes_read,
             bytes_written: folded.bytes_written,

@@ -12,13 +12,14 @@ use rustix::io::Errno;
 use valetkey_fuse::{Attributes, SetAttributes, StatxAnswer, setattr_flags as set};
 
 use super::Outcome;
-use crate::authority::{Observation, Purpose, WRITE};
+use crate::authority::{Content, Observation, Permit, Purpose, Touched, WRITE};
 use crate::config::SkeletonKind;
 use crate::connection::{Answer, Caller, Fail, Server};
 use crate::handle::{FileHandle, Writing};
 use crate::host::{KIND_SYMLINK, SET_ID, Stat, stat_descriptor};
 use crate::node::Node;
 use crate::sight::{Glance, Place, Sight};
+use crate::uses;
 
 impl Server {
     pub(super) fn get_attributes(
@@ -112,6 +113,15 @@ impl Server {
         }
         let target = self.target(caller, &node, change)?;
         self.check_owner(&target.stat, change)?;
+        let touched = [Touched {
+            path: &target.path,
+            object: Some(target.stat.identity()),
+            content: match &target.descriptor {
+                Descriptor::Handle(_) => Content::Judged,
+                Descriptor::Opened(_) => uses::content(&target.stat, target.readable.as_ref()),
+            },
+        }];
+        let begun = self.begin(&target.permits, WRITE, Purpose::Change, &touched)?;
         self.clear_set_id_for(&target, change)?;
         if change.valid & set::SIZE != 0 {
             self.resize(&target, change)?;
@@ -122,6 +132,7 @@ impl Server {
         if change.valid & (set::ATIME | set::MTIME) != 0 {
             change_times(&target.descriptor, change)?;
         }
+        begun.done();
         self.shared.authority.report(Observation::Changed {
             path: target.path.clone(),
         });
@@ -153,10 +164,13 @@ impl Server {
             Err(Errno::STALE) => return nameless_target(node),
             Err(error) => return Err(error.into()),
         };
+        let mut permits = Vec::with_capacity(places.len());
         for place in &places {
-            self.permit(caller, &place.path, WRITE, Purpose::Change, || {
-                place.stat.facts()
-            })?;
+            permits.push(
+                self.permit(caller, &place.path, WRITE, Purpose::Change, || {
+                    place.stat.facts()
+                })?,
+            );
         }
         let Some(Place {
             directory,
@@ -175,7 +189,10 @@ impl Server {
         };
         let host = &self.shared.host;
         let (opened, stat) = host.open_object(directory.as_fd(), &name.name, flags, &node.key)?;
+        let readable = self.readable(&permits, directory.as_fd(), &name.name, &stat)?;
         Ok(Target {
+            permits: uses::distinct(permits),
+            readable,
             descriptor: Descriptor::Opened(opened),
             stat,
             path,
@@ -199,9 +216,16 @@ impl Server {
         Ok(())
     }
 
-    fn resize(&self, target: &Target, change: &SetAttributes) -> Result<(), Errno> {
-        // Growing a file is no writing of bytes; a limit on bytes is about what is put into it.
-        ftruncate(&target.descriptor, change.size)
+    /// Growing a file writes as many zeros as it grows by; cutting it off writes nothing.
+    fn resize(&self, target: &Target, change: &SetAttributes) -> Result<(), Fail> {
+        let grows_by = change.size.saturating_sub(target.stat.attributes.size);
+        uses::take_write(&target.permits, grows_by)
+            .map_err(|limit| self.limited(&target.path, WRITE, limit))?;
+        if let Err(error) = ftruncate(&target.descriptor, change.size) {
+            uses::return_write(&target.permits, grows_by);
+            return Err(error.into());
+        }
+        Ok(())
     }
 
     fn change_mode(&self, target: &Target, mode: u32) -> Result<(), Errno> {
@@ -263,6 +287,9 @@ impl Server {
 }
 
 struct Target {
+    permits: Vec<Arc<dyn Permit>>,
+    /// To read what is in it, where somebody limits that.
+    readable: Option<OwnedFd>,
     descriptor: Descriptor,
     stat: Stat,
     path: PathBuf,
@@ -296,6 +323,8 @@ fn handle_target(handle: Arc<FileHandle>) -> Result<Target, Fail> {
     let stat = stat_descriptor(handle.file.as_fd())?;
     let path = handle.path.clone();
     Ok(Target {
+        permits: handle.permits(),
+        readable: None,
         descriptor: Descriptor::Handle(handle),
         stat,
         path,

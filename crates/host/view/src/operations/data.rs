@@ -13,11 +13,13 @@ use valetkey_model::Action;
 
 use super::Outcome;
 use super::open::{How, before_write};
-use crate::authority::{Permit, Verdict};
+use crate::authority::{Permit, Purpose, Touched, Verdict};
 use crate::connection::{Answer, Caller, Fail, Server};
 use crate::handle::{FileHandle, Writing};
+use crate::host::stat_descriptor;
 use crate::locks::lock;
 use crate::node::Node;
+use crate::uses::{self, Begun};
 
 /// Handles that stand in for a kernel which sends none.
 const QUIET_HANDLES_MAX: usize = 1024;
@@ -49,7 +51,9 @@ impl Server {
             .min(scratch.len());
         let place = scratch.get_mut(..size).unwrap_or_default();
         let count = pread(&handle.file, &mut *place, offset)?;
-        let allowed = handle.take_read(count.try_into().unwrap_or(u64::MAX))?;
+        let allowed = handle
+            .take_read(count.try_into().unwrap_or(u64::MAX))
+            .map_err(|limit| self.limited_handle(&handle, limit))?;
         let allowed = usize::try_from(allowed).unwrap_or(usize::MAX).min(count);
         Ok(Answer::Scratch(allowed))
     }
@@ -118,28 +122,14 @@ impl Server {
             return Err(Errno::ACCESS.into());
         }
         before_write(&handle)?;
-        handle.take_write(data.len().try_into().unwrap_or(u64::MAX))?;
-        let mut written = 0_usize;
-        while let Some(rest) = data.get(written..).filter(|rest| !rest.is_empty()) {
-            let step = if at_end {
-                let slices = [IoSlice::new(rest)];
-                pwritev2(&handle.file, &slices, 0, ReadWriteFlags::APPEND)
-            } else {
-                let at = u64::try_from(written)
-                    .ok()
-                    .and_then(|done| offset.checked_add(done));
-                pwrite(&handle.file, rest, at.ok_or(Errno::FBIG)?)
-            };
-            match step {
-                Ok(0) => break,
-                Ok(count) => written = written.saturating_add(count),
-                Err(Errno::INTR) => {}
-                Err(error) if written == 0 => return Err(error.into()),
-                // What was written is said; the next write meets the error.
-                Err(_) => break,
-            }
-        }
-        Ok(Answer::Size(written.try_into().unwrap_or(u32::MAX)))
+        let length = u64::try_from(data.len()).unwrap_or(u64::MAX);
+        let taken = handle
+            .take_write(length)
+            .map_err(|limit| self.limited_handle(&handle, limit))?;
+        let written = write_all(&handle, offset, data, at_end);
+        let count = u64::try_from(*written.as_ref().unwrap_or(&0)).unwrap_or(u64::MAX);
+        handle.return_write(&taken, length.saturating_sub(count));
+        Ok(Answer::Size(written?.try_into().unwrap_or(u32::MAX)))
     }
 
     fn sync(&self, node: u64, handle: u64, data_only: bool) -> Outcome {
@@ -185,10 +175,14 @@ impl Server {
             .filter(|flags| known.contains(*flags))
             .ok_or(Errno::OPNOTSUPP)?;
         before_write(&handle)?;
-        if !flags.contains(FallocateFlags::PUNCH_HOLE) {
-            handle.take_write(length)?;
+        // A hole overwrites as much as zeros do.
+        let taken = handle
+            .take_write(length)
+            .map_err(|limit| self.limited_handle(&handle, limit))?;
+        if let Err(error) = fallocate(&handle.file, flags, offset, length) {
+            handle.return_write(&taken, length);
+            return Err(error.into());
         }
-        fallocate(&handle.file, flags, offset, length)?;
         Ok(Answer::Done)
     }
 
@@ -244,12 +238,34 @@ impl Server {
             .collect();
         match permits {
             // A limit in bytes cannot be put on a handle whose pages are cached.
-            Some(permits) if handle.counted || !permits.iter().any(|new| new.is_counted()) => {
+            Some(permits)
+                if (handle.counted || !permits.iter().any(|new| new.limits().bytes))
+                    && self.takes_up(handle, &permits) =>
+            {
                 handle.renew(permits);
                 true
             }
             _ => false,
         }
+    }
+
+    /// Whether going on by other rights is within their limits: to them it is an open.
+    fn takes_up(&self, handle: &FileHandle, permits: &[Arc<dyn Permit>]) -> bool {
+        if !permits.iter().any(|permit| permit.limits().uses) {
+            return true;
+        }
+        let Ok(stat) = stat_descriptor(handle.file.as_fd()) else {
+            return false;
+        };
+        let touched = [Touched {
+            path: &handle.path,
+            object: Some(stat.identity()),
+            // What was opened for writing alone cannot be read here, and so not judged: it is cut off.
+            content: uses::content(&stat, Some(&handle.file)),
+        }];
+        self.begin(permits, handle.wanted, Purpose::Open, &touched)
+            .map(Begun::done)
+            .is_ok()
     }
 
     /// The standing handle of a file in a quiet tree: opened at the first read or write.
@@ -319,6 +335,30 @@ impl Server {
     }
 }
 
+/// Writes until all is written or the system says no; what was written is said, and the next write meets the error.
+fn write_all(handle: &FileHandle, offset: u64, data: &[u8], at_end: bool) -> Result<usize, Errno> {
+    let mut written = 0_usize;
+    while let Some(rest) = data.get(written..).filter(|rest| !rest.is_empty()) {
+        let step = if at_end {
+            let slices = [IoSlice::new(rest)];
+            pwritev2(&handle.file, &slices, 0, ReadWriteFlags::APPEND)
+        } else {
+            let at = u64::try_from(written)
+                .ok()
+                .and_then(|done| offset.checked_add(done));
+            pwrite(&handle.file, rest, at.ok_or(Errno::FBIG)?)
+        };
+        match step {
+            Ok(0) => break,
+            Ok(count) => written = written.saturating_add(count),
+            Err(Errno::INTR) => {}
+            Err(error) if written == 0 => return Err(error),
+            Err(_) => break,
+        }
+    }
+    Ok(written)
+}
+
 fn copy_range(
     from: &FileHandle,
     mut offset_in: u64,
@@ -344,7 +384,8 @@ fn copy_range(
         length,
     )?;
     let bytes = u64::try_from(copied).unwrap_or(u64::MAX);
-    from.take_read(bytes)?;
-    to.take_write(bytes)?;
+    // Neither side is counted: this only adds to what is told when they are closed.
+    let _counted = from.take_read(bytes);
+    let _counted = to.take_write(bytes);
     Ok(Answer::Size(copied.try_into().unwrap_or(u32::MAX)))
 }

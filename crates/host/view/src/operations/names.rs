@@ -9,12 +9,13 @@ use rustix::io::Errno;
 use valetkey_model::{Action, ActionSet, FileKind};
 
 use super::Outcome;
-use crate::authority::{CREATE, DELETE, Facts, Observation, Purpose};
+use crate::authority::{CREATE, Content, DELETE, Facts, Observation, Permit, Purpose, Touched};
 use crate::connection::{Answer, Caller, Fail, Server};
 use crate::host::{
     KIND_DIRECTORY, KIND_MASK, KIND_PIPE, KIND_REGULAR, KIND_SOCKET, Stat, file_kind,
 };
 use crate::node::Node;
+use crate::uses::{self, Begun};
 
 /// What is made at a new name.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -25,6 +26,7 @@ enum Makes {
 
 /// A name to be made, with the right to make it.
 struct NewName<'a> {
+    permit: Arc<dyn Permit>,
     parent: Arc<Node>,
     directory: Arc<OwnedFd>,
     name: &'a OsStr,
@@ -40,8 +42,9 @@ impl Server {
         mode: u32,
     ) -> Outcome {
         let new = self.new_name(caller, parent, name, Makes::Directory)?;
+        let begun = self.begin_new(&new, Content::Nothing)?;
         mkdirat(&new.directory, name, Mode::from_raw_mode(mode & 0o1777))?;
-        self.made(&new, Some(mode & 0o1777 | KIND_DIRECTORY))
+        self.made(&new, begun, Some(mode & 0o1777 | KIND_DIRECTORY))
     }
 
     pub(super) fn make_node(
@@ -59,6 +62,12 @@ impl Server {
             _ => return Err(Errno::PERM.into()),
         };
         let new = self.new_name(caller, parent, name, Makes::Other)?;
+        let content = if kind == FileType::RegularFile {
+            Content::New
+        } else {
+            Content::Nothing
+        };
+        let begun = self.begin_new(&new, content)?;
         mknodat(
             &new.directory,
             name,
@@ -66,7 +75,7 @@ impl Server {
             Mode::from_raw_mode(mode & 0o1777),
             0,
         )?;
-        self.made(&new, Some(mode))
+        self.made(&new, begun, Some(mode))
     }
 
     pub(super) fn make_symlink(
@@ -78,8 +87,9 @@ impl Server {
     ) -> Outcome {
         // Where the link leads does not matter: it is followed within the view, where it is decided on.
         let new = self.new_name(caller, parent, name, Makes::Other)?;
+        let begun = self.begin_new(&new, Content::Nothing)?;
         symlinkat(target, &new.directory, name)?;
-        self.made(&new, None)
+        self.made(&new, begun, None)
     }
 
     pub(super) fn link(
@@ -96,9 +106,10 @@ impl Server {
         let places = self.places(&node)?;
         // A second name gives the content away to whoever may use that name.
         let content = ActionSet::of(&[Action::Read, Action::Write]);
+        let mut permits = Vec::with_capacity(places.len().saturating_add(1));
         for place in &places {
             let facts = || place.stat.facts();
-            self.permit(caller, &place.path, content, Purpose::Create, facts)?;
+            permits.push(self.permit(caller, &place.path, content, Purpose::Create, facts)?);
         }
         let new = self.new_name(caller, parent, name, Makes::Other)?;
         if places
@@ -115,6 +126,16 @@ impl Server {
             OFlags::PATH,
             &node.key,
         )?;
+        permits.push(Arc::clone(&new.permit));
+        let (from_directory, from_name) = (place.directory.as_fd(), &place.name.name);
+        let readable = self.readable(&permits, from_directory, from_name, &place.stat)?;
+        // One object by two names, each of which must suit what is in it.
+        let touched = [&place.path, &new.path].map(|path| Touched {
+            path,
+            object: Some(place.stat.identity()),
+            content: uses::content(&place.stat, readable.as_ref()),
+        });
+        let begun = self.begin(&permits, CREATE, Purpose::Create, &touched)?;
         let (descriptors, number) = host.link_to(source.as_fd());
         linkat(
             descriptors,
@@ -123,6 +144,7 @@ impl Server {
             name,
             AtFlags::SYMLINK_FOLLOW,
         )?;
+        begun.done();
         let (from, to) = (place.path.clone(), new.path.clone());
         self.shared
             .authority
@@ -141,19 +163,27 @@ impl Server {
         let path = self.child_path(&parent, name)?;
         let found = self.stat_child(&parent, name)?;
         let facts = || found.as_ref().map_or_else(Facts::absent, Stat::facts);
-        self.permit(caller, &path, DELETE, Purpose::Delete, facts)?;
+        let permits = [self.permit(caller, &path, DELETE, Purpose::Delete, facts)?];
         let stat = found.ok_or(Errno::NOENT)?;
         if self.shared.host.hides_below(&path) {
             return Err(Errno::BUSY.into());
         }
-        self.hold_open(&stat);
         let directory = self.directory(&parent)?;
+        let readable = self.readable(&permits, directory.as_fd(), name, &stat)?;
+        let touched = [Touched {
+            path: &path,
+            object: Some(stat.identity()),
+            content: uses::content(&stat, readable.as_ref()),
+        }];
+        let begun = self.begin(&permits, DELETE, Purpose::Delete, &touched)?;
+        self.hold_open(&stat);
         let flags = if is_directory {
             AtFlags::REMOVEDIR
         } else {
             AtFlags::empty()
         };
         unlinkat(&directory, name, flags)?;
+        begun.done();
         self.name_gone(&parent, name, &stat);
         let kind = file_kind(stat.attributes.mode);
         self.shared
@@ -198,10 +228,12 @@ impl Server {
         if makes == Makes::Other && self.shared.host.hides_below(&path) {
             return Err(Errno::ACCESS.into());
         }
-        self.permit(caller, &path, CREATE, Purpose::Create, Facts::absent)
+        let permit = self
+            .permit(caller, &path, CREATE, Purpose::Create, Facts::absent)
             .map_err(Fail::plainly)?;
         let directory = self.directory(&parent)?;
         Ok(NewName {
+            permit,
             parent,
             directory,
             name,
@@ -209,8 +241,21 @@ impl Server {
         })
     }
 
-    /// Finishes what was made: its mode, the record of it, and its entry.
-    fn made(&self, new: &NewName<'_>, mode: Option<u32>) -> Outcome {
+    /// Begins the making of a new object.
+    fn begin_new(&self, new: &NewName<'_>, content: Content<'_>) -> Result<Begun, Fail> {
+        let touched = [Touched {
+            path: &new.path,
+            object: None,
+            content,
+        }];
+        let permits = std::slice::from_ref(&new.permit);
+        self.begin(permits, CREATE, Purpose::Create, &touched)
+    }
+
+    /// Finishes what was made: its count, its mode, the record of it, and its entry.
+    fn made(&self, new: &NewName<'_>, begun: Begun, mode: Option<u32>) -> Outcome {
+        let stat = self.shared.host.stat(new.directory.as_fd(), new.name);
+        begun.made(stat.ok().map(|stat| stat.identity()));
         if let Some(mode) = mode {
             let host = &self.shared.host;
             let made = host.open(new.directory.as_fd(), new.name, OFlags::PATH, 0)?;

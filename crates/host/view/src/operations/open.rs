@@ -12,13 +12,16 @@ use valetkey_fuse::open_flags;
 use valetkey_model::{Action, ActionSet, FileKind};
 
 use super::Outcome;
-use crate::authority::{APPEND, CREATE, EXECUTE, Facts, Observation, Permit, Purpose, READ, WRITE};
+use crate::authority::{
+    APPEND, CREATE, Content, EXECUTE, Facts, Observation, Permit, Purpose, READ, Touched, WRITE,
+};
 use crate::connection::{Answer, Caller, Fail, Server};
 use crate::handle::{FileHandle, Writing};
 use crate::host::{KIND_REGULAR, SET_ID, Stat, stat_descriptor};
 use crate::locks::lock;
 use crate::node::{Node, Stamp};
 use crate::sight::Place;
+use crate::uses;
 
 /// `FMODE_EXEC` among the flags of an open: the file is about to be run.
 const FOR_EXECUTION: u32 = 0x20;
@@ -125,12 +128,24 @@ impl Server {
         let (directory, name) = (first.directory.as_fd(), &first.name.name);
         let host = &self.shared.host;
         let (file, stat) = host.open_object(directory, name, how.host_flags(), &node.key)?;
+        let readable = self.readable(&rights.permits, directory, name, &stat)?;
+        // By every name, since what is in it must suit each.
+        let touched: Vec<_> = places
+            .iter()
+            .map(|place| Touched {
+                path: &place.path,
+                object: Some(stat.identity()),
+                content: uses::content(&stat, readable.as_ref()),
+            })
+            .collect();
+        let begun = self.begin(&rights.permits, rights.wanted, Purpose::Open, &touched)?;
         if how.truncates {
             if kill_set_id && stat.attributes.mode & SET_ID != 0 {
                 clear_set_id(&file, &stat)?;
             }
             ftruncate(&file, 0)?;
         }
+        begun.done();
         let path = first.path.clone();
         Ok(self.opened(node, file, &stat, path, how, rights))
     }
@@ -166,11 +181,23 @@ impl Server {
             .creation_rights(caller, &path, how)
             .map_err(Fail::plainly)?;
         let directory = self.directory(&parent)?;
+        let touched = [Touched {
+            path: &path,
+            object: None,
+            content: Content::New,
+        }];
+        let begun = self.begin(&rights.permits, rights.wanted, Purpose::Create, &touched)?;
         let host_flags = how.host_flags() | OFlags::CREATE | OFlags::EXCL;
         let file = self
             .shared
             .host
             .open(directory.as_fd(), name, host_flags, mode & 0o1777)?;
+        // From here on the file is there, whatever fails.
+        begun.made(
+            stat_descriptor(file.as_fd())
+                .ok()
+                .map(|stat| stat.identity()),
+        );
         let stat = self.fix_mode(&file, mode)?;
         let entry = self.new_entry(&parent, name, &path, &stat);
         let node = self.node(entry.node)?;

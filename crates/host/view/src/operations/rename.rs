@@ -11,10 +11,13 @@ use rustix::io::Errno;
 use valetkey_model::{Action, ActionSet};
 
 use super::Outcome;
-use crate::authority::{CREATE, DELETE, Facts, Observation, Purpose, SEE, Verdict};
+use crate::authority::{
+    CREATE, DELETE, Facts, Observation, Permit, Purpose, SEE, Touched, Verdict,
+};
 use crate::connection::{Answer, Caller, Fail, Server};
 use crate::host::Stat;
 use crate::node::Node;
+use crate::uses::{self, Begun};
 
 /// Objects in a directory that is moved across rules; a bigger one is moved by copying.
 const MOVED_MAX: usize = 200_000;
@@ -52,27 +55,28 @@ impl Server {
         let exchanges = flags.contains(RenameFlags::EXCHANGE);
         let old = self.end(old)?;
         let new = self.end(new)?;
-        self.rename_rights(caller, &old, &new, exchanges)?;
+        let permits = self.rename_rights(caller, &old, &new, exchanges)?;
         let moved = old.found.ok_or(Errno::NOENT)?;
         if exchanges && new.found.is_none() {
             return Err(Errno::NOENT.into());
         }
         self.may_move(caller, &moved, &old, &new)?;
-        if let Some(target) = &new.found {
-            if exchanges {
-                self.may_move(caller, target, &new, &old)?;
-            } else {
-                self.hold_open(target);
-            }
+        if let Some(target) = new.found.as_ref().filter(|_| exchanges) {
+            self.may_move(caller, target, &new, &old)?;
         }
         let from = self.directory(&old.parent)?;
         let to = self.directory(&new.parent)?;
+        let begun = self.begin_rename(&permits, (&from, &old), (&to, &new), exchanges)?;
+        if let Some(target) = new.found.as_ref().filter(|_| !exchanges) {
+            self.hold_open(target);
+        }
         rename_at(
             (&from, old.name),
             (&to, new.name),
             flags,
             new.found.is_some(),
         )?;
+        begun.done();
         self.renamed(&moved, &old, &new, exchanges);
         self.shared.authority.report(Observation::Renamed {
             from: old.path,
@@ -100,19 +104,52 @@ impl Server {
         old: &End<'_>,
         new: &End<'_>,
         exchanges: bool,
-    ) -> Result<(), Fail> {
+    ) -> Result<[Arc<dyn Permit>; 2], Fail> {
         let both = CREATE.union(DELETE);
         let leaves = if exchanges { both } else { DELETE };
-        self.permit(caller, &old.path, leaves, Purpose::Rename, || old.facts())?;
+        let leaving = self.permit(caller, &old.path, leaves, Purpose::Rename, || old.facts())?;
         // A target that is there is replaced, which removes it.
         let arrives = if exchanges || new.found.is_some() {
             both
         } else {
             CREATE
         };
-        self.permit(caller, &new.path, arrives, Purpose::Rename, || new.facts())
+        let arriving = self
+            .permit(caller, &new.path, arrives, Purpose::Rename, || new.facts())
             .map_err(Fail::plainly)?;
-        Ok(())
+        Ok([leaving, arriving])
+    }
+
+    /// Begins the rename: the object that moves by both names, and what it replaces or changes places with.
+    fn begin_rename(
+        &self,
+        permits: &[Arc<dyn Permit>],
+        (from, old): (&OwnedFd, &End<'_>),
+        (to, new): (&OwnedFd, &End<'_>),
+        exchanges: bool,
+    ) -> Result<Begun, Fail> {
+        let ends = [(from, old, new, true), (to, new, old, exchanges)];
+        let mut readable = Vec::with_capacity(ends.len());
+        for (directory, end, _, _) in ends {
+            readable.push(match &end.found {
+                Some(stat) => self.readable(permits, directory.as_fd(), end.name, stat)?,
+                None => None,
+            });
+        }
+        let mut touched = Vec::with_capacity(4);
+        for ((_, end, other, moves), readable) in ends.into_iter().zip(&readable) {
+            let Some(stat) = &end.found else { continue };
+            let by = |path| Touched {
+                path,
+                object: Some(stat.identity()),
+                content: uses::content(stat, readable.as_ref()),
+            };
+            touched.push(by(&end.path));
+            if moves {
+                touched.push(by(&other.path));
+            }
+        }
+        self.begin(permits, CREATE.union(DELETE), Purpose::Rename, &touched)
     }
 
     /// Whether what is at `from` may come to be at `to`: nothing in it may be used there in a way in

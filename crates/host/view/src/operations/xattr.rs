@@ -3,15 +3,18 @@
 use std::ffi::OsStr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+use std::sync::Arc;
 
 use rustix::fs::{OFlags, XattrFlags, getxattr, listxattr, removexattr, setxattr};
 use rustix::io::Errno;
 use valetkey_model::ActionSet;
 
 use super::Outcome;
-use crate::authority::{Observation, Purpose, READ, WRITE};
+use crate::authority::{Observation, Permit, Purpose, READ, Touched, WRITE};
 use crate::connection::{Answer, Caller, Fail, Server};
-use crate::host::{Host, KIND_DIRECTORY, KIND_REGULAR};
+use crate::host::{Host, KIND_DIRECTORY, KIND_REGULAR, Stat};
+use crate::uses::{self, Begun};
 
 /// Linux's limit for the value of an attribute, and for a list of names.
 const XATTR_BYTES_MAX: usize = 65_536;
@@ -27,9 +30,11 @@ impl Server {
         if !is_users(name) {
             return Err(absent(name).into());
         }
-        let Some((opened, _)) = self.attributed(caller, node, READ)? else {
+        let attributed = self.attributed(caller, node, READ)?;
+        let Some(found) = attributed.filter(|found| found.gives_attributes()) else {
             return Err(Errno::NODATA.into());
         };
+        let opened = found.opened;
         let mut value = vec![0; XATTR_BYTES_MAX];
         let count = getxattr(Host::path_to(opened.as_fd()), name, value.as_mut_slice())?;
         value.truncate(count);
@@ -37,9 +42,11 @@ impl Server {
     }
 
     pub(super) fn list_xattrs(&self, caller: &Caller<'_>, node: u64, size: u32) -> Outcome {
-        let Some((opened, _)) = self.attributed(caller, node, READ)? else {
+        let attributed = self.attributed(caller, node, READ)?;
+        let Some(found) = attributed.filter(|found| found.gives_attributes()) else {
             return sized(Vec::new(), size);
         };
+        let opened = found.opened;
         let mut names = vec![0; XATTR_BYTES_MAX];
         let count = listxattr(Host::path_to(opened.as_fd()), names.as_mut_slice())?;
         names.truncate(count);
@@ -63,11 +70,20 @@ impl Server {
         if !is_users(name) {
             return Err(refused(name).into());
         }
-        let Some((opened, path)) = self.attributed(caller, node, WRITE)? else {
+        let Some(found) = self.attributed(caller, node, WRITE)? else {
             return Err(Errno::PERM.into());
         };
         let flags = XattrFlags::from_bits(flags).ok_or(Errno::INVAL)?;
-        setxattr(Host::path_to(opened.as_fd()), name, value, flags)?;
+        let begun = self.begin_change(&found)?;
+        let length = u64::try_from(value.len()).unwrap_or(u64::MAX);
+        uses::take_write(&found.permits, length)
+            .map_err(|limit| self.limited(&found.path, WRITE, limit))?;
+        if let Err(error) = setxattr(Host::path_to(found.opened.as_fd()), name, value, flags) {
+            uses::return_write(&found.permits, length);
+            return Err(error.into());
+        }
+        begun.done();
+        let path = found.path;
         self.shared.authority.report(Observation::Changed { path });
         Ok(Answer::Done)
     }
@@ -76,10 +92,13 @@ impl Server {
         if !is_users(name) {
             return Err(refused(name).into());
         }
-        let Some((opened, path)) = self.attributed(caller, node, WRITE)? else {
+        let Some(found) = self.attributed(caller, node, WRITE)? else {
             return Err(Errno::PERM.into());
         };
-        removexattr(Host::path_to(opened.as_fd()), name)?;
+        let begun = self.begin_change(&found)?;
+        removexattr(Host::path_to(found.opened.as_fd()), name)?;
+        begun.done();
+        let path = found.path;
         self.shared.authority.report(Observation::Changed { path });
         Ok(Answer::Done)
     }
@@ -91,7 +110,7 @@ impl Server {
         caller: &Caller<'_>,
         node: u64,
         wanted: ActionSet,
-    ) -> Result<Option<(OwnedFd, std::path::PathBuf)>, Fail> {
+    ) -> Result<Option<Attributed>, Fail> {
         let node = self.node(node)?;
         if node.is_virtual() || node.id == valetkey_fuse::ROOT_NODE {
             return Ok(None);
@@ -103,17 +122,55 @@ impl Server {
         if !matches!(first.stat.kind(), KIND_REGULAR | KIND_DIRECTORY) {
             return Ok(None);
         }
+        let mut permits = Vec::with_capacity(places.len());
         for place in &places {
-            self.permit(caller, &place.path, wanted, Purpose::Change, || {
-                place.stat.facts()
-            })?;
+            permits.push(
+                self.permit(caller, &place.path, wanted, Purpose::Change, || {
+                    place.stat.facts()
+                })?,
+            );
         }
         let (directory, name) = (first.directory.as_fd(), &first.name.name);
         let (opened, _) = self
             .shared
             .host
             .open_object(directory, name, OFlags::PATH, &node.key)?;
-        Ok(Some((opened, first.path.clone())))
+        Ok(Some(Attributed {
+            readable: self.readable(&permits, directory, name, &first.stat)?,
+            permits: uses::distinct(permits),
+            opened,
+            stat: first.stat,
+            path: first.path.clone(),
+        }))
+    }
+
+    fn begin_change(&self, found: &Attributed) -> Result<Begun, Fail> {
+        let touched = [Touched {
+            path: &found.path,
+            object: Some(found.stat.identity()),
+            content: uses::content(&found.stat, found.readable.as_ref()),
+        }];
+        self.begin(&found.permits, WRITE, Purpose::Change, &touched)
+    }
+}
+
+/// An object that may have attributes, with the rights to them.
+struct Attributed {
+    permits: Vec<Arc<dyn Permit>>,
+    opened: OwnedFd,
+    /// To read what is in it, where somebody limits that.
+    readable: Option<OwnedFd>,
+    stat: Stat,
+    path: PathBuf,
+}
+
+impl Attributed {
+    /// Attributes are neither counted as bytes nor judged as content: who limits those gives none to be read.
+    fn gives_attributes(&self) -> bool {
+        let limits = self.permits.iter().map(|permit| permit.limits());
+        limits
+            .into_iter()
+            .all(|limits| !limits.bytes && !limits.content)
     }
 }
 

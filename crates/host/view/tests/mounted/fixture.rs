@@ -16,18 +16,29 @@ use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 use tempfile::TempDir;
 use valetkey_model::{ActionSet, PathPattern};
 use valetkey_view::{
-    Authority, Connection, Exhausted, Facts, IdMap, Interrupt, Observation, Permit, Verdict, View,
-    ViewConfig, ViewHandle, Why,
+    Authority, Connection, Content, Facts, IdMap, Identity, Interrupt, Limit, Limits, Observation,
+    Permit, Purpose, Use, Verdict, View, ViewConfig, ViewHandle, Why,
 };
 
 /// A right that tests can end, and count by.
 #[derive(Debug)]
 pub(crate) struct TestPermit {
-    actions: ActionSet,
-    live: AtomicBool,
-    read_left: Option<AtomicU64>,
-    write_left: Option<AtomicU64>,
+    pub(crate) actions: ActionSet,
+    pub(crate) live: AtomicBool,
+    pub(crate) read_left: Option<AtomicU64>,
+    pub(crate) write_left: Option<AtomicU64>,
+    /// Operations that may be begun.
+    pub(crate) uses_left: Option<usize>,
+    /// Whether it wants to read what is opened.
+    pub(crate) judges: bool,
+    /// The operations that were begun and not abandoned.
+    pub(crate) begun: Mutex<Vec<Begun>>,
+    /// The objects that were made.
+    pub(crate) made: Mutex<Vec<Identity>>,
 }
+
+/// An operation: each name with the object's number and what was seen of its content.
+pub(crate) type Begun = (Purpose, Vec<(PathBuf, Option<u64>, String)>);
 
 impl TestPermit {
     pub(crate) fn new(actions: &str) -> Arc<Self> {
@@ -35,12 +46,25 @@ impl TestPermit {
     }
 
     pub(crate) fn counted(actions: &str, read: Option<u64>, write: Option<u64>) -> Arc<Self> {
-        Arc::new(Self {
+        Arc::new(Self::plain(actions, read, write))
+    }
+
+    pub(crate) fn plain(actions: &str, read: Option<u64>, write: Option<u64>) -> Self {
+        Self {
             actions: actions.parse().expect("actions"),
             live: AtomicBool::new(true),
             read_left: read.map(AtomicU64::new),
             write_left: write.map(AtomicU64::new),
-        })
+            uses_left: None,
+            judges: false,
+            begun: Mutex::default(),
+            made: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn write_left_now(&self) -> u64 {
+        let left = self.write_left.as_ref();
+        left.map_or(u64::MAX, |left| left.load(Ordering::SeqCst))
     }
 
     pub(crate) fn kill(&self) {
@@ -57,7 +81,59 @@ impl Permit for TestPermit {
         self.actions
     }
 
-    fn take_read(&self, bytes: u64) -> Result<u64, Exhausted> {
+    fn limits(&self) -> Limits {
+        Limits {
+            bytes: self.read_left.is_some() || self.write_left.is_some(),
+            uses: true,
+            content: self.judges,
+        }
+    }
+
+    fn return_read(&self, bytes: u64) {
+        if let Some(left) = &self.read_left {
+            left.fetch_add(bytes, Ordering::SeqCst);
+        }
+    }
+
+    fn return_write(&self, bytes: u64) {
+        if let Some(left) = &self.write_left {
+            left.fetch_add(bytes, Ordering::SeqCst);
+        }
+    }
+
+    fn begin(&self, usage: &Use<'_>) -> Result<(), Limit> {
+        let mut begun = self.begun.lock().expect("lock");
+        if self.uses_left.is_some_and(|most| begun.len() >= most) {
+            return Err(Limit::Operations);
+        }
+        let touched = usage.touched.iter().map(|touched| {
+            let content = match touched.content {
+                Content::Nothing => "nothing".to_owned(),
+                Content::New => "new".to_owned(),
+                Content::Judged => "judged".to_owned(),
+                Content::Unread => "unread".to_owned(),
+                Content::Read(file) => {
+                    let mut bytes = [0; 4];
+                    let count = rustix::io::pread(file, &mut bytes, 0).expect("readable");
+                    String::from_utf8_lossy(&bytes[..count]).into_owned()
+                }
+            };
+            let object = touched.object.map(|object| object.ino);
+            (touched.path.to_path_buf(), object, content)
+        });
+        begun.push((usage.purpose, touched.collect()));
+        Ok(())
+    }
+
+    fn abandon(&self, _new: u64) {
+        self.begun.lock().expect("lock").pop();
+    }
+
+    fn made(&self, object: Identity) {
+        self.made.lock().expect("lock").push(object);
+    }
+
+    fn take_read(&self, bytes: u64) -> Result<u64, Limit> {
         let Some(left) = &self.read_left else {
             return Ok(bytes);
         };
@@ -67,13 +143,13 @@ impl Permit for TestPermit {
             })
             .expect("always some");
         if before == 0 {
-            Err(Exhausted)
+            Err(Limit::Bytes)
         } else {
             Ok(before.min(bytes))
         }
     }
 
-    fn take_write(&self, bytes: u64) -> Result<(), Exhausted> {
+    fn take_write(&self, bytes: u64) -> Result<(), Limit> {
         let Some(left) = &self.write_left else {
             return Ok(());
         };
@@ -81,11 +157,7 @@ impl Permit for TestPermit {
             left.checked_sub(bytes)
         })
         .map(drop)
-        .map_err(|_| Exhausted)
-    }
-
-    fn is_counted(&self) -> bool {
-        self.read_left.is_some() || self.write_left.is_some()
+        .map_err(|_| Limit::WriteBytes)
     }
 }
 

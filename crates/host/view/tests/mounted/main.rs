@@ -20,3 +20,5 @@ mod hostile;
 mod names;
 #[cfg(test)]
 mod quiet;
+#[cfg(test)]
+mod uses;
