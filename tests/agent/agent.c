@@ -6,6 +6,11 @@
 //   hold FILE                 opens, then reads one byte every millisecond until that fails
 //   reopen FILE               opens and closes every millisecond until that fails
 //   map FILE                  maps, then reads one byte every millisecond until the kernel says SIGBUS
+//   pour FILE SIZE            writes SIZE bytes of one letter a call until that fails; says how many bytes the calls said they wrote
+//   share FILE                reads through a child, a duplicate, a descriptor that was handed on, and a name in /proc, until all fail
+//   private FILE              reads a private mapping page by page, then the first page again and again until SIGBUS
+//   stain FILE                writes into a shared mapping every millisecond until SIGBUS
+//   buffer FILE               writes a line into a buffer of its own, waits for a line of input, then flushes and closes
 //   window                    prints the terminal's size, now and at each SIGWINCH, until a line is typed
 //   push TEXT                 TIOCSTI of TEXT into every terminal that it has
 //   connect PATH              connects to a Unix socket; @NAME is an abstract one
@@ -25,8 +30,10 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/time.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -193,6 +200,117 @@ static int map(const char *path) {
     }
 }
 
+static int pour_out(const char *path, size_t size) {
+    int fd = open(path, O_WRONLY);
+    if (fd < 0) return fail("open");
+    char *bytes = malloc(size);
+    long long total = 0;
+    for (int n = 0;; n++) {
+        memset(bytes, 'a' + n % 26, size);
+        ssize_t written = write(fd, bytes, size);
+        if (written < 0) {
+            printf("ended %s %lld %lld\n", strerrorname_np(errno), now_us(), total);
+            return 0;
+        }
+        total += written;
+        if (n == 0) told("held");
+        if (total > 256 << 20) {
+            lseek(fd, 0, SEEK_SET);
+            if (ftruncate(fd, 0)) continue;
+            total = 0;
+        }
+    }
+}
+
+static int until_refused(const char *what, int fd) {
+    char byte, name[64];
+    snprintf(name, sizeof name, "/proc/self/fd/%d", fd);
+    for (;;) {
+        int again = strcmp(what, "proc") ? -1 : open(name, O_RDONLY);
+        int refused = strcmp(what, "proc") ? pread(fd, &byte, 1, 0) < 0 : again < 0;
+        if (refused) {
+            printf("ended-%s %s %lld\n", what, strerrorname_np(errno), now_us());
+            fflush(stdout);
+            return 0;
+        }
+        if (again >= 0) close(again);
+        pause_ms(1);
+    }
+}
+
+static int share(const char *path) {
+    int fd = open(path, O_RDONLY), pair[2];
+    if (fd < 0 || socketpair(AF_UNIX, SOCK_STREAM, 0, pair)) return fail("open");
+    char byte = 0, space[CMSG_SPACE(sizeof(int))];
+    struct iovec part = {&byte, 1};
+    struct msghdr m = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = space, .msg_controllen = sizeof space};
+    if (fork() == 0) return until_refused("child", fd);
+    if (fork() == 0) return until_refused("proc", fd);
+    if (fork() == 0) {
+        close(fd);
+        if (recvmsg(pair[1], &m, 0) != 1) return fail("recvmsg");
+        int handed;
+        memcpy(&handed, CMSG_DATA(CMSG_FIRSTHDR(&m)), sizeof handed);
+        return until_refused("handed", handed);
+    }
+    struct cmsghdr *c = CMSG_FIRSTHDR(&m);
+    *c = (struct cmsghdr){.cmsg_len = CMSG_LEN(sizeof fd), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS};
+    memcpy(CMSG_DATA(c), &fd, sizeof fd);
+    if (sendmsg(pair[0], &m, 0) != 1) return fail("sendmsg");
+    int twin = dup(fd);
+    close(fd);
+    told("held");
+    until_refused("duplicate", twin);
+    while (wait(NULL) > 0) {}
+    return 0;
+}
+
+static int private(const char *path) {
+    int fd = open(path, O_RDONLY);
+    struct stat s;
+    if (fd < 0 || fstat(fd, &s)) return fail("open");
+    volatile char *page = mmap(NULL, s.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+    if (page == MAP_FAILED) return fail("mmap");
+    signal(SIGBUS, on_bus);
+    static volatile int pages, sum;
+    if (sigsetjmp(back, 1)) {
+        printf("ended SIGBUS %lld %d\n", now_us(), pages);
+        return 0;
+    }
+    for (; pages * 4096 < s.st_size; pages++) sum += page[pages * 4096];
+    told("held");
+    for (;; pause_ms(1)) sum += page[0];
+}
+
+static int stain(const char *path) {
+    int fd = open(path, O_RDWR);
+    if (fd < 0) return fail("open");
+    volatile char *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (page == MAP_FAILED) return fail("mmap");
+    signal(SIGBUS, on_bus);
+    if (sigsetjmp(back, 1)) {
+        printf("ended SIGBUS %lld\n", now_us());
+        return 0;
+    }
+    page[0] = 'A';
+    if (msync((void *)page, 4096, MS_SYNC)) return fail("msync");
+    told("held");
+    for (;; pause_ms(1)) page[1] = 'B';
+}
+
+static int buffer(const char *path) {
+    FILE *f = fopen(path, "r+");
+    if (!f) return fail("open");
+    static char space[1 << 20];
+    setvbuf(f, space, _IOFBF, sizeof space);
+    fprintf(f, "a line that was written too late\n");
+    told("held");
+    if (getchar() == EOF) return 1;
+    printf("flushed %s\n", fflush(f) ? strerrorname_np(errno) : "well");
+    printf("closed %s\n", fclose(f) ? strerrorname_np(errno) : "well");
+    return 0;
+}
+
 static void show_window(int number) {
     (void)number;
     struct winsize w;
@@ -272,6 +390,11 @@ int main(int argc, char **argv) {
     if (!strcmp(verb, "hold")) return hold(what);
     if (!strcmp(verb, "reopen")) return reopen(what);
     if (!strcmp(verb, "map")) return map(what);
+    if (!strcmp(verb, "pour") && argc > 3) return pour_out(what, atol(argv[3]));
+    if (!strcmp(verb, "share")) return share(what);
+    if (!strcmp(verb, "private")) return private(what);
+    if (!strcmp(verb, "stain")) return stain(what);
+    if (!strcmp(verb, "buffer")) return buffer(what);
     if (!strcmp(verb, "window")) return window();
     if (!strcmp(verb, "push")) return push(what);
     if (!strcmp(verb, "listen")) return listen_both(what);

@@ -338,3 +338,48 @@ fn a_refused_append_changes_nothing() {
     office.assert_untouched();
     drop(talk.finish().ok());
 }
+
+#[test]
+fn a_document_operation_counts_as_one_on_one_file() {
+    needs_cells!();
+    let report = "QuarterlyReport.xlsx";
+    let sheet = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet";
+    for (limit, done, refused) in [
+        ("\"max_operations\": 2".to_owned(), 2, "max_operations"),
+        // The file is replaced each time, and stays one.
+        (
+            format!("\"max_files\": 1, \"media_types\": [\"{sheet}\"]"),
+            3,
+            "",
+        ),
+        (
+            "\"media_types\": [\"application/pdf\"]".to_owned(),
+            0,
+            "media_types",
+        ),
+    ] {
+        let office = Office::new();
+        let rules = office.policy.join("finance.rego");
+        let text = fs::read_to_string(&rules).expect("read");
+        let text = text
+            .replace("\"max_rows\": 50", &format!("\"max_rows\": 50, {limit}"))
+            .replace("\"scope\": \"once\"", "\"scope\": \"task\"");
+        fs::write(&rules, text).expect("write");
+        let person = office.home.person();
+        let mut talk = office.talk();
+        for number in 0..done {
+            let body = office.append(report, "Sales", 1);
+            let (status, answer) = talk.call("POST", "/v1/operations", &body);
+            assert_eq!(status, 200, "{limit}, {number}: {answer}");
+        }
+        if !refused.is_empty() {
+            let body = office.append(report, "Sales", 1);
+            let problem = talk.refused("/v1/operations", &body, "constraint");
+            let detail = problem["detail"].as_str().expect("a detail");
+            assert!(detail.starts_with(refused), "{detail}");
+        }
+        drop(talk.finish().ok());
+        assert_eq!(person.finish(), 1, "{limit}: one question for all");
+        office.home.verify();
+    }
+}

@@ -4,6 +4,7 @@ mod agent_door;
 mod asking;
 mod attack;
 mod clients;
+mod constraints;
 mod demo;
 mod documents;
 mod failing;

@@ -46,7 +46,7 @@ fn ended(session: Started) -> (String, i128) {
 #[test]
 fn revocation_reaches_what_is_open() {
     needs_cells!();
-    for verb in ["hold", "reopen", "map"] {
+    for verb in ["hold", "reopen", "map", "private"] {
         let home = Home::new();
         let file = home.write("data.txt", [b'x'; 16384]);
         let grant = format!("{}=read", file.display());
@@ -217,4 +217,122 @@ fn revocation_of_one_leaves_the_others() {
     );
     std::thread::sleep(Duration::from_millis(500));
     assert!(session.is_running(), "{}", session.output());
+}
+
+/// A session under a grant of one file for reading and writing; it runs `verb` with `more`.
+fn begin(home: &Home, verb: &[&str], content: &[u8]) -> (Started, std::path::PathBuf) {
+    let file = home.write("data.txt", content);
+    let grant = format!("{}=read,write", file.display());
+    let policy = super::asking::impatient(home, 1);
+    let policy = policy.to_str().expect("text");
+    let agent = agent_program().to_str().expect("text");
+    let mut command = vec![agent, verb[0], file.to_str().expect("text")];
+    command.extend(&verb[1..]);
+    let mut session = home
+        .run(&["--grant", &grant, "--policy", policy], &command)
+        .open_input()
+        .start();
+    session.wait_for("held", SOON);
+    std::thread::sleep(Duration::from_millis(100));
+    (session, file)
+}
+
+/// Takes everything back; when the command began.
+fn revoke_all(home: &Home) -> i128 {
+    let before = now_us();
+    drop(home.valetkey(["caps", "revoke", "--all"]).done().ok());
+    before
+}
+
+#[test]
+fn revocation_reaches_every_way_to_an_open_file() {
+    needs_cells!();
+    let home = Home::new();
+    let (session, _) = begin(&home, &["share"], &[b'x'; 4096]);
+    let before = revoke_all(&home);
+    let returned = now_us();
+    let text = session.finish(SOON).ok().text();
+    for way in ["child", "duplicate", "handed", "proc"] {
+        let mark = format!("ended-{way} ");
+        let line = text.lines().find_map(|line| line.strip_prefix(&mark));
+        let line = line.unwrap_or_else(|| panic!("{way} did not end: {text}"));
+        let (how, at) = line.split_once(' ').expect("how and when");
+        let at: i128 = at.parse().expect("microseconds");
+        println!(
+            "{way}: {how} {} ms after the command began",
+            (at - before) / 1000
+        );
+        assert!(at >= before && at - returned <= BOUND_MS * 1000, "{way}");
+    }
+    home.verify();
+}
+
+#[test]
+fn a_write_in_flight_is_in_the_file_as_far_as_its_call_said() {
+    needs_cells!();
+    for size in ["4096", "1000000", "8388608"] {
+        let home = Home::new();
+        let (session, file) = begin(&home, &["pour", size], b"");
+        let before = revoke_all(&home);
+        let returned = now_us();
+        let text = session.finish(SOON).ok().text();
+        let line = text.lines().find_map(|line| line.strip_prefix("ended "));
+        let words: Vec<&str> = line.expect("an end").split(' ').collect();
+        let at: i128 = words[1].parse().expect("microseconds");
+        let total: usize = words[2].parse().expect("bytes");
+        println!(
+            "writes of {size}: {} {} ms after the command began",
+            words[0],
+            (at - before) / 1000
+        );
+        assert!(at - returned <= BOUND_MS * 1000);
+        let content = fs::read(&file).expect("the host's file");
+        assert_eq!(
+            content.len(),
+            total,
+            "what the calls said and what is there"
+        );
+        let size: usize = size.parse().expect("a size");
+        for (number, call) in content.chunks(size).enumerate() {
+            // The file may have been begun anew, with another letter.
+            let letter = call[0];
+            assert!(
+                call.iter().all(|byte| *byte == letter),
+                "call {number} is mixed"
+            );
+        }
+        home.verify();
+    }
+}
+
+#[test]
+fn what_was_not_written_before_a_revocation_never_is() {
+    needs_cells!();
+    let home = Home::new();
+    let (mut session, file) = begin(&home, &["buffer"], b"as it was\n");
+    revoke_all(&home);
+    session.write(b"\n");
+    let text = session.finish(SOON).ok().text();
+    assert!(!text.contains("flushed well"), "{text}");
+    assert_eq!(fs::read(&file).expect("read"), b"as it was\n");
+    let home = Home::new();
+    let (session, file) = begin(&home, &["stain"], &[b'.'; 4096]);
+    let before = revoke_all(&home);
+    let returned = now_us();
+    let (how, at) = ended(session);
+    println!(
+        "shared mapping: {how} {} ms after the command began",
+        (at - before) / 1000
+    );
+    assert!(at - returned <= BOUND_MS * 1000);
+    let content = fs::read(&file).expect("read");
+    assert_eq!(
+        (content.len(), content[0]),
+        (4096, b'A'),
+        "what was synced stays"
+    );
+    assert!(content[2..].iter().all(|byte| *byte == b'.'));
+    // Nothing comes later.
+    std::thread::sleep(Duration::from_millis(500));
+    assert_eq!(fs::read(&file).expect("read"), content);
 }
