@@ -80,7 +80,8 @@ impl Held {
         let constraints = &self.grant.constraints;
         let unenforceable = constraints.max_files.is_some()
             || constraints.max_operations.is_some()
-            || constraints.media_types.is_some();
+            || constraints.media_types.is_some()
+            || constraints.are_beyond_files();
         // The path last: that takes the longest.
         !self.spent.load(Ordering::Acquire)
             && self.grant.actions.allows_all(wanted)
@@ -110,10 +111,11 @@ impl Held {
                 .all(|out| out.as_file().is_some_and(free))
     }
 
-    /// Whether it gives `wanted` on the resource.
+    /// Whether it gives `wanted` on the resource. A limit that no document operation can hold makes it useless here: fail closed.
     pub(crate) fn permits(&self, resource: &Resource, wanted: ActionSet) -> bool {
         self.is_live()
             && !self.spent.load(Ordering::Acquire)
+            && !self.grant.constraints.are_beyond_files()
             && self.grant.covers(resource)
             && self.grant.actions.allows_all(wanted)
     }
