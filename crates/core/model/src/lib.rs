@@ -11,6 +11,7 @@ mod digest;
 mod grant;
 mod id;
 mod input;
+mod path;
 mod pattern;
 mod resource;
 mod time;
@@ -33,6 +34,7 @@ pub use input::{
     AgentFacts, ContextFacts, FileKind, PolicyInput, RequestFacts, ResourceFacts, SessionFacts,
     SubjectFacts, UserFacts,
 };
-pub use pattern::{PathPattern, PatternError, PatternSet, UrlPattern};
+pub use path::{CanonicalPath, PathRefusal, PathSemantics};
+pub use pattern::{FoldedPattern, PathPattern, PatternError, PatternSet, UrlPattern};
 pub use resource::{BusResource, ExecResource, HttpsResource, ParseResourceError, Resource};
 pub use time::{ParseTimestampError, Timestamp};

@@ -18,10 +18,12 @@ use std::path::Path;
 
 use thiserror::Error;
 
+mod folded;
 mod set;
 mod text;
 mod url;
 
+pub use folded::FoldedPattern;
 pub use set::PatternSet;
 use text::{Token, decode, encode_into};
 pub use url::UrlPattern;
@@ -189,7 +191,7 @@ fn literal_segment(bytes: &[u8]) -> Segment {
 }
 
 /// Splits an absolute path into its segments, refusing what is not in normal form.
-fn segments_of(path: &[u8]) -> Result<Vec<&[u8]>, PatternError> {
+pub(crate) fn segments_of(path: &[u8]) -> Result<Vec<&[u8]>, PatternError> {
     let rest = path.strip_prefix(b"/").ok_or(PatternError::Relative)?;
     if path.len() > MAX_PATH_BYTES {
         return Err(PatternError::TooLong);
