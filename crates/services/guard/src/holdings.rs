@@ -378,3 +378,6 @@ impl Holdings {
         self.end(End::Expired, |held| held.capability().expires_at <= now)
     }
 }
+
+#[cfg(test)]
+mod beyond_tests;
