@@ -6,7 +6,7 @@
 use base64ct::{Base64UrlUnpadded, Encoding as _};
 use ed25519_dalek::{Signer as _, SigningKey};
 use valetkey_capability::{IssuerKey, Verified, Verifier};
-use valetkey_model::{SessionId, Timestamp, canonical_json};
+use valetkey_model::{PathSemantics, Resource, SessionId, Timestamp, canonical_json};
 
 /// The secret key of the vectors in `vectors/capability`, which make a good corpus.
 const SEED: [u8; 32] = *b"\x9d\x61\xb1\x9d\xef\xfd\x5a\x60\xba\x84\x4a\xf4\x92\xec\x2c\xc4\x44\x49\xc5\x69\x7b\x32\x69\x19\x70\x3b\xac\x03\x1c\xae\x7f\x60";
@@ -31,5 +31,26 @@ pub fn verify_payload(payload: &[u8]) {
     if let Some(verified) = verify(&token) {
         assert_eq!(canonical_json(verified.claims()).unwrap(), payload);
         assert_eq!(key.sign_claims(verified.claims()).unwrap(), token);
+    }
+}
+
+/// Reads a resource: what is accepted is written as it came, and covers itself.
+pub fn resource(text: &str) {
+    if let Ok(resource) = text.parse::<Resource>() {
+        assert_eq!(resource.to_string(), text);
+        assert!(resource.covers(&resource));
+    }
+}
+
+/// Reads a path as each platform does: what is canonical is so when it is read again.
+pub fn path(path: &[u8]) {
+    for semantics in [
+        PathSemantics::Linux,
+        PathSemantics::MacOs,
+        PathSemantics::Windows,
+    ] {
+        if let Ok(canonical) = semantics.canonical(path) {
+            assert_eq!(semantics.canonical(&canonical.native()), Ok(canonical));
+        }
     }
 }

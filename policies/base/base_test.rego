@@ -81,7 +81,7 @@ test_elsewhere_is_denied_with_a_hint if {
 }
 
 test_other_schemes_are_denied if {
-	every scheme in ["exec", "tcp", "tool", "secret", "bus"] {
+	every scheme in ["exec", "https", "tcp", "tool", "secret", "bus"] {
 		decision.effect == "deny" with input as for_file(["read"], object.union(workspace, {"scheme": scheme}))
 	}
 }

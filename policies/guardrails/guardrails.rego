@@ -234,7 +234,7 @@ is_file if {
 }
 
 # Nothing is listed about resources of other kinds.
-is_other if input.resource.scheme in {"exec", "tcp", "tool", "secret"}
+is_other if input.resource.scheme in {"exec", "https", "tcp", "tool", "secret", "bus"}
 
 asks if {
 	count(changes) > 0

@@ -267,10 +267,10 @@ test_a_lasting_tree_is_asked_about_whole if {
 }
 
 test_other_schemes_pass_and_unknown_ones_do_not if {
-	every scheme in ["exec", "tcp", "tool", "secret"] {
+	every scheme in ["exec", "https", "tcp", "tool", "secret", "bus"] {
 		decision.effect == "allow" with input as asks_with(["use"], "/x", {"scheme": scheme})
 	}
-	not decision with input as asks_with(["use"], "/x", {"scheme": "bus"})
+	not decision with input as asks_with(["use"], "/x", {"scheme": "gopher"})
 }
 
 test_a_home_that_is_unknown_leaves_no_answer if {

@@ -7,8 +7,8 @@ use crate::cargo::Cargo;
 /// Crates that the broker is built from at most, its own and those that only run while it is compiled included.
 ///
 /// As counted on 2026-11-23: 36 of them are the policy engine and what it brings, ten the project's own. Raise it only in a change
-/// that says why.
-pub const BROKER_CRATES_MAX: usize = 89;
+/// that says why: decision 0006 brought two, for paths of macOS.
+pub const BROKER_CRATES_MAX: usize = 91;
 
 /// What the broker must never be built from, and why.
 const NEVER: [(&str, &str); 9] = [

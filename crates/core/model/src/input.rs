@@ -172,7 +172,7 @@ pub enum FileKind {
 /// Facts from the handle, given by the guard.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ResourceFacts {
-    /// Derived: the scheme: `file`, `exec`, `tcp`, `tool` or `secret`.
+    /// Derived: the scheme: `file`, `exec`, `https`, `tcp`, `tool`, `secret` or `bus`.
     pub scheme: String,
     /// Derived, for files: the decoded path, lossily, for policies that look at its parts; of a pattern, the longest
     /// prefix of whole segments without a `*`.
@@ -211,16 +211,21 @@ impl ResourceFacts {
     /// Facts that follow from the resource's text alone.
     #[must_use]
     pub fn of(resource: &Resource) -> Self {
-        let pattern = match resource {
-            Resource::File(pattern) | Resource::Exec(pattern) => Some(pattern),
-            Resource::Tcp { .. } | Resource::Tool { .. } | Resource::Secret(_) => None,
+        let is_pattern = match resource {
+            Resource::File(pattern) => !pattern.is_literal(),
+            Resource::Exec(program) => !program.path().is_literal(),
+            Resource::Https(paths) => !paths.path().is_literal(),
+            Resource::Tcp { .. }
+            | Resource::Tool { .. }
+            | Resource::Secret(_)
+            | Resource::Bus(_) => false,
         };
         Self {
             scheme: resource.scheme().to_owned(),
             path: resource
                 .as_file()
                 .map(|pattern| pattern.literal_prefix().to_string_lossy().into_owned()),
-            is_pattern: pattern.is_some_and(|pattern| !pattern.is_literal()),
+            is_pattern,
             in_workspace: false,
             in_home: false,
             is_protected: false,

@@ -11,13 +11,16 @@ mod digest;
 mod grant;
 mod id;
 mod input;
+mod path;
 mod pattern;
 mod resource;
 mod time;
 
 pub use action::{Action, ActionSet, ParseActionError};
 pub use canonical::canonical_json;
-pub use constraint::Constraints;
+pub use constraint::{
+    ArgumentSchema, Constraints, Method, ParseMethodError, Redaction, SchemaError,
+};
 pub use decision::{
     ApprovalRequirement, Decision, Durability, Effect, Lease, LeaseScope, Obligations, Quorum,
 };
@@ -31,6 +34,7 @@ pub use input::{
     AgentFacts, ContextFacts, FileKind, PolicyInput, RequestFacts, ResourceFacts, SessionFacts,
     SubjectFacts, UserFacts,
 };
-pub use pattern::{PathPattern, PatternError, PatternSet};
-pub use resource::{ParseResourceError, Resource};
+pub use path::{CanonicalPath, PathRefusal, PathSemantics};
+pub use pattern::{FoldedPattern, PathPattern, PatternError, PatternSet, UrlPattern};
+pub use resource::{BusResource, ExecResource, HttpsResource, ParseResourceError, Resource};
 pub use time::{ParseTimestampError, Timestamp};

@@ -18,9 +18,15 @@ use std::path::Path;
 
 use thiserror::Error;
 
+mod folded;
 mod set;
+mod text;
+mod url;
 
+pub use folded::FoldedPattern;
 pub use set::PatternSet;
+use text::{Token, decode, encode_into};
+pub use url::UrlPattern;
 
 /// The longest pattern in bytes, decoded: Linux's `PATH_MAX`.
 const MAX_PATH_BYTES: usize = 4096;
@@ -53,6 +59,11 @@ pub enum PatternError {
     /// Over 4096 bytes, or a segment over 255.
     #[error("the path is too long (4096 bytes, 255 in a segment)")]
     TooLong,
+    /// In a URL: an encoded `/` or `\\`, an escape of an escape, or a dot segment with parameters (`..;x`).
+    #[error(
+        "the path has a segment that servers read in different ways: an encoded `/` or `\\`, an escape of an escape, or dots before `;`"
+    )]
+    Ambiguous,
     /// `**` beside other bytes in a segment, or too often.
     #[error("`**` must be a whole segment, at most {MAX_DOUBLE_STARS} times")]
     DoubleStar,
@@ -99,29 +110,7 @@ impl PathPattern {
     /// # Errors
     /// When the text breaks the grammar or is not canonically encoded.
     pub fn parse(text: &str) -> Result<Self, PatternError> {
-        let tokens = decode(text)?;
-        if tokens.first() != Some(&Token::Byte(b'/')) {
-            return Err(PatternError::Relative);
-        }
-        if tokens.len() > MAX_PATH_BYTES {
-            return Err(PatternError::TooLong);
-        }
-        if tokens.len() == 1 {
-            return Ok(Self(Vec::new()));
-        }
-        let segments = tokens
-            .split(|token| *token == Token::Byte(b'/'))
-            .skip(1)
-            .map(parse_segment)
-            .collect::<Result<Vec<_>, _>>()?;
-        let stars = segments
-            .iter()
-            .filter(|segment| **segment == Segment::Tree)
-            .count();
-        if stars > MAX_DOUBLE_STARS {
-            return Err(PatternError::DoubleStar);
-        }
-        Ok(Self(segments))
+        parse_tokens(&decode(text)?).map(Self)
     }
 
     /// Whether the pattern has no `*`, and so names one path.
@@ -202,7 +191,7 @@ fn literal_segment(bytes: &[u8]) -> Segment {
 }
 
 /// Splits an absolute path into its segments, refusing what is not in normal form.
-fn segments_of(path: &[u8]) -> Result<Vec<&[u8]>, PatternError> {
+pub(crate) fn segments_of(path: &[u8]) -> Result<Vec<&[u8]>, PatternError> {
     let rest = path.strip_prefix(b"/").ok_or(PatternError::Relative)?;
     if path.len() > MAX_PATH_BYTES {
         return Err(PatternError::TooLong);
@@ -219,6 +208,31 @@ fn segments_of(path: &[u8]) -> Result<Vec<&[u8]>, PatternError> {
             bytes => Ok(bytes),
         })
         .collect()
+}
+
+fn parse_tokens(tokens: &[Token]) -> Result<Vec<Segment>, PatternError> {
+    if tokens.first() != Some(&Token::Byte(b'/')) {
+        return Err(PatternError::Relative);
+    }
+    if tokens.len() > MAX_PATH_BYTES {
+        return Err(PatternError::TooLong);
+    }
+    if tokens.len() == 1 {
+        return Ok(Vec::new());
+    }
+    let segments = tokens
+        .split(|token| *token == Token::Byte(b'/'))
+        .skip(1)
+        .map(parse_segment)
+        .collect::<Result<Vec<_>, _>>()?;
+    let stars = segments
+        .iter()
+        .filter(|segment| **segment == Segment::Tree)
+        .count();
+    if stars > MAX_DOUBLE_STARS {
+        return Err(PatternError::DoubleStar);
+    }
+    Ok(segments)
 }
 
 fn parse_segment(tokens: &[Token]) -> Result<Segment, PatternError> {
@@ -251,121 +265,6 @@ fn parse_segment(tokens: &[Token]) -> Result<Segment, PatternError> {
         })
         .collect();
     Ok(Segment::Glob(parts))
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Token {
-    Byte(u8),
-    Star,
-}
-
-/// Whether a byte of valid UTF-8 stands for itself in canonical text. Non-ASCII characters do, except those that [`must_encode_char`] names.
-fn is_plain_ascii(byte: u8) -> bool {
-    byte.is_ascii_graphic()
-        && !matches!(
-            byte,
-            b'%' | b'*'
-                | b'?'
-                | b'#'
-                | b'"'
-                | b'<'
-                | b'>'
-                | b'\\'
-                | b'^'
-                | b'`'
-                | b'{'
-                | b'|'
-                | b'}'
-        )
-}
-
-fn decode(text: &str) -> Result<Vec<Token>, PatternError> {
-    let mut tokens = Vec::with_capacity(text.len());
-    let mut bytes = text.bytes().enumerate();
-    while let Some((at, byte)) = bytes.next() {
-        match byte {
-            b'*' => tokens.push(Token::Star),
-            b'%' => {
-                let digit = |next: Option<(usize, u8)>| match next {
-                    Some((_, digit @ b'0'..=b'9')) => Ok(digit.wrapping_sub(b'0')),
-                    Some((_, digit @ b'A'..=b'F')) => Ok(digit.wrapping_sub(b'A').wrapping_add(10)),
-                    _ => Err(PatternError::Encoding { at }),
-                };
-                let high = digit(bytes.next())?;
-                let decoded = (high << 4) | digit(bytes.next())?;
-                if decoded == 0 {
-                    return Err(PatternError::Nul);
-                }
-                if is_plain_ascii(decoded) {
-                    return Err(PatternError::Encoding { at });
-                }
-                tokens.push(Token::Byte(decoded));
-            }
-            plain if is_plain_ascii(plain) || !plain.is_ascii() => tokens.push(Token::Byte(plain)),
-            _ => return Err(PatternError::Encoding { at }),
-        }
-    }
-    check_non_ascii(text, &tokens)?;
-    Ok(tokens)
-}
-
-/// Non-ASCII text is canonical only if writing the decoded bytes again gives the same text: this refuses valid UTF-8 that
-/// was percent-encoded, and plain characters that must not be.
-fn check_non_ascii(text: &str, tokens: &[Token]) -> Result<(), PatternError> {
-    let mut again = String::with_capacity(text.len());
-    let mut run = Vec::new();
-    for token in tokens {
-        match token {
-            Token::Byte(byte) => run.push(*byte),
-            Token::Star => {
-                encode_into(&mut again, &run);
-                run.clear();
-                again.push('*');
-            }
-        }
-    }
-    encode_into(&mut again, &run);
-    if again == text {
-        return Ok(());
-    }
-    let at = again
-        .bytes()
-        .zip(text.bytes())
-        .position(|(a, b)| a != b)
-        .unwrap_or(0);
-    Err(PatternError::Encoding { at })
-}
-
-/// Characters that are valid text but could mislead a reader: they are always percent-encoded.
-fn must_encode_char(c: char) -> bool {
-    c.is_control()
-        || c.is_whitespace()
-        || matches!(c,
-            '\u{ad}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{180e}' | '\u{200b}'..='\u{200f}'
-            | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}'
-            | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffd}' | '\u{e0000}'..='\u{e0fff}')
-}
-
-fn encode_into(text: &mut String, bytes: &[u8]) {
-    let percent = |text: &mut String, bytes: &[u8]| {
-        for byte in bytes {
-            text.push_str(&format!("%{byte:02X}"));
-        }
-    };
-    for chunk in bytes.utf8_chunks() {
-        for c in chunk.valid().chars() {
-            let plain = u8::try_from(c)
-                .ok()
-                .filter(u8::is_ascii)
-                .map_or_else(|| !must_encode_char(c), is_plain_ascii);
-            if plain {
-                text.push(c);
-            } else {
-                percent(text, c.encode_utf8(&mut [0; 4]).as_bytes());
-            }
-        }
-        percent(text, chunk.invalid());
-    }
 }
 
 fn glob_matches(parts: &[Vec<u8>], segment: &[u8]) -> bool {
@@ -428,27 +327,36 @@ fn covers_from(outer: &[Segment], inner: &[Segment]) -> bool {
     }
 }
 
-impl fmt::Display for PathPattern {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0.is_empty() {
-            return f.write_str("/");
-        }
-        for segment in &self.0 {
-            match segment {
-                Segment::Tree => f.write_str("/**")?,
-                Segment::Glob(parts) => {
-                    let mut text = String::from("/");
-                    for (index, part) in parts.iter().enumerate() {
-                        if index > 0 {
-                            text.push('*');
-                        }
-                        encode_into(&mut text, part);
+/// Writes segments, their bytes as `encode` does.
+fn write_segments(
+    f: &mut fmt::Formatter<'_>,
+    segments: &[Segment],
+    encode: fn(&mut String, &[u8]),
+) -> fmt::Result {
+    if segments.is_empty() {
+        return f.write_str("/");
+    }
+    for segment in segments {
+        match segment {
+            Segment::Tree => f.write_str("/**")?,
+            Segment::Glob(parts) => {
+                let mut text = String::from("/");
+                for (index, part) in parts.iter().enumerate() {
+                    if index > 0 {
+                        text.push('*');
                     }
-                    f.write_str(&text)?;
+                    encode(&mut text, part);
                 }
+                f.write_str(&text)?;
             }
         }
-        Ok(())
+    }
+    Ok(())
+}
+
+impl fmt::Display for PathPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_segments(f, &self.0, encode_into)
     }
 }
 

@@ -9,6 +9,15 @@ use thiserror::Error;
 
 use crate::{PathPattern, PatternError};
 
+mod bus;
+mod exec;
+mod host;
+mod https;
+
+pub use bus::BusResource;
+pub use exec::ExecResource;
+pub use https::HttpsResource;
+
 /// The longest resource text in bytes: a `PATH_MAX` path with every byte percent-encoded.
 const MAX_TEXT_BYTES: usize = 3 * 4096 + 16;
 
@@ -19,9 +28,11 @@ const MAX_TEXT_BYTES: usize = 3 * 4096 + 16;
 pub enum Resource {
     /// A file, a tree or a pattern of paths: `file:/home/alice/Reports/**`.
     File(PathPattern),
-    /// A program, by its path: `exec:/usr/bin/git`.
-    Exec(PathPattern),
-    /// A network endpoint: `tcp:db.internal:5432`. The host is lower-case letters, digits, `.` and `-`, or an address in brackets.
+    /// A program, by its path, and by its digest where it is pinned: `exec:/usr/bin/git`.
+    Exec(ExecResource),
+    /// Paths of one web origin: `https://api.example.com/v1/**`.
+    Https(HttpsResource),
+    /// A network endpoint: `tcp:db.internal:5432`. The host is a lower-case name, an IPv4 address, or an IPv6 address in brackets.
     Tcp {
         /// Host name or bracketed address.
         host: String,
@@ -37,13 +48,17 @@ pub enum Resource {
     },
     /// A secret by its path in a store: `secret:vault/database/creds/reporting`.
     Secret(String),
+    /// A method of a desktop service: `bus:org.freedesktop.Notifications/Notify`.
+    Bus(BusResource),
 }
 
 /// Why a text is not a resource.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum ParseResourceError {
     /// No scheme that is known.
-    #[error("`{scheme}` is not a kind of resource: use file:, exec:, tcp:, tool: or secret:")]
+    #[error(
+        "`{scheme}` is not a kind of resource: use file:, exec:, https:, tcp:, tool:, secret: or bus:"
+    )]
     Scheme {
         /// What stood before the first colon.
         scheme: String,
@@ -77,9 +92,10 @@ impl Resource {
     #[must_use]
     pub fn covers(&self, other: &Self) -> bool {
         match (self, other) {
-            (Self::File(outer), Self::File(inner)) | (Self::Exec(outer), Self::Exec(inner)) => {
-                outer.covers(inner)
-            }
+            (Self::File(outer), Self::File(inner)) => outer.covers(inner),
+            (Self::Exec(outer), Self::Exec(inner)) => outer.covers(inner),
+            (Self::Https(outer), Self::Https(inner)) => outer.covers(inner),
+            (Self::Bus(outer), Self::Bus(inner)) => outer.covers(inner),
             _ => self == other,
         }
     }
@@ -94,15 +110,17 @@ impl Resource {
         }
     }
 
-    /// The scheme: `file`, `exec`, `tcp`, `tool` or `secret`.
+    /// The scheme: `file`, `exec`, `https`, `tcp`, `tool`, `secret` or `bus`.
     #[must_use]
     pub fn scheme(&self) -> &'static str {
         match self {
             Self::File(_) => "file",
             Self::Exec(_) => "exec",
+            Self::Https(_) => "https",
             Self::Tcp { .. } => "tcp",
             Self::Tool { .. } => "tool",
             Self::Secret(_) => "secret",
+            Self::Bus(_) => "bus",
         }
     }
 }
@@ -111,7 +129,9 @@ impl fmt::Display for Resource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::File(pattern) => write!(f, "file:{pattern}"),
-            Self::Exec(pattern) => write!(f, "exec:{pattern}"),
+            Self::Exec(program) => fmt::Display::fmt(program, f),
+            Self::Https(paths) => fmt::Display::fmt(paths, f),
+            Self::Bus(method) => fmt::Display::fmt(method, f),
             Self::Tcp { host, port } => write!(f, "tcp:{host}:{port}"),
             Self::Tool { server, name } => write!(f, "tool:{server}/{name}"),
             Self::Secret(path) => write!(f, "secret:{path}"),
@@ -138,7 +158,9 @@ impl FromStr for Resource {
         let (scheme, rest) = text.split_once(':').ok_or_else(|| unknown(text))?;
         match scheme {
             "file" => Ok(Self::File(PathPattern::parse(rest)?)),
-            "exec" => Ok(Self::Exec(PathPattern::parse(rest)?)),
+            "exec" => ExecResource::parse(rest).map(Self::Exec),
+            "https" => HttpsResource::parse(rest).map(Self::Https),
+            "bus" => BusResource::parse(rest).map(Self::Bus),
             "tcp" => parse_tcp(rest),
             "tool" => match rest.split_once('/') {
                 Some((server, name)) if is_name(server) && is_name(name) => Ok(Self::Tool {
@@ -162,20 +184,13 @@ fn parse_tcp(text: &str) -> Result<Resource, ParseResourceError> {
     const FORM: ParseResourceError =
         ParseResourceError::Form("an endpoint is written tcp:HOST:PORT in lower case");
     let (host, port) = text.rsplit_once(':').ok_or(FORM)?;
-    let number: u16 = port.parse().map_err(|_| FORM)?;
-    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '.' | '-');
-    let name = !host.is_empty() && host.len() <= 253 && host.chars().all(plain);
-    let address = host
-        .strip_prefix('[')
-        .and_then(|inner| inner.strip_suffix(']'))
-        .and_then(|inner| inner.parse::<std::net::Ipv6Addr>().ok())
-        .is_some_and(|address| format!("[{address}]") == host);
-    if number == 0 || number.to_string() != port || !(name || address) {
+    let port = host::port(port).ok_or(FORM)?;
+    if !host::is_host(host) {
         return Err(FORM);
     }
     Ok(Resource::Tcp {
         host: host.to_owned(),
-        port: number,
+        port,
     })
 }
 
@@ -204,55 +219,4 @@ impl From<Resource> for String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn canonical_text_survives() {
-        for text in [
-            "file:/home/alice/Reports/**",
-            "exec:/usr/bin/git",
-            "tcp:db.internal:5432",
-            "tcp:[::1]:80",
-            "tool:github/create_issue",
-            "secret:vault/database/creds/reporting",
-        ] {
-            assert_eq!(
-                text.parse::<Resource>().map(|r| r.to_string()).as_deref(),
-                Ok(text)
-            );
-        }
-    }
-
-    #[test]
-    fn other_text_is_refused() {
-        for text in [
-            "",
-            "file",
-            "file:a",
-            "file:/a/../b",
-            "http:/x",
-            "tcp:DB:1",
-            "tcp:a:0",
-            "tcp:a:01",
-            "tcp:a:65536",
-            "tcp:[::0001]:1",
-            "tcp:a\0b:1",
-            "tool:a",
-            "tool:a/b/c",
-            "secret:",
-            "secret:a//b",
-            "secret:../a",
-        ] {
-            assert!(text.parse::<Resource>().is_err(), "{text}");
-        }
-    }
-
-    #[test]
-    fn kinds_do_not_cover_each_other() {
-        let file: Resource = "file:/**".parse().unwrap();
-        let exec: Resource = "exec:/usr/bin/git".parse().unwrap();
-        assert!(!file.covers(&exec) && exec.covers(&exec));
-        assert!(file.covers(&"file:/a".parse().unwrap()));
-    }
-}
+mod tests;

@@ -248,4 +248,6 @@ impl Holdings {
 }
 
 #[cfg(test)]
+mod beyond_tests;
+#[cfg(test)]
 mod tests;

@@ -244,7 +244,7 @@ fn a_million_narrowings_are_never_wider() {
 /// The check is itself checked: a narrowing with any of these faults must be found out.
 #[test]
 fn the_oracle_finds_planted_faults() {
-    let faults: [(&str, fn(&mut Claims, &Claims)); 9] = [
+    let faults: [(&str, fn(&mut Claims, &Claims)); 12] = [
         ("exceptions lost", |c, _| {
             c.authorization_details[0].except.clear()
         }),
@@ -267,6 +267,17 @@ fn the_oracle_finds_planted_faults() {
                 types.push("text/html".to_owned());
             }
         }),
+        ("no redaction", |c, _| {
+            c.authorization_details[0].constraints.redact = None
+        }),
+        ("another method", |c, _| {
+            if let Some(methods) = &mut c.authorization_details[0].constraints.methods {
+                methods.insert("PATCH".parse().unwrap());
+            }
+        }),
+        ("other arguments", |c, _| {
+            c.authorization_details[0].constraints.arguments = None
+        }),
         ("one second more", |c, p| c.exp = p.exp + 1),
         ("one second earlier", |c, p| c.nbf = p.nbf - 1),
         ("another session", |c, _| {
@@ -274,7 +285,7 @@ fn the_oracle_finds_planted_faults() {
         }),
     ];
     let mut runner = TestRunner::deterministic();
-    let mut found = [0_u32; 9];
+    let mut found = [0_u32; 12];
     for _ in 0..2_000 {
         let family = cases::family().new_tree(&mut runner).unwrap().current();
         let Ok(child) = family.child() else { continue };

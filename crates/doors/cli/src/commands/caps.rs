@@ -1,6 +1,7 @@
 //! `valetkey caps`: what agents hold, and taking it back.
 
 use valetkey_api::{Client, LiveCapabilities, Revoke, Revoked};
+use valetkey_approval::visible;
 use valetkey_capability::Capability;
 use valetkey_model::AgentId;
 
@@ -23,8 +24,12 @@ pub(crate) fn command(command: CapsCommand) -> Result<(), Fail> {
                 for held in &live {
                     let limits = serde_json::to_string(&held.constraints).unwrap_or_default();
                     out::line(&format!(
-                        "{}  {}  {}  until {}  {limits}",
-                        held.capability_id, held.actions, held.resource, held.expires_at
+                        "{}  {}  {}  until {}  {}",
+                        held.capability_id,
+                        held.actions,
+                        held.resource,
+                        held.expires_at,
+                        visible(&limits)
                     ));
                 }
             }

@@ -107,7 +107,10 @@ impl Held {
     /// Whether it gives all of `wanted` on the path. What its limits leave is asked when the operation begins.
     pub(crate) fn permits_path(&self, path: &Path, wanted: ActionSet) -> bool {
         // The path last: that takes the longest.
-        !self.is_spent() && self.grant.actions.allows_all(wanted) && self.speaks_of(path)
+        !self.is_spent()
+            && self.grant.actions.allows_all(wanted)
+            && (wanted.is_empty() || !self.grant.constraints.are_beyond_files())
+            && self.speaks_of(path)
     }
 
     /// Whether it speaks of the path at all, live, and with no exception there.
@@ -133,10 +136,11 @@ impl Held {
                 .all(|out| out.as_file().is_some_and(free))
     }
 
-    /// Whether it gives `wanted` on the resource.
+    /// Whether it gives `wanted` on the resource. A limit that no document operation can hold makes it useless here: fail closed.
     pub(crate) fn permits(&self, resource: &Resource, wanted: ActionSet) -> bool {
         self.is_live()
             && !self.is_spent()
+            && !self.grant.constraints.are_beyond_files()
             && self.grant.covers(resource)
             && self.grant.actions.allows_all(wanted)
     }

@@ -51,6 +51,22 @@ fn resources() -> Vec<Vector> {
         ("tcp-v6", "tcp:[::1]:65535"),
         ("tool", "tool:github/create_issue"),
         ("secret", "secret:vault/database/creds/reporting"),
+        (
+            "exec-pinned",
+            "exec:/usr/bin/git#sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+        ),
+        ("tcp-v4", "tcp:192.0.2.7:80"),
+        ("https", "https://api.example.com/v1/**"),
+        ("https-root", "https://api.example.com/"),
+        ("https-port", "https://api.example.com:8443/v1/*/x.json"),
+        ("https-v6", "https://[2001:db8::7]/a"),
+        ("https-idn", "https://xn--bcher-kva.example/B%C3%BCcher"),
+        ("https-delimiters", "https://a.example/!$&'()+,;=:@~/%2A/%5B%5D"),
+        ("bus", "bus:org.freedesktop.Notifications/Notify"),
+        (
+            "bus-interface",
+            "bus:org.freedesktop.portal.Desktop/org.freedesktop.portal.FileChooser.OpenFile",
+        ),
     ]
     .map(|(id, resource)| {
         with(
@@ -94,6 +110,13 @@ fn constraints() -> Vec<Vector> {
         ("macros", json!({"allow_macros": true})),
         ("media", json!({"media_types": ["text/csv", "text/plain"]})),
         ("no-media", json!({"media_types": []})),
+        ("redact", json!({"redact": ["pii", "secrets"]})),
+        ("redact-nothing", json!({"redact": []})),
+        ("methods", json!({"methods": ["GET", "HEAD", "VERSION-CONTROL"]})),
+        ("no-methods", json!({"methods": []})),
+        ("arguments", json!({"arguments": {"properties": {"title": {"maxLength": 80, "type": "string"}}, "required": ["title"]}})),
+        ("arguments-joined", json!({"arguments": {"allOf": [{"required": ["title"]}, {"maxProperties": 2}]}})),
+        ("no-arguments", json!({"arguments": false})),
         ("not-before", json!({"not_before": "2027-01-15T08:00:00.000Z"})),
     ]
     .map(|(id, constraints)| {

@@ -1,7 +1,8 @@
 //! Random parents and what is asked of them: half the time something that lies inside, so that much of it is given.
 
 use proptest::prelude::*;
-use valetkey_model::{Action, ActionSet};
+use serde_json::json;
+use valetkey_model::{Action, ActionSet, ArgumentSchema, Redaction};
 
 use super::*;
 
@@ -81,7 +82,13 @@ fn any_time() -> impl Strategy<Value = (u64, Timestamp)> {
 /// Puts something narrower in the place of each `*`.
 fn inside_of(resource: &Resource, shape: &[u8]) -> Resource {
     let text = resource.to_string();
-    let Some((kind @ ("file" | "exec"), path)) = text.split_once(':') else {
+    let (kind, path) = if let Some(path) = text.strip_prefix("https://a") {
+        ("https://a", path)
+    } else if text.starts_with("file:") || text.starts_with("exec:") {
+        text.split_at(5)
+    } else if text == "bus:a.b/M" && shape.first() == Some(&0) {
+        return "bus:a.b/c.d.M".parse().unwrap();
+    } else {
         return resource.clone();
     };
     let mut choices = shape.iter().cycle();
@@ -100,7 +107,7 @@ fn inside_of(resource: &Resource, shape: &[u8]) -> Resource {
         narrow.push_str(replaced);
     }
     let narrow = if narrow.is_empty() { "/" } else { &narrow };
-    format!("{kind}:{narrow}")
+    format!("{kind}{narrow}")
         .parse()
         .unwrap_or_else(|_| resource.clone())
 }
@@ -135,11 +142,21 @@ fn any_resource() -> impl Strategy<Value = Resource> {
                 .fold(String::new(), |text, segment| text + "/" + segment)
         }
     });
-    let other = prop::sample::select(vec!["tcp:a:1", "tcp:a:2", "tool:s/n", "secret:s/p"]);
+    let pinned = format!("exec:/a#sha256:{}", "0".repeat(64));
+    let other = prop::sample::select(vec![
+        "tcp:a:1".to_owned(),
+        "tcp:a:2".to_owned(),
+        "tool:s/n".to_owned(),
+        "secret:s/p".to_owned(),
+        "bus:a.b/M".to_owned(),
+        "bus:a.b/c.d.M".to_owned(),
+        pinned,
+    ]);
     prop_oneof![
         16 => path.clone().prop_map(|path| format!("file:{path}")),
-        2 => path.prop_map(|path| format!("exec:{path}")),
-        1 => other.prop_map(str::to_owned),
+        2 => path.clone().prop_map(|path| format!("exec:{path}")),
+        2 => path.prop_map(|path| format!("https://a{path}")),
+        1 => other,
     ]
     .prop_filter_map("too many `**`", |text| text.parse().ok())
 }
@@ -158,7 +175,16 @@ fn any_constraints() -> impl Strategy<Value = Constraints> {
         prop::option::of(media),
         prop::option::weighted(0.2, not_before),
     );
-    (amounts, rest).prop_map(|(amounts, rest)| {
+    let methods = prop::sample::subsequence(vec!["GET", "HEAD", "POST"], 0..=3)
+        .prop_map(|names| names.iter().map(|name| name.parse().unwrap()).collect());
+    let redact = prop::sample::subsequence(vec![Redaction::Pii, Redaction::Secrets], 0..=2)
+        .prop_map(|kinds| kinds.into_iter().collect());
+    let calls = (
+        prop::option::weighted(0.3, redact),
+        prop::option::weighted(0.3, methods),
+        prop::option::weighted(0.3, any_schema()),
+    );
+    (amounts, rest, calls).prop_map(|(amounts, rest, (redact, methods, arguments))| {
         let (max_bytes, max_write_bytes, max_files, max_operations, max_rows) = amounts;
         let (single_use, allow_macros, media_types, not_before) = rest;
         Constraints {
@@ -170,7 +196,28 @@ fn any_constraints() -> impl Strategy<Value = Constraints> {
             single_use,
             allow_macros,
             media_types,
+            redact,
+            methods,
+            arguments,
             not_before,
         }
+    })
+}
+
+/// Schemas of the three keywords that the oracle knows, alone and joined.
+fn any_schema() -> impl Strategy<Value = ArgumentSchema> {
+    let one = prop::sample::select(vec![
+        json!({}),
+        json!(false),
+        json!({"required": ["a"]}),
+        json!({"required": ["b"]}),
+        json!({"maxProperties": 1}),
+    ]);
+    prop::collection::vec(one, 1..3).prop_map(|all| {
+        let value = match all.as_slice() {
+            [one] => one.clone(),
+            _ => json!({ "allOf": all }),
+        };
+        ArgumentSchema::try_from(value).unwrap()
     })
 }

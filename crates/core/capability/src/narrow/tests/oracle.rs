@@ -8,10 +8,21 @@ use crate::Claims;
 /// Names of every path in the universe.
 const NAMES: [&str; 4] = ["a", "b", "ab", ".e"];
 /// Resources that are no files.
-const OTHERS: [&str; 7] = [
+const OTHERS: [&str; 18] = [
     "exec:/a",
     "exec:/a/b",
     "exec:/b",
+    "exec:/a#sha256:0000000000000000000000000000000000000000000000000000000000000000",
+    "exec:/a#sha256:1111111111111111111111111111111111111111111111111111111111111111",
+    "https://a/",
+    "https://a/a",
+    "https://a/b/ab",
+    "https://a:81/a",
+    "https://b/a",
+    "bus:a.b/M",
+    "bus:a.b/c.d.M",
+    "bus:a.b/c.e.M",
+    "bus:a.c/M",
     "tcp:a:1",
     "tcp:a:2",
     "tool:s/n",
@@ -29,6 +40,9 @@ const AMOUNTS: [&str; 5] = [
     "max_rows",
 ];
 const MEDIA: [&str; 4] = ["text/plain", "text/csv", "text/html", "image/png"];
+const METHODS: [&str; 4] = ["GET", "HEAD", "POST", "PATCH"];
+/// Arguments of a call, by their members.
+const ARGUMENTS: [&[&str]; 4] = [&[], &["a"], &["b"], &["a", "b"]];
 /// Amounts are tried from zero to this, which is more than any case grants.
 const MOST: u64 = 5;
 
@@ -103,7 +117,60 @@ pub(super) fn no_more_allowed(inner: &Claims, outer: &Claims) -> Result<(), Stri
             return Err(format!("{media} is allowed"));
         }
     }
+    calls(inner, outer)?;
     moments(&i, &o)
+}
+
+/// What is left in content, which methods may be used, and which arguments pass.
+fn calls(inner: &Value, outer: &Value) -> Result<(), String> {
+    let listed = |limits: &Value, member: &str, name: &str| {
+        let list = limits[member].as_array();
+        list.map(|list| list.iter().any(|own| own == name))
+    };
+    for kind in ["secrets", "pii"] {
+        let left_in = |limits: &Value| !listed(limits, "redact", kind).unwrap_or(false);
+        if left_in(inner) && !left_in(outer) {
+            return Err(format!("{kind} are left in"));
+        }
+    }
+    for method in METHODS {
+        let allowed = |limits: &Value| listed(limits, "methods", method).unwrap_or(true);
+        if allowed(inner) && !allowed(outer) {
+            return Err(format!("{method} is allowed"));
+        }
+    }
+    for arguments in ARGUMENTS {
+        let pass = |limits: &Value| {
+            limits["arguments"].is_null() || meets(&limits["arguments"], arguments)
+        };
+        if pass(inner) && !pass(outer) {
+            return Err(format!("the arguments {arguments:?} pass"));
+        }
+    }
+    Ok(())
+}
+
+/// As much of JSON Schema as the cases use; an unknown keyword is a fault of the cases.
+fn meets(schema: &Value, arguments: &[&str]) -> bool {
+    if let Value::Bool(all) = schema {
+        return *all;
+    }
+    let keywords = schema.as_object().expect("an object");
+    keywords
+        .iter()
+        .all(|(keyword, value)| match keyword.as_str() {
+            "allOf" => value
+                .as_array()
+                .expect("a list")
+                .iter()
+                .all(|part| meets(part, arguments)),
+            "required" => {
+                let mut names = value.as_array().expect("a list").iter();
+                names.all(|name| arguments.iter().any(|own| name == own))
+            }
+            "maxProperties" => arguments.len() as u64 <= number(value),
+            other => panic!("{other} is not among the keywords of the cases"),
+        })
 }
 
 /// Every edge of both lives, a millisecond before it and at it.
@@ -178,9 +245,20 @@ fn covers(detail: &Value, resource: &str) -> bool {
 
 fn names(pattern: &Value, resource: &str) -> bool {
     let pattern = pattern.as_str().expect("a text");
-    let (kind, rest) = pattern.split_once(':').expect("a scheme");
-    match resource.split_once(':') {
-        Some((own, path)) if own == kind && matches!(kind, "file" | "exec") => {
+    let ((kind, rest, pin), (own, path, digest)) = (taken_apart(pattern), taken_apart(resource));
+    match kind {
+        "bus" => {
+            let member = |text: &str| text.rsplit(['/', '.']).next().unwrap_or(text).to_owned();
+            let name = |text: &str| text.split('/').next().unwrap_or(text).to_owned();
+            own == "bus"
+                && name(rest) == name(path)
+                && member(rest) == member(path)
+                && (rest == path || !rest.split_once('/').expect("a method").1.contains('.'))
+        }
+        "file" | "exec" | "https://a" => {
+            if own != kind || !pin.is_empty() && pin != digest {
+                return false;
+            }
             let split = |text: &str| -> Vec<String> {
                 let segments = text
                     .split('/')
@@ -192,6 +270,16 @@ fn names(pattern: &Value, resource: &str) -> bool {
         }
         _ => pattern == resource,
     }
+}
+
+/// What stands before the path, the path, and a digest.
+fn taken_apart(text: &str) -> (&str, &str, &str) {
+    let (kind, rest) = match text.strip_prefix("https://a/") {
+        Some(_) => text.split_at("https://a".len()),
+        None => text.split_once(':').expect("a scheme"),
+    };
+    let (path, digest) = rest.split_once('#').unwrap_or((rest, ""));
+    (kind, path, digest)
 }
 
 fn path_matches(pattern: &[String], path: &[String]) -> bool {
