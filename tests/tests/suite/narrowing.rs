@@ -285,6 +285,41 @@ fn a_file_that_is_open_ends_with_the_parent_of_the_capability() {
 }
 
 #[test]
+fn a_family_of_a_single_use_capability_writes_once() {
+    needs_cells!();
+    let home = Home::new();
+    let note = home.write("note.txt", "before\n");
+    let agent = home.bring(agent_program(), "bin/agent");
+    let run = format!("{}=read,execute", home.path("bin").display());
+    let ask = json!({"resource": file(&home, "note.txt"), "actions": ["write"]});
+    let script = format!(
+        "asked=$({0} door POST /v1/requests '{ask}' | grep -o 'req-[0-9A-Z]*' | head -n 1); \
+         cap=$({0} door GET /v1/requests/$asked?wait=50 | grep -o 'cap-[0-9A-Z]*' | head -n 1); \
+         for child in 1 2; do {0} door POST /v1/capabilities/$cap/narrow '{{}}'; echo; done; echo asked; read go; \
+         echo once > {1}; echo twice > {1}; echo tried; {0} door GET /v1/capabilities",
+        agent.display(),
+        note.display()
+    );
+    let call = home.run(&["--grant", &run], &["sh", "-c", &script]);
+    let mut session = call.open_input().start();
+    drop(home.approve(&home.wait_for_question("/note.txt")));
+    session.wait_for("asked\n", SOON);
+    let family = listed(&home)
+        .into_iter()
+        .filter(|held| held["constraints"]["single_use"] == true);
+    assert_eq!(family.count(), 3, "the first and two children");
+    session.write(b"go\n");
+    // The second write is a new question.
+    drop(home.deny(&home.wait_for_question("/note.txt")));
+    session.wait_for("tried\n", SOON);
+    session.end_input();
+    drop(session.finish(SOON));
+    assert_eq!(std::fs::read_to_string(&note).expect("read"), "once\n");
+    assert_eq!(home.events("capability.used").len(), 1);
+    home.verify();
+}
+
+#[test]
 fn keys_are_rotated_under_a_live_session() {
     needs_cells!();
     let home = Home::new();

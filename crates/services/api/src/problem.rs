@@ -127,3 +127,51 @@ impl Problem {
         self
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KINDS: [(ProblemKind, &str, u16); 9] = [
+        (ProblemKind::Denied, "denied", 403),
+        (ProblemKind::Expired, "expired", 403),
+        (ProblemKind::Capability, "capability", 403),
+        (ProblemKind::Constraint, "constraint", 403),
+        (ProblemKind::Invalid, "invalid", 400),
+        (ProblemKind::NotFound, "not-found", 404),
+        (ProblemKind::Method, "method", 405),
+        (ProblemKind::Busy, "busy", 429),
+        (ProblemKind::Unavailable, "unavailable", 503),
+    ];
+
+    #[test]
+    fn every_problem_has_its_type_title_status_and_what_to_do() {
+        for (kind, name, status) in KINDS {
+            let problem = Problem::new(kind, "why").hinted(true, "how");
+            let text = serde_json::to_value(&problem).expect("JSON");
+            assert_eq!(text["type"], format!("urn:valetkey:problem:{name}"));
+            assert!(
+                text["title"]
+                    .as_str()
+                    .is_some_and(|title| !title.is_empty())
+            );
+            assert_eq!(text["detail"], "why");
+            assert_eq!(text["requestable"], true);
+            assert_eq!(text["how_to_request"], "how");
+            assert_eq!(kind.status(), status);
+            let back: Problem = serde_json::from_value(text).expect("a problem");
+            assert_eq!(back, problem);
+        }
+    }
+
+    #[test]
+    fn a_method_that_is_not_taken_is_told_which_are() {
+        let problem = Problem::method("GET, POST");
+        assert_eq!(
+            (problem.kind.status(), problem.allow),
+            (405, Some("GET, POST"))
+        );
+        let text = serde_json::to_value(&problem).expect("JSON");
+        assert!(text.get("allow").is_none(), "it is a header field");
+    }
+}
