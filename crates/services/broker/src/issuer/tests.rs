@@ -44,7 +44,7 @@ fn an_earlier_key_verifies_for_as_long_as_what_it_signed_can_live_and_no_longer(
         [kid.clone(), first.clone()]
     );
     let over = at(MAX_TTL_SECONDS + SWITCH_SECONDS);
-    assert_eq!(kids(&keys.issuer, over), [kid.clone()]);
+    assert_eq!(kids(&keys.issuer, over), std::slice::from_ref(&kid));
     assert_eq!(keys.issuer.list(over).keys.len(), 1);
     // The next rotation drops it from the disk too.
     keys.issuer.switch_to(next(), over).expect("rotated");
@@ -88,7 +88,7 @@ fn a_crash_at_any_step_leaves_a_key_that_signs_and_every_key_that_is_needed() {
     keys.issuer.switch_to(next(), at(0)).expect("rotated");
     valetkey_store::write_atomically(&dir.join(CURRENT), &before, 0o600).expect("write");
     let crashed = Keys::load_or_create(state.path()).expect("keys");
-    assert_eq!(kids(&crashed.issuer, at(1)), [first.clone()]);
+    assert_eq!(kids(&crashed.issuer, at(1)), std::slice::from_ref(&first));
     // And it can be rotated from there.
     let third = next();
     let kid = third.kid().to_owned();
