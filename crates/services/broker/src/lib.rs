@@ -16,6 +16,7 @@ mod record;
 mod rules;
 mod session;
 mod startup;
+mod unheard;
 mod witness;
 
 pub use startup::{StartError, run};

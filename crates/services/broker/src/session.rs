@@ -14,6 +14,7 @@ use valetkey_model::{
 use crate::identify::PeerIdentity;
 use crate::live::{Entry, Live, MAX_LIVE, NoRoom};
 use crate::rules::Rules;
+use crate::unheard::{Piece, Unheard};
 
 /// Sessions open at once.
 const MAX_SESSIONS: usize = 128;
@@ -84,38 +85,6 @@ struct Changing {
     /// What a person took back: it is not given again in this session, whatever policy says.
     taken_back: Vec<(Resource, ActionSet)>,
     asked: VecDeque<Timestamp>,
-}
-
-/// News that the guard has not said to have heard. What it has heard is dropped: an agent can make news as often as it likes.
-#[derive(Debug, Default)]
-struct Unheard {
-    /// The number of the piece of news before the first one kept.
-    before: u64,
-    kept: VecDeque<Piece>,
-}
-
-/// One piece of news.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Piece {
-    Ended(CapabilityId),
-    Keys,
-}
-
-impl Unheard {
-    fn last(&self) -> u64 {
-        let kept = u64::try_from(self.kept.len()).unwrap_or(u64::MAX);
-        self.before.saturating_add(kept)
-    }
-
-    /// Drops what the guard says to have heard. A number that was never given is no word of a guard: nothing is dropped.
-    fn heard(&mut self, after: u64) {
-        if after > self.last() {
-            return;
-        }
-        while self.before < after && self.kept.pop_front().is_some() {
-            self.before = self.before.saturating_add(1);
-        }
-    }
 }
 
 impl Changing {
@@ -431,25 +400,6 @@ mod tests {
         assert_eq!(at(10_061), (2, 3));
         assert_eq!(at(13_600), (1, 4), "an hour ago still counts");
         assert_eq!(at(13_601), (2, 4));
-    }
-
-    #[test]
-    fn news_that_was_heard_is_dropped_and_its_numbers_go_on() {
-        let mut unheard = Unheard::default();
-        unheard.kept.extend([Piece::Keys, Piece::Keys, Piece::Keys]);
-        unheard.heard(2);
-        assert_eq!((unheard.last(), unheard.kept.len()), (3, 1));
-        unheard.heard(1);
-        unheard.heard(99);
-        assert_eq!(
-            (unheard.last(), unheard.kept.len()),
-            (3, 1),
-            "what was never told cannot have been heard"
-        );
-        unheard.kept.push_back(Piece::Keys);
-        assert_eq!(unheard.last(), 4);
-        unheard.heard(4);
-        assert!(unheard.kept.is_empty() && unheard.last() == 4);
     }
 
     #[test]
