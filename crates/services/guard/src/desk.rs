@@ -14,7 +14,7 @@ use valetkey_model::{ActionSet, CapabilityId, Constraints, RequestId, Resource, 
 use valetkey_view::View;
 
 use crate::denials::{Denial, Denials};
-use crate::holdings::{End, Held, Holdings};
+use crate::holdings::{End, Held, HoldError, Holdings};
 use crate::link::Link;
 use crate::notice::Notices;
 
@@ -193,7 +193,9 @@ impl Desk {
         }
         let held = match self.holdings.add(granted) {
             // Signed with a key that this guard does not know yet: it was rotated.
-            Err(TokenError::Header) if self.ask_for_keys() => self.holdings.add(granted),
+            Err(HoldError::Token(TokenError::Header)) if self.ask_for_keys() => {
+                self.holdings.add(granted)
+            }
             other => other,
         }
         .map_err(|error| {

@@ -40,6 +40,21 @@ impl KeyRing {
         })
     }
 
+    /// A verifier that trusts one key.
+    pub(crate) fn of(key: PublicKey, session: SessionId) -> Self {
+        let keys = Jwks {
+            keys: vec![key.to_jwk()],
+        };
+        Self {
+            known: RwLock::new(Known {
+                verifier: Verifier::new([key], session.clone()),
+                keys,
+            }),
+            session,
+            asked: Mutex::default(),
+        }
+    }
+
     /// Verifies a token at a time.
     pub(crate) fn verify(&self, token: &str, now: Timestamp) -> Result<Verified, TokenError> {
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
