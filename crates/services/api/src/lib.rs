@@ -6,11 +6,15 @@ mod message;
 mod paths;
 mod problem;
 #[cfg(feature = "server")]
+mod route;
+#[cfg(feature = "server")]
 mod server;
 
 pub use client::{Client, ClientError, Response};
 pub use message::*;
 pub use paths::{HomeError, Paths};
 pub use problem::{Problem, ProblemKind};
+#[cfg(feature = "server")]
+pub use route::{Found, Route, find};
 #[cfg(feature = "server")]
 pub use server::{Handler, Limits, Peer, Reply, Request, bind, serve};

@@ -5,7 +5,10 @@ mod broker;
 mod doors;
 mod events;
 mod identify;
+mod issuer;
 mod keys;
+mod life;
+mod live;
 mod people;
 mod pipeline;
 mod question;
@@ -13,6 +16,7 @@ mod record;
 mod rules;
 mod session;
 mod startup;
+mod unheard;
 mod witness;
 
 pub use startup::{StartError, run};

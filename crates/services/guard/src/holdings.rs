@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use thiserror::Error;
 use valetkey_api::Granted;
-use valetkey_capability::{Capability, TokenError, Verifier};
+use valetkey_capability::{Capability, TokenError};
 use valetkey_model::{Action, ActionSet, CapabilityId, Timestamp};
 use valetkey_sys::clock::Clock;
 use valetkey_view::Permit as _;
@@ -19,6 +19,8 @@ use valetkey_view::Permit as _;
 pub(crate) use budget::Budget;
 pub(crate) use held::Held;
 use index::Index;
+
+use crate::keyring::KeyRing;
 
 /// How many ended capabilities are remembered, to tell the agent why they are no good.
 const ENDED_KEPT: usize = 256;
@@ -48,7 +50,7 @@ pub(crate) enum HoldError {
 /// All capabilities of the session.
 #[derive(Debug)]
 pub(crate) struct Holdings {
-    verifier: Verifier,
+    verifier: KeyRing,
     clock: Clock,
     held: RwLock<Index>,
     ended: Mutex<VecDeque<(CapabilityId, End)>>,
@@ -61,6 +63,8 @@ pub(crate) enum End {
     Expired,
     /// The broker took it back.
     Revoked,
+    /// The agent gave it back.
+    Released,
     /// It was good for one use, and that was made.
     UsedUp,
     /// What it was narrowed from ended.
@@ -73,6 +77,7 @@ impl End {
         match self {
             Self::Expired => "the capability has expired",
             Self::Revoked => "the capability was revoked",
+            Self::Released => "the capability was given back",
             Self::UsedUp => "the capability was good for a single use, which has been made",
             Self::WithParent => "the capability ended with the one that it was narrowed from",
         }
@@ -80,13 +85,18 @@ impl End {
 }
 
 impl Holdings {
-    pub(crate) fn new(verifier: Verifier) -> Self {
+    pub(crate) fn new(verifier: KeyRing) -> Self {
         Self {
             verifier,
             clock: Clock::start(0),
             held: RwLock::default(),
             ended: Mutex::default(),
         }
+    }
+
+    /// The keys that tokens verify with.
+    pub(crate) fn keys(&self) -> &KeyRing {
+        &self.verifier
     }
 
     pub(crate) fn now(&self) -> Timestamp {

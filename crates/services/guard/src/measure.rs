@@ -3,10 +3,11 @@
 use std::path::Path;
 
 use valetkey_api::Granted;
-use valetkey_capability::{PublicKey, Verifier};
+use valetkey_capability::PublicKey;
 use valetkey_model::{ActionSet, SessionId};
 
 use crate::holdings::{HoldError, Holdings};
+use crate::keyring::KeyRing;
 
 /// The capabilities of a session and the answer that the view gets from them. It opens nothing and gives nothing away: all that comes out
 /// is yes or no.
@@ -22,7 +23,7 @@ impl Resolver {
     /// The holdings of a session whose tokens are signed with this key.
     #[must_use]
     pub fn new(key: PublicKey, session: SessionId) -> Self {
-        Self(Holdings::new(Verifier::new([key], session)))
+        Self(Holdings::new(KeyRing::of(key, session)))
     }
 
     /// Verifies a token and holds what it gives, as a session does.

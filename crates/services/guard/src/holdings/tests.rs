@@ -20,7 +20,7 @@ impl Issuer {
     fn new() -> (Self, Holdings) {
         let key = IssuerKey::from_seed(&[7; 32]);
         let session = SessionId::new(Timestamp::from_unix_ms(1), [2; 10]);
-        let holdings = Holdings::new(Verifier::new([key.public().clone()], session.clone()));
+        let holdings = Holdings::new(KeyRing::of(key.public().clone(), session.clone()));
         let issuer = Self {
             key,
             session,
