@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use crate::binaries::{Binaries, binaries};
 use crate::place::{Device, scratch};
-use crate::process::{Call, Finished, until};
+use crate::process::{Call, Finished, Started, until};
 
 /// The usual search path.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -282,6 +282,23 @@ impl Home {
         let status = self.status().expect("a broker");
         let pid = status["pid"].as_i64().expect("a process id");
         rustix::process::Pid::from_raw(i32::try_from(pid).expect("a process id")).expect("a pid")
+    }
+
+    /// One of the broker's doors, by its name.
+    #[must_use]
+    pub fn door(&self, name: &str) -> PathBuf {
+        self.state.join("run").join(format!("{name}.sock"))
+    }
+
+    /// Starts the broker itself, with no session before it.
+    ///
+    /// # Panics
+    /// When it does not start.
+    #[must_use]
+    pub fn start_broker(&self) -> Started {
+        let mut broker = Call::new(self.command(self.programs.get("valetkeyd"))).start();
+        broker.wait_for("ready", SOON);
+        broker
     }
 
     /// The questions that wait.

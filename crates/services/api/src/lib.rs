@@ -13,4 +13,4 @@ pub use message::*;
 pub use paths::{HomeError, Paths};
 pub use problem::{Problem, ProblemKind};
 #[cfg(feature = "server")]
-pub use server::{Handler, Limits, Peer, Reply, Request, bind, serve};
+pub use server::{Handler, Limits, Peer, Reply, Request, bind, raise_descriptor_limit, serve};
