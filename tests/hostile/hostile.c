@@ -2,7 +2,7 @@
 //
 //   hostile SOCKET ATTACK PROCESSES CONNECTIONS
 //
-// It says `ready` once every process has begun with full force, and on standard output nothing else. What the broker answers is of no
+// Two are no loads: `say` sends its standard input as it is, `pid-reuse` wants the session of a dead process. The others say `ready` once every process has begun with full force. What the broker answers is of no
 // interest here: the test looks at how others fare meanwhile.
 
 #define _GNU_SOURCE
@@ -289,6 +289,75 @@ static void asking(void (*begun)(void)) {
     asker((void *)begun);
 }
 
+// Sends what comes on standard input as it is, the last of it with `connection: close`, and prints what is answered: another process's words.
+static int say(void) {
+    static char bytes[1 << 16];
+    ssize_t got;
+    int fd = connect_door(0);
+    if (fd < 0) return 1;
+    while ((got = read(0, bytes, sizeof bytes)) > 0)
+        if (put(fd, bytes, (size_t)got) != 0) return 1;
+    while ((got = recv(fd, bytes, sizeof bytes, 0)) > 0)
+        if (write(1, bytes, (size_t)got) != got) return 1;
+    return 0;
+}
+
+static const char *status_of(int fd, const char *session) {
+    static char answer[1 << 16], path[128];
+    snprintf(path, sizeof path, "/v1/sessions/%s/close", session);
+    if (exchange(fd, path, "{\"exit_status\":0}", answer, sizeof answer) != 0) return "closed";
+    answer[12] = 0;
+    return answer + 9;
+}
+
+// In a process namespace of its own: a guard opens a session and dies, its connection is kept by a child of it, and another process gets
+// its number. Neither has the session.
+static int pid_reuse(void) {
+    int told_session[2], order[2];
+    char session[31] = {0}, byte = 0;
+    if (pipe(told_session) != 0 || pipe(order) != 0) return 1;
+    pid_t guard = fork();
+    if (guard == 0) {
+        static char answer[1 << 16];
+        const char *open = "{\"agent\":\"first\",\"agent_digest\":null,\"purpose\":null,\"workspace\":null,\"grants\":[],\"policy\":null}";
+        int fd = connect_door(0);
+        if (exchange(fd, "/v1/sessions", open, answer, sizeof answer) != 0) _exit(1);
+        char *id = strstr(answer, "ses-");
+        if (!id) _exit(1);
+        pid_t heir = fork();
+        if (heir == 0) {
+            // Until its parent is gone and its number is used again.
+            if (read(order[0], &byte, 1) != 1) _exit(1);
+            printf("heir %s\n", status_of(fd, session[0] ? session : strtok(id, "\"")));
+            fflush(stdout);
+            _exit(0);
+        }
+        if (write(told_session[1], id, 30) != 30) _exit(1);
+        _exit(0);
+    }
+    if (read(told_session[0], session, 30) != 30 || waitpid(guard, NULL, 0) != guard) return 1;
+    for (int attempt = 0; attempt < 100; attempt++) {
+        FILE *last = fopen("/proc/sys/kernel/ns_last_pid", "w");
+        if (!last) return 1;
+        fprintf(last, "%d", guard - 1);
+        fclose(last);
+        pid_t again = fork();
+        if (again == 0) {
+            if (getpid() != guard) _exit(1);
+            printf("same %s\n", status_of(connect_door(0), session));
+            fflush(stdout);
+            _exit(0);
+        }
+        int status = 1;
+        waitpid(again, &status, 0);
+        if (status == 0) break;
+    }
+    (void)!write(order[1], &byte, 1);
+    // The heir is nobody's child here; its line comes before the end of standard output.
+    pause_ms(500);
+    return 0;
+}
+
 static int told = -1;
 static void tell(void) {
     int fd = __atomic_exchange_n(&told, -1, __ATOMIC_ACQ_REL);
@@ -324,6 +393,8 @@ int main(int count, char **words) {
     files.rlim_cur = files.rlim_max;
     setrlimit(RLIMIT_NOFILE, &files);
     signal(SIGPIPE, SIG_IGN);
+    if (strcmp(attack, "say") == 0) return say();
+    if (strcmp(attack, "pid-reuse") == 0) return pid_reuse();
     int ready[2];
     if (pipe(ready) != 0) return 1;
     for (int i = 0; i < processes; i++) {

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde_json::json;
@@ -10,6 +11,10 @@ use valetkey_tests::{Call, Guard, Home, Peer, Started, hostile_program, until};
 const SOON: Duration = Duration::from_secs(20);
 /// What the broker may hold at its worst.
 const MEMORY_MAX_KIB: u64 = 64 * 1024;
+/// A p99 that is fair on a busy machine with programs that are not optimised. Who has no chance against an attack waits until it is over.
+const SERVED_BY: Duration = Duration::from_secs(1);
+/// One attack at a time: what one slows is not the other's doing.
+static ALONE: Mutex<()> = Mutex::new(());
 /// How long an attack goes on at full force, and how often is asked meanwhile at least.
 const ATTACK_TIME: Duration = Duration::from_millis(1200);
 const ASKED_MIN: usize = 60;
@@ -107,6 +112,7 @@ type Attack = (&'static str, usize, usize);
 
 /// One attack: the well-behaved peer is served in time, memory is bounded, everything is given back, and nothing else was granted.
 fn withstand(attacks: &[Attack]) {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let mut house = House::new();
     let _warm = house.measure(Duration::from_millis(200));
     let before = house.descriptors();
@@ -123,7 +129,7 @@ fn withstand(attacks: &[Attack]) {
             ("asked", &alone.asked, &under.asked),
             ("first", &alone.first, &under.first),
         ] {
-            let most = (Times::at(alone, 990) * 10).max(Duration::from_millis(150));
+            let most = (Times::at(alone, 990) * 10).max(SERVED_BY);
             let took = Times::at(under, 990);
             assert!(took <= most, "{attack:?}: p99 of {what}: {took:?}");
         }

@@ -16,6 +16,9 @@ use super::{Handler, Limits, Peer};
 
 /// Connections that are taken before others get the thread.
 const ACCEPT_BATCH: u32 = 16;
+/// Connections that the kernel holds until they are accepted. They come out in the order in which they came, so that a peer that connects all
+/// the time delays others by as many; who finds it full waits in its own `connect`.
+const BACKLOG: i32 = 64;
 /// How long to wait when the system has no descriptor or memory for another connection: others end meanwhile.
 const OUT_OF_RESOURCES_PAUSE: Duration = Duration::from_millis(10);
 
@@ -28,6 +31,7 @@ pub async fn serve<H: Handler>(
     handler: Arc<H>,
     limits: Limits,
 ) -> io::Result<()> {
+    rustix::net::listen(&listener, BACKLOG)?;
     let listener = UnixListener::from_std(listener)?;
     let limits = limits.within_descriptors();
     let table = Arc::new(Mutex::new(Table::new(limits)));

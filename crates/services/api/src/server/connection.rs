@@ -1,7 +1,10 @@
 //! One connection: requests read whole and within bounds, handled in turn, answered.
 
 use std::convert::Infallible;
+use std::future::{Future as _, poll_fn};
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Body as _, Bytes, Incoming};
@@ -56,6 +59,15 @@ pub(super) async fn serve_connection<H: Handler>(
             TokioIo::new(Timed::new(stream, Arc::clone(place), &limits)),
             service,
         );
+    // Reading, parsing and handling are all of its process's time.
+    let connection = shared.turns.in_turn(account.process, async {
+        let mut connection = pin!(connection);
+        poll_fn(|context| {
+            place.doing.begin_poll();
+            connection.as_mut().poll(context)
+        })
+        .await
+    });
     tokio::select! {
         // The connection ends here whatever happened to it; its peer is told by the closed socket.
         _ended = connection => {}
@@ -69,6 +81,15 @@ async fn answer<H: Handler>(
     account: &Arc<Account>,
     place: &Place,
 ) -> Reply {
+    // Of requests that were sent ahead, one a turn.
+    poll_fn(|context| {
+        if place.doing.begin_request() {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
     place.doing.set(Phase::Body);
     let (head, body) = request.into_parts();
     let limits = &shared.limits;
@@ -97,8 +118,7 @@ async fn answer<H: Handler>(
         None
     };
     place.doing.set(Phase::Handling);
-    let handled = Arc::clone(&shared.handler).handle(request);
-    shared.turns.in_turn(account.process, handled).await
+    Arc::clone(&shared.handler).handle(request).await
 }
 
 /// The whole body and the room that is held for it, until the answer is there.

@@ -1,6 +1,6 @@
 //! What a connection is doing, for those who must choose which one to end.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 
 /// What a connection is doing; the later in this list, the more is lost with it.
@@ -24,6 +24,8 @@ pub(super) struct Doing {
     begun: Instant,
     /// Nanoseconds since `begun`, times eight, and the phase.
     packed: AtomicU64,
+    /// Whether a request was begun since the connection was last polled.
+    began: AtomicBool,
 }
 
 impl Doing {
@@ -31,6 +33,7 @@ impl Doing {
         Self {
             begun: Instant::now(),
             packed: AtomicU64::new(0),
+            began: AtomicBool::new(false),
         }
     }
 
@@ -45,6 +48,16 @@ impl Doing {
         let since = u64::try_from(self.begun.elapsed().as_nanos()).unwrap_or(u64::MAX);
         self.packed
             .store(since.saturating_mul(8) | code, Ordering::Release);
+    }
+
+    /// The connection is polled anew.
+    pub(super) fn begin_poll(&self) {
+        self.began.store(false, Ordering::Release);
+    }
+
+    /// Whether a request may begin: one in each poll.
+    pub(super) fn begin_request(&self) -> bool {
+        !self.began.swap(true, Ordering::AcqRel)
     }
 
     pub(super) fn phase(&self) -> Phase {

@@ -1,7 +1,8 @@
 //! Whose turn it is: of the processes that wait to be worked for, the one that has used least processor time goes first.
 //!
-//! A handler's future is polled only while it holds one of a few turns, and gives it back when the poll returns: what waits for the disk or
-//! for a person holds none. So a process with a thousand requests delays one with a single request by no more than the poll that is just running.
+//! A connection is polled (read, parsed, handled, written) only while it holds one of a few turns, and gives it back when the poll returns:
+//! what waits for the disk or for a person holds none. So a process with a thousand requests delays one with a single request by no more
+//! than the poll that is just running.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::future::Future;
