@@ -49,7 +49,7 @@ impl House {
     }
 
     /// The broker is as it was: it grants what policy grants, and has granted nothing else.
-    fn is_well(mut self, granted_before: usize) {
+    fn ends_well(mut self, granted_before: usize) {
         assert!(self.broker.is_running());
         let served = || {
             self.peer()
@@ -104,7 +104,7 @@ fn what_is_no_request_ends_the_connection() {
             "{text:?}: {statuses:?}"
         );
     }
-    house.is_well(0);
+    house.ends_well(0);
 }
 
 #[test]
@@ -140,7 +140,7 @@ fn two_meanings_of_one_length_are_no_request() {
         "POST /v1/x HTTP/1.1\r\nhost: a\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\n{smuggled}"
     );
     assert!(house.statuses(both.as_bytes()).len() <= 1);
-    house.is_well(0);
+    house.ends_well(0);
 }
 
 #[test]
@@ -173,7 +173,7 @@ fn chunks_that_are_none_are_refused_and_long_ones_counted() {
     // A hundred thousand chunks of one byte each are a body like any other, and no open session.
     let bytes = format!("{head}{}0\r\n\r\n", "1\r\n \r\n".repeat(100_000));
     assert_eq!(house.status(bytes.as_bytes()), Some(400));
-    house.is_well(0);
+    house.ends_well(0);
 }
 
 #[test]
@@ -208,7 +208,7 @@ fn json_that_is_none_opens_nothing() {
         assert_eq!(status, Some(400), "{shown}");
     }
     assert_eq!(house.home.status().expect("a broker")["sessions"], 0);
-    house.is_well(0);
+    house.ends_well(0);
 }
 
 #[test]
@@ -221,7 +221,7 @@ fn a_body_too_long_is_refused_before_it_is_sent() {
     assert_eq!(answer.status, 400);
     assert!(answer.head.contains("connection: close"), "{}", answer.head);
     assert!(peer.ends());
-    house.is_well(0);
+    house.ends_well(0);
 }
 
 #[test]
@@ -240,7 +240,7 @@ fn what_was_sent_ahead_is_answered_in_order_and_once() {
         .collect();
     assert_eq!(statuses[0], 200);
     assert!(statuses[1..].iter().all(|status| *status == 403));
-    house.is_well(2);
+    house.ends_well(2);
 }
 
 #[test]
@@ -267,7 +267,7 @@ fn waits_of_one_process_are_bounded_and_leave_the_rest_alone() {
     }
     let _capability = guard.ask(&json!({}));
     drop(waiting);
-    house.is_well(2);
+    house.ends_well(2);
 }
 
 #[test]
@@ -282,7 +282,7 @@ fn connections_over_the_share_of_a_process_are_told_so() {
     assert!(answer.head.contains("connection: close"), "{}", answer.head);
     assert!(house.home.status().is_some());
     drop(held);
-    house.is_well(0);
+    house.ends_well(0);
 }
 
 #[test]
@@ -303,7 +303,7 @@ fn a_head_or_a_body_that_drips_ends_in_time_and_an_idle_connection_stays() {
     assert_eq!(answer.status, 400);
     assert!(begun.elapsed() < Duration::from_secs(20));
     assert_eq!(idle.get("/v1/x").expect("an answer").status, 404);
-    house.is_well(0);
+    house.ends_well(0);
 }
 
 #[test]
@@ -317,5 +317,5 @@ fn a_half_closed_peer_gets_its_answer_or_none_and_its_place_is_free_again() {
         let mut rest = Vec::new();
         let _read = peer.stream().read_to_end(&mut rest);
     }
-    house.is_well(0);
+    house.ends_well(0);
 }

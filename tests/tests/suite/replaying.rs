@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use serde_json::json;
-use valetkey_tests::{Call, Guard, Home, Peer, Started, hostile_program, is_root, skipped, until};
+use valetkey_tests::{Call, Guard, Home, Started, hostile_program, is_root, skipped, until};
 
 const SOON: Duration = Duration::from_secs(20);
 const CLIENTS: usize = 64;
