@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use crate::binaries::{Binaries, binaries};
 use crate::place::{Device, scratch};
-use crate::process::{Call, Finished, until};
+use crate::process::{Call, Finished, Started, until};
 
 /// The usual search path.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -282,6 +282,31 @@ impl Home {
         let status = self.status().expect("a broker");
         let pid = status["pid"].as_i64().expect("a process id");
         rustix::process::Pid::from_raw(i32::try_from(pid).expect("a process id")).expect("a pid")
+    }
+
+    /// One of the broker's doors, by its name.
+    #[must_use]
+    pub fn door(&self, name: &str) -> PathBuf {
+        self.state.join("run").join(format!("{name}.sock"))
+    }
+
+    /// Starts the broker itself, with no session before it.
+    ///
+    /// # Panics
+    /// When it does not start.
+    #[must_use]
+    pub fn start_broker(&self) -> Started {
+        self.try_start_broker().expect("a broker starts")
+    }
+
+    /// The same; nothing when it ends instead, because another has the home.
+    #[must_use]
+    pub fn try_start_broker(&self) -> Option<Started> {
+        let mut broker = Call::new(self.command(self.programs.get("valetkeyd"))).start();
+        until("the broker starts or ends", SOON, || {
+            (broker.output().contains("ready") || !broker.is_running()).then_some(())
+        });
+        broker.is_running().then_some(broker)
     }
 
     /// The questions that wait.

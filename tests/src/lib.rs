@@ -4,13 +4,15 @@
 mod binaries;
 mod helper;
 mod home;
+mod peer;
 mod place;
 mod process;
 mod pty;
 
 pub use binaries::{Binaries, binaries};
-pub use helper::{agent_program, attack_program};
+pub use helper::{agent_program, attack_program, hostile_program};
 pub use home::{Home, NOBODY, Person, Question, id};
+pub use peer::{Answer, Guard, Peer};
 pub use place::{Device, cannot_run_cells, host_program, is_root, scratch, skipped};
 pub use process::{Call, Finished, Started, until};
 pub use pty::Pty;

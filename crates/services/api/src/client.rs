@@ -5,6 +5,8 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rustix::io::Errno;
+use rustix::net::RecvFlags;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use thiserror::Error;
@@ -133,8 +135,17 @@ impl Client {
         )
         .into_bytes();
         message.extend_from_slice(body);
-        self.stream.write_all(&message)?;
-        let (status, head, length) = self.read_head()?;
+        if self.was_closed() {
+            // The server may end an idle connection when it needs the room. Nothing of this request was sent on it.
+            *self = self.again()?;
+        }
+        let sent = self.stream.write_all(&message);
+        let (status, head, length) = match (sent, self.read_head()) {
+            // Whoever is turned away at the door is told so, even if the door was closed before the request was out.
+            (_, Ok(head)) => head,
+            (Err(error), Err(_)) => return Err(error.into()),
+            (Ok(()), Err(error)) => return Err(error),
+        };
         let end = head
             .checked_add(length)
             .filter(|_| length <= MAX_BODY_BYTES)
@@ -145,6 +156,25 @@ impl Client {
         let body = self.buffer.get(head..end).unwrap_or_default().to_vec();
         self.buffer.drain(..end);
         Ok(Response { status, body })
+    }
+
+    /// Whether the other end has closed the connection, as far as can be told without waiting.
+    fn was_closed(&self) -> bool {
+        let mut byte = [0];
+        let look = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+        match rustix::net::recv(&self.stream, &mut byte, look) {
+            // The answer that turns this connection away is there before its end is, and is read.
+            Ok((_, 0)) => self.buffer.is_empty(),
+            Ok(_) | Err(Errno::WOULDBLOCK | Errno::INTR) => false,
+            Err(_) => true,
+        }
+    }
+
+    /// A new connection to the same door, with the same time-out.
+    fn again(&self) -> Result<Self, ClientError> {
+        let next = self.another()?;
+        next.set_timeout(self.stream.read_timeout()?)?;
+        Ok(next)
     }
 
     /// Reads until the head is whole; returns status, head length and body length.

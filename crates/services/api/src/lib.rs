@@ -17,4 +17,4 @@ pub use problem::{Problem, ProblemKind};
 #[cfg(feature = "server")]
 pub use route::{Found, Route, find};
 #[cfg(feature = "server")]
-pub use server::{Handler, Limits, Peer, Reply, Request, bind, serve};
+pub use server::{Handler, Limits, Peer, Reply, Request, bind, raise_descriptor_limit, serve};

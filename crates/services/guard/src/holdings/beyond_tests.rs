@@ -9,7 +9,7 @@ use super::*;
 fn held(constraints: Constraints) -> Arc<Held> {
     let key = IssuerKey::from_seed(&[7; 32]);
     let session = SessionId::new(Timestamp::from_unix_ms(0), [1; 10]);
-    let holdings = Holdings::new(KeyRing::of(&key, session.clone()));
+    let holdings = Holdings::new(KeyRing::of(key.public().clone(), session.clone()));
     let now = holdings.now().unix_seconds();
     let claims = Claims {
         iss: "local-broker".to_owned(),
