@@ -1,6 +1,7 @@
 //! The typed local API: messages of the doors, paths, a blocking client and a bounded server.
 #![forbid(unsafe_code)]
 
+mod authzen;
 mod client;
 mod message;
 mod paths;
@@ -8,6 +9,10 @@ mod problem;
 #[cfg(feature = "server")]
 mod server;
 
+pub use authzen::{
+    DecisionContext, DecisionPoint, EVALUATIONS_MAX, Entity, Evaluation, EvaluationContext,
+    EvaluationDecision, EvaluationDecisions, EvaluationOptions, Evaluations, NamedAction, Semantic,
+};
 pub use client::{Client, ClientError, Response};
 pub use message::*;
 pub use paths::{HomeError, Paths};

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::{Bytes, Incoming};
-use hyper::header::{CONTENT_TYPE, HeaderValue};
+use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use hyper::service::service_fn;
 use hyper::{Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -21,6 +21,11 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Semaphore;
 
 use crate::{Problem, ProblemKind};
+
+/// The header in which a peer names its request.
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// The longest such name.
+const REQUEST_NAME_BYTES_MAX: usize = 128;
 
 /// What one door takes from its peers.
 #[derive(Clone, Copy, Debug)]
@@ -188,7 +193,14 @@ async fn serve_connection<H: Handler>(stream: UnixStream, handler: Arc<H>, limit
     let peer = Arc::new(peer);
     let service = service_fn(move |request: hyper::Request<Incoming>| {
         let (handler, peer) = (Arc::clone(&handler), Arc::clone(&peer));
-        async move { Ok::<_, Infallible>(respond(answer(request, handler, peer, limits).await)) }
+        async move {
+            let named = request_name(&request);
+            let mut response = respond(answer(request, handler, peer, limits).await);
+            if let Some(name) = named {
+                response.headers_mut().insert(X_REQUEST_ID, name);
+            }
+            Ok::<_, Infallible>(response)
+        }
     });
     // The connection ends here whatever happened to it; its peer is told by the closed socket.
     drop(
@@ -200,6 +212,15 @@ async fn serve_connection<H: Handler>(stream: UnixStream, handler: Arc<H>, limit
             .serve_connection(TokioIo::new(stream), service)
             .await,
     );
+}
+
+/// The name that a peer gave its request, to be given back (AuthZEN 1.0, section 10.1.3). A long one is not.
+fn request_name(request: &hyper::Request<Incoming>) -> Option<HeaderValue> {
+    request
+        .headers()
+        .get(X_REQUEST_ID)
+        .filter(|name| name.len() <= REQUEST_NAME_BYTES_MAX)
+        .cloned()
 }
 
 fn identify(stream: &UnixStream) -> io::Result<Peer> {

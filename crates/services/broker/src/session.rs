@@ -254,11 +254,13 @@ impl Sessions {
         Some(session)
     }
 
-    /// The open session of that id, for the guard that opened it and nobody else.
+    /// The open session of that id, for the guard that opened it and nobody else. A process that speaks for itself is no guard.
     pub(crate) fn of_guard(&self, id: &SessionId, guard: &PeerIdentity) -> Option<Arc<Session>> {
         self.lock()
             .get(id)
-            .filter(|session| session.guard == *guard && !session.is_over())
+            .filter(|session| {
+                session.guard == *guard && !session.opening.agent.attested && !session.is_over()
+            })
             .cloned()
     }
 

@@ -1,0 +1,192 @@
+//! The agent door outside of cells: a program that no guard holds asks for itself, by what the broker sees of it.
+//!
+//! Nothing here enforces anything. A capability from this door is a signed word for a program that enforces, such as an adapter; the agent
+//! carries it there, so its answer holds the token. Agents in cells never see one.
+
+mod authzen;
+mod call;
+mod session;
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+use valetkey_api::{AgentAsk, Ask, Handler, Problem, ProblemKind, Reply, Request, RequestState};
+use valetkey_capability::Capability;
+use valetkey_model::{CapabilityId, RequestId};
+
+use crate::attest::Attestor;
+use crate::broker::Broker;
+use crate::doors::reply;
+use crate::events;
+use crate::identify::identify;
+use call::AgentCall;
+use session::{Denial, Outsider, Outsiders};
+
+/// What an agent outside of a cell can do after a refusal that asking may change.
+const HOW_TO_REQUEST: &str =
+    "POST /v1/requests at this socket with the resource, the actions and a justification";
+
+/// Serves programs outside of cells.
+#[derive(Debug)]
+pub(crate) struct AgentDoor {
+    broker: Arc<Broker>,
+    outsiders: Arc<Outsiders>,
+}
+
+#[derive(Debug, Serialize)]
+struct Held {
+    capabilities: Vec<Capability>,
+}
+
+#[derive(Debug, Serialize)]
+struct Refused {
+    denials: Vec<Denial>,
+}
+
+impl Handler for AgentDoor {
+    fn handle(self: Arc<Self>, request: Request) -> Pin<Box<dyn Future<Output = Reply> + Send>> {
+        Box::pin(async move { reply(self.answer(&request).await) })
+    }
+}
+
+impl AgentDoor {
+    pub(crate) fn new(broker: Arc<Broker>, attestor: Arc<Attestor>) -> Self {
+        Self {
+            outsiders: Arc::new(Outsiders::new(Arc::clone(&broker), attestor)),
+            broker,
+        }
+    }
+
+    async fn answer(&self, request: &Request) -> Result<Reply, Problem> {
+        let identity = identify(&request.peer)?;
+        let call = AgentCall::parse(request)?;
+        let outsider = match &call {
+            AgentCall::Keys => return Ok(Reply::json(&self.broker.jwks())),
+            AgentCall::Configuration => return Ok(Reply::json(&authzen::configuration())),
+            AgentCall::Ask(_)
+            | AgentCall::Look(..)
+            | AgentCall::Capabilities
+            | AgentCall::Release(_)
+            | AgentCall::Denials
+            | AgentCall::Evaluate(_)
+            | AgentCall::EvaluateAll(_) => self.outsiders.of(&request.peer, &identity).await?,
+        };
+        self.perform(&outsider, call).await
+    }
+
+    async fn perform(&self, outsider: &Outsider, call: AgentCall) -> Result<Reply, Problem> {
+        let (broker, session) = (&self.broker, &outsider.session);
+        match call {
+            AgentCall::Ask(ask) => self.ask(outsider, ask).await,
+            AgentCall::Look(asked, wait) => self.look(outsider, &asked, wait).await,
+            AgentCall::Capabilities => Ok(Reply::json(&Held {
+                capabilities: session.live(broker.now()),
+            })),
+            AgentCall::Release(held) => self.release(outsider, &held).await,
+            AgentCall::Denials => Ok(Reply::json(&Refused {
+                denials: outsider.denials(),
+            })),
+            AgentCall::Keys => Ok(Reply::json(&broker.jwks())),
+            AgentCall::Configuration => Ok(Reply::json(&authzen::configuration())),
+            AgentCall::Evaluate(one) => authzen::evaluate(broker, session, one).await,
+            AgentCall::EvaluateAll(batch) => authzen::evaluate_all(broker, session, batch).await,
+        }
+    }
+
+    async fn ask(&self, outsider: &Outsider, ask: AgentAsk) -> Result<Reply, Problem> {
+        let (resource, actions) = (ask.resource.clone(), ask.actions);
+        let ask = Ask {
+            session: outsider.session.id.clone(),
+            resource: ask.resource,
+            actions: ask.actions,
+            constraints: ask.constraints,
+            justification: ask.justification,
+            file: None,
+            may_ask: true,
+        };
+        let answered = self.broker.ask(&outsider.session, ask).await;
+        told(answered).inspect_err(|problem| {
+            outsider.refuse(Denial {
+                time: self.broker.now(),
+                resource,
+                actions,
+                problem: problem.clone(),
+            });
+        })
+    }
+
+    async fn look(
+        &self,
+        outsider: &Outsider,
+        asked: &RequestId,
+        wait: Duration,
+    ) -> Result<Reply, Problem> {
+        let questions = &self.broker.questions;
+        let open = questions
+            .find(asked)
+            .filter(|question| question.asked.session == outsider.session.id);
+        let Some(question) = open else {
+            let ended = questions.ended(asked, &outsider.session.id);
+            return told(ended.ok_or_else(|| {
+                Problem::new(ProblemKind::NotFound, "this process has no such request")
+            }));
+        };
+        let mut state = question.state.subscribe();
+        let answered = state.wait_for(|state| !matches!(state, RequestState::Pending { .. }));
+        let state = match tokio::time::timeout(wait, answered).await {
+            Ok(Ok(state)) => state.clone(),
+            Ok(Err(_)) => {
+                return Err(Problem::new(
+                    ProblemKind::Unavailable,
+                    "the question is gone",
+                ));
+            }
+            Err(_) => question.state.borrow().clone(),
+        };
+        told(Ok(state)).inspect_err(|problem| {
+            outsider.refuse(Denial {
+                time: self.broker.now(),
+                resource: question.asked.grant.resource.clone(),
+                actions: question.asked.grant.actions,
+                problem: problem.clone(),
+            });
+        })
+    }
+
+    /// Takes a capability that its holder gives back out of what is live.
+    async fn release(&self, outsider: &Outsider, id: &CapabilityId) -> Result<Reply, Problem> {
+        let session = &outsider.session;
+        let Some(held) = session.find_live(id, self.broker.now()) else {
+            return Err(Problem::new(
+                ProblemKind::NotFound,
+                "this process has no such live capability",
+            ));
+        };
+        session.forget(id);
+        self.broker
+            .recorder
+            .note_each(vec![events::released(session, &held)])
+            .await?;
+        Ok(Reply::json(&()))
+    }
+}
+
+/// What the peer is told of a request: a refusal is a problem, and says how to ask at this door.
+fn told(state: Result<RequestState, Problem>) -> Result<Reply, Problem> {
+    let here = |mut problem: Problem| {
+        if problem.requestable && matches!(problem.kind, ProblemKind::Denied | ProblemKind::Expired)
+        {
+            problem.how_to_request = Some(HOW_TO_REQUEST.to_owned());
+        }
+        problem
+    };
+    match state {
+        Ok(RequestState::Refused { problem, .. }) | Err(problem) => Err(here(problem)),
+        Ok(state @ (RequestState::Granted { .. } | RequestState::Pending { .. })) => {
+            Ok(Reply::json(&state))
+        }
+    }
+}
