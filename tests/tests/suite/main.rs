@@ -10,6 +10,7 @@ mod failing;
 mod keeping;
 mod listings;
 mod ordinary_user;
+mod outside_door;
 mod passing_through;
 mod revoking;
 mod sessions;

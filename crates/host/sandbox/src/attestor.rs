@@ -22,7 +22,8 @@ const MEMORY_BYTES: u64 = 512 << 20;
 /// Descriptors: the socket, and those of one request.
 const DESCRIPTORS: u64 = 80;
 
-/// Confines the keeper for good. It ends with its parent.
+/// Confines the keeper for good. It has to see for itself when its parent ends: a signal at the parent's death does not leave the
+/// parent's Landlock domain.
 ///
 /// Of the capabilities only `CAP_SYS_PTRACE` stays, and only where the process has it: as root, since a process may otherwise not look
 /// at one that has more capabilities than itself. An ordinary user's keeper has none.
@@ -43,7 +44,6 @@ pub fn confine_attestor() -> Result<(), SandboxError> {
 
 fn keeper() -> Result<(), Fault> {
     let filters = ATTESTOR_KEEPER.compile()?;
-    set_parent_process_death_signal(Some(Signal::KILL)).at(Step::BindLife, "")?;
     limit(Resource::Core, 0)?;
     limit(Resource::Fsize, 0)?;
     limit(Resource::As, MEMORY_BYTES)?;

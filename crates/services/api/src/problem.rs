@@ -54,7 +54,7 @@ impl ProblemKind {
             Self::Invalid => "the message is not of the documented form",
             Self::NotFound => "not found",
             Self::Busy => "too much at once",
-            Self::Unavailable => "the broker cannot record, and so grants nothing",
+            Self::Unavailable => "the broker cannot do its work now, and so grants nothing",
         }
     }
 }

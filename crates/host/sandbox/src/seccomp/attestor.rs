@@ -64,6 +64,10 @@ pub const ATTESTOR: Profile = Profile {
             calls: calls![SYS_poll SYS_readlink SYS_alarm],
         },
         Group {
+            why: "asked for by the standard library when it closes a descriptor (its flags only, below)",
+            calls: calls![SYS_fcntl],
+        },
+        Group {
             why: "be ended by its own alarm when a file system does not answer",
             calls: calls![SYS_setitimer SYS_rt_sigreturn SYS_rt_sigprocmask],
         },
@@ -81,7 +85,19 @@ pub const ATTESTOR: Profile = Profile {
             ],
         },
     ],
-    refused: &[READ_ONLY, NO_NEW_CODE],
+    refused: &[
+        READ_ONLY,
+        NO_NEW_CODE,
+        Refusal {
+            why: "only asking for a descriptor's flags",
+            errno: libc::EPERM,
+            calls: calls![SYS_fcntl],
+            when: &[&[Argument {
+                index: 1,
+                test: Test::IsNot(1), // F_GETFD
+            }]],
+        },
+    ],
 };
 
 /// The keeper's profile: what its attestors do, and starting them. It runs no other program and speaks to nobody.

@@ -7,7 +7,7 @@
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::time::Duration;
 
-use rustix::process::{WaitOptions, waitpid};
+use rustix::process::{Pid, WaitOptions, getppid, waitpid};
 use rustix::thread::UnshareFlags;
 use valetkey_sandbox::{confine_attestor, confine_attestor_keeper};
 use valetkey_sys::fork::{Inherit, fork};
@@ -30,8 +30,9 @@ const EXIT_ALONE: u8 = 3;
 /// Exit status of an attestor that was not understood or understands nothing.
 const EXIT_BROKEN: u8 = 4;
 
-/// The keeper's life.
-pub(super) fn keep(handed_over: Vec<OwnedFd>) -> u8 {
+/// The keeper's life, which ends with the broker's: the broker's end of the socket closes, an attestor hears that and says so by its exit
+/// status.
+pub(super) fn keep(handed_over: Vec<OwnedFd>, broker: Pid) -> u8 {
     let Some(socket) = handed_over.into_iter().next() else {
         return EXIT_BROKEN;
     };
@@ -58,6 +59,8 @@ pub(super) fn keep(handed_over: Vec<OwnedFd>) -> u8 {
             Ok(Some((_, status))) if status.exit_status() == Some(i32::from(EXIT_ALONE)) => {
                 return 0;
             }
+            // The attestors were all held up when it ended.
+            _ if getppid() != Some(broker) => return 0,
             Ok(Some(_)) => running = running.saturating_sub(1),
             Ok(None) | Err(_) => running = 0,
         }

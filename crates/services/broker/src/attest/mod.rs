@@ -79,11 +79,12 @@ impl Attestor {
         )?;
         // Only this end: an attestor waits, the broker never does.
         rustix::io::ioctl_fionbio(&ours, true)?;
+        let broker = rustix::process::getpid();
         let keeper = fork(
             UnshareFlags::empty(),
             Inherit::HandedOver,
             vec![theirs],
-            keeper::keep,
+            move |handed_over| keeper::keep(handed_over, broker),
         )?;
         Ok(Self {
             socket: ours,
