@@ -3,6 +3,7 @@
 mod agent_door;
 mod asking;
 mod attack;
+mod authzen;
 mod clients;
 mod demo;
 mod documents;

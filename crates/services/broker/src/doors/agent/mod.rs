@@ -22,12 +22,16 @@ use crate::broker::Broker;
 use crate::doors::reply;
 use crate::events;
 use crate::identify::identify;
+use crate::session::Session;
 use call::AgentCall;
 use session::{Denial, Outsider, Outsiders};
 
 /// What an agent outside of a cell can do after a refusal that asking may change.
 const HOW_TO_REQUEST: &str =
     "POST /v1/requests at this socket with the resource, the actions and a justification";
+
+/// What else to do while no further question is put to a person.
+const CROWDED: &str = "programs outside of cells have as many questions open as a person can answer; ask again when some are closed";
 
 /// Serves programs outside of cells.
 #[derive(Debug)]
@@ -98,6 +102,7 @@ impl AgentDoor {
 
     async fn ask(&self, outsider: &Outsider, ask: AgentAsk) -> Result<Reply, Problem> {
         let (resource, actions) = (ask.resource.clone(), ask.actions);
+        let is_crowded = self.outsiders.ask_enough();
         let ask = Ask {
             session: outsider.session.id.clone(),
             resource: ask.resource,
@@ -105,10 +110,20 @@ impl AgentDoor {
             constraints: ask.constraints,
             justification: ask.justification,
             file: None,
-            may_ask: true,
+            may_ask: !is_crowded,
         };
         let answered = self.broker.ask(&outsider.session, ask).await;
-        told(answered).inspect_err(|problem| {
+        if let Ok(RequestState::Pending { request_id, .. }) = &answered {
+            outsider.waits_for(request_id.clone(), resource.clone(), actions);
+        }
+        let told = told(answered).map_err(|problem| {
+            if is_crowded && problem.requestable {
+                problem.hinted(true, CROWDED)
+            } else {
+                problem
+            }
+        });
+        told.inspect_err(|problem| {
             outsider.refuse(Denial {
                 time: self.broker.now(),
                 resource,
@@ -124,36 +139,36 @@ impl AgentDoor {
         asked: &RequestId,
         wait: Duration,
     ) -> Result<Reply, Problem> {
+        let state = self.state(&outsider.session, asked, wait).await;
+        told(state).inspect_err(|problem| outsider.was_refused(asked, problem, self.broker.now()))
+    }
+
+    /// How a request of a session stands; waits for an answer until `wait` is over.
+    async fn state(
+        &self,
+        session: &Session,
+        asked: &RequestId,
+        wait: Duration,
+    ) -> Result<RequestState, Problem> {
         let questions = &self.broker.questions;
         let open = questions
             .find(asked)
-            .filter(|question| question.asked.session == outsider.session.id);
+            .filter(|question| question.asked.session == session.id);
         let Some(question) = open else {
-            let ended = questions.ended(asked, &outsider.session.id);
-            return told(ended.ok_or_else(|| {
+            return questions.ended(asked, &session.id).ok_or_else(|| {
                 Problem::new(ProblemKind::NotFound, "this process has no such request")
-            }));
+            });
         };
         let mut state = question.state.subscribe();
         let answered = state.wait_for(|state| !matches!(state, RequestState::Pending { .. }));
-        let state = match tokio::time::timeout(wait, answered).await {
-            Ok(Ok(state)) => state.clone(),
-            Ok(Err(_)) => {
-                return Err(Problem::new(
-                    ProblemKind::Unavailable,
-                    "the question is gone",
-                ));
-            }
-            Err(_) => question.state.borrow().clone(),
-        };
-        told(Ok(state)).inspect_err(|problem| {
-            outsider.refuse(Denial {
-                time: self.broker.now(),
-                resource: question.asked.grant.resource.clone(),
-                actions: question.asked.grant.actions,
-                problem: problem.clone(),
-            });
-        })
+        match tokio::time::timeout(wait, answered).await {
+            Ok(Ok(state)) => Ok(state.clone()),
+            Ok(Err(_)) => Err(Problem::new(
+                ProblemKind::Unavailable,
+                "the question is gone",
+            )),
+            Err(_) => Ok(question.state.borrow().clone()),
+        }
     }
 
     /// Takes a capability that its holder gives back out of what is live.

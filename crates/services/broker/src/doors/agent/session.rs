@@ -1,6 +1,6 @@
 //! Sessions of processes outside of any cell: opened when one first asks, over when it ends or runs another program.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -8,7 +8,7 @@ use serde::Serialize;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use valetkey_api::{Peer, Problem, ProblemKind};
-use valetkey_model::{ActionSet, AgentFacts, AgentId, Resource, SessionId, Timestamp};
+use valetkey_model::{ActionSet, AgentFacts, AgentId, RequestId, Resource, SessionId, Timestamp};
 
 use crate::attest::{Attested, Attestor, Look};
 use crate::broker::Broker;
@@ -19,6 +19,10 @@ use crate::session::{Opening, Session};
 
 /// Sessions of this kind at once; they leave most places to those of guards.
 const OUTSIDE_MAX: usize = 48;
+/// Requests that wait for a person, of which it is remembered what they were for; more questions are not open for one session.
+const ASKED_MAX: usize = 64;
+/// Questions that all of them together may have open: a program that starts itself many times does not ask a person more often.
+const QUESTIONS_MAX: usize = 32;
 /// Refusals that are kept for the agent to read.
 const DENIALS_MAX: usize = 50;
 
@@ -39,9 +43,35 @@ pub(super) struct Outsider {
     peer: PeerIdentity,
     attested: Mutex<Arc<Attested>>,
     denials: Mutex<VecDeque<Denial>>,
+    /// What it asked for and was told to wait for.
+    asked: Mutex<BTreeMap<RequestId, (Resource, ActionSet)>>,
 }
 
 impl Outsider {
+    /// Keeps what a person is being asked about, so that a refusal can be told with it.
+    pub(super) fn waits_for(&self, id: RequestId, resource: Resource, actions: ActionSet) {
+        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        asked.insert(id, (resource, actions));
+        while asked.len() > ASKED_MAX {
+            asked.pop_first();
+        }
+    }
+
+    /// Keeps the refusal of what a person was asked about.
+    pub(super) fn was_refused(&self, id: &RequestId, problem: &Problem, time: Timestamp) {
+        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        let wanted = asked.remove(id);
+        drop(asked);
+        if let Some((resource, actions)) = wanted {
+            self.refuse(Denial {
+                time,
+                resource,
+                actions,
+                problem: problem.clone(),
+            });
+        }
+    }
+
     /// What its process was last seen to run.
     fn attested(&self) -> Arc<Attested> {
         Arc::clone(&self.attested.lock().unwrap_or_else(PoisonError::into_inner))
@@ -122,6 +152,18 @@ impl Outsiders {
         self.open(peer, identity, attested).await
     }
 
+    /// Whether a person has enough questions of theirs to answer.
+    pub(super) fn ask_enough(&self) -> bool {
+        let own: BTreeSet<SessionId> = self
+            .lock()
+            .iter()
+            .map(|outsider| outsider.session.id.clone())
+            .collect();
+        let open = self.broker.questions.list();
+        let theirs = open.iter().filter(|asked| own.contains(&asked.session));
+        theirs.count() >= QUESTIONS_MAX
+    }
+
     async fn open(
         self: &Arc<Self>,
         peer: &Peer,
@@ -169,6 +211,7 @@ impl Outsiders {
                 peer: identity.clone(),
                 attested: Mutex::new(attested),
                 denials: Mutex::default(),
+                asked: Mutex::default(),
             });
             table.push(Arc::clone(&opened));
             opened
