@@ -187,7 +187,7 @@ fn executing_another_program_after_connecting_makes_another_agent() {
             (200, &json!("granted")),
             "{first}"
         );
-        let session = first["granted"]["capability"]["session"].clone();
+        let session = first["capability"]["session"].clone();
         // The connection is made before, the call on it after.
         outsider
             .process
@@ -374,9 +374,9 @@ fn a_person_is_asked_and_the_token_verifies() {
             "{granted}"
         );
         let (_, keys) = outsider.call("GET /.well-known/jwks.json");
-        let token = granted["granted"]["token"].as_str().expect("a token");
+        let token = granted["token"].as_str().expect("a token");
         let claims = claims(&keys, token);
-        let capability = &granted["granted"]["capability"];
+        let capability = &granted["capability"];
         assert_eq!(claims["cnf"]["valetkey_session"], capability["session"]);
         assert_eq!(claims["jti"], capability["capability_id"]);
         assert_eq!(claims["sub"], "some-agent");
@@ -452,7 +452,11 @@ fn many_processes_ask_a_person_no_more_than_one() {
     }
     let mut third = house.start(&house.agent);
     let (status, problem) = ask(&mut third, "more", "read");
-    assert_eq!((status, &problem["requestable"]), (403, &json!(true)), "{problem}");
+    assert_eq!(
+        (status, &problem["requestable"]),
+        (403, &json!(true)),
+        "{problem}"
+    );
     assert_eq!(house.home.questions().len(), 32);
     // What policy gives without asking is given all the same.
     assert_eq!(ask(&mut third, "more", "metadata").1["state"], "granted");
@@ -467,7 +471,7 @@ fn what_a_process_holds_ends_with_it() {
         let ask = json!({"resource": wanted, "actions": ["metadata"]});
         let mut outsider = house.start(&house.agent);
         let (_, granted) = outsider.post("/v1/requests", &ask);
-        let session = granted["granted"]["capability"]["session"].clone();
+        let session = granted["capability"]["session"].clone();
         let live = || {
             let listed = house.home.valetkey(["caps", "list", "--json"]).done();
             listed.ok().json().as_array().map(Vec::len)

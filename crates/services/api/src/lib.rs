@@ -4,6 +4,7 @@
 mod authzen;
 mod client;
 mod message;
+mod outside;
 mod paths;
 mod problem;
 #[cfg(feature = "server")]
@@ -15,6 +16,7 @@ pub use authzen::{
 };
 pub use client::{Client, ClientError, Response};
 pub use message::*;
+pub use outside::OutsideRequestState;
 pub use paths::{HomeError, Paths};
 pub use problem::{Problem, ProblemKind};
 #[cfg(feature = "server")]

@@ -13,7 +13,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
-use valetkey_api::{AgentAsk, Ask, Handler, Problem, ProblemKind, Reply, Request, RequestState};
+use valetkey_api::{
+    AgentAsk, Ask, Handler, OutsideRequestState, Problem, ProblemKind, Reply, Request, RequestState,
+};
 use valetkey_capability::Capability;
 use valetkey_model::{CapabilityId, RequestId};
 
@@ -198,10 +200,6 @@ fn told(state: Result<RequestState, Problem>) -> Result<Reply, Problem> {
         }
         problem
     };
-    match state {
-        Ok(RequestState::Refused { problem, .. }) | Err(problem) => Err(here(problem)),
-        Ok(state @ (RequestState::Granted { .. } | RequestState::Pending { .. })) => {
-            Ok(Reply::json(&state))
-        }
-    }
+    let state = state.and_then(|state| OutsideRequestState::of(state).map_err(|problem| *problem));
+    state.map(|state| Reply::json(&state)).map_err(here)
 }
