@@ -8,6 +8,7 @@ mod documents;
 mod failing;
 mod keeping;
 mod listings;
+mod narrowing;
 mod ordinary_user;
 mod passing_through;
 mod revoking;

@@ -5,10 +5,12 @@ mod client;
 mod message;
 mod paths;
 mod problem;
+mod route;
 mod server;
 
 pub use client::{Client, ClientError, Response};
 pub use message::*;
 pub use paths::{HomeError, Paths};
 pub use problem::{Problem, ProblemKind};
+pub use route::{Found, Route, find};
 pub use server::{Handler, Limits, Peer, Reply, Request, bind, serve};

@@ -3,6 +3,7 @@
 mod answer;
 mod audit;
 mod caps;
+mod keys;
 mod requests;
 mod run;
 mod status;
@@ -28,6 +29,7 @@ pub(crate) fn dispatch(args: Args) -> Result<u8, Fail> {
         Command::Approve(args) => answer::command(&args, Verdict::Approve)?,
         Command::Deny(args) => answer::command(&args, Verdict::Deny)?,
         Command::Caps { command } => caps::command(command)?,
+        Command::Keys { command } => keys::command(&command)?,
         Command::Audit { command } => audit::command(command)?,
         Command::Status(args) => status::status(&args)?,
         Command::Stop => status::stop()?,
