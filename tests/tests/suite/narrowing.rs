@@ -253,27 +253,25 @@ fn a_file_that_is_open_ends_with_the_parent_of_the_capability() {
     let home = Home::new();
     let data = home.write("data.txt", [b'x'; 16384]);
     let grant = format!("{}=read", data.display());
-    let agent = agent_program().to_str().expect("text");
+    let agent = home.bring(agent_program(), "bin/agent");
+    let run = format!("{}=read,execute", home.path("bin").display());
     let policy = super::asking::impatient(&home, 1);
     // The agent narrows what it holds by its own door, then holds the file open.
     let script = format!(
-        "id=$({agent} door GET /v1/capabilities | grep -o 'cap-[0-9A-Z]*' | head -n 1); \
-         {agent} door POST /v1/capabilities/$id/narrow '{{}}' >/dev/null; exec {agent} hold {}",
+        "for id in $({0} door GET /v1/capabilities | grep -o 'cap-[0-9A-Z]*'); do \
+         {0} door POST /v1/capabilities/$id/narrow '{{}}' >/dev/null; done; exec {0} hold {1}",
+        agent.display(),
         data.display()
     );
-    let options = [
-        "--grant",
-        &grant,
-        "--policy",
-        policy.to_str().expect("text"),
-    ];
+    let policy = policy.to_str().expect("text");
+    let options = ["--grant", &grant, "--grant", &run, "--policy", policy];
     let mut session = home.run(&options, &["sh", "-c", &script]).start();
     session.wait_for("held", SOON);
     let caps = listed(&home);
-    let child = caps
-        .iter()
-        .find(|held| held["parent"].is_string())
-        .expect("a child");
+    let child = caps.iter().find(|held| {
+        held["parent"].is_string() && held["resource"] == file(&home, "data.txt").as_str()
+    });
+    let child = child.expect("a child");
     let parent = child["parent"].as_str().expect("an id");
     drop(home.valetkey(["caps", "revoke", parent]).done().ok());
     let ended = session.finish(SOON).ok().text();
