@@ -10,6 +10,7 @@ mod documents;
 mod failing;
 mod keeping;
 mod listings;
+mod narrowing;
 mod ordinary_user;
 mod outside_door;
 mod passing_through;

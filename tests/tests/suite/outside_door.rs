@@ -385,8 +385,18 @@ fn a_person_is_asked_and_the_token_verifies() {
             minted["evidence"]["process_hash"],
             sha256(&house.agent).as_str()
         );
-        // It is given back, once.
+        // Less of it is made, and no more.
         let held = capability["capability_id"].as_str().expect("an id");
+        let narrow = format!("/v1/capabilities/{held}/narrow");
+        let (status, less) = outsider.post(&narrow, &json!({"constraints": {"max_bytes": 3}}));
+        assert_eq!(status, 200, "{less}");
+        let token = less["token"].as_str().expect("a token");
+        assert_eq!(self::claims(&keys, token)["parent"], held);
+        assert_eq!(
+            outsider.post(&narrow, &json!({"actions": ["write"]})).0,
+            403
+        );
+        // It is given back, once, and with it what was made of it.
         let release = format!("POST /v1/capabilities/{held}/release");
         assert_eq!(outsider.call(&release).0, 200);
         assert_eq!(outsider.call(&release).0, 404);

@@ -89,6 +89,8 @@ event_types! {
     RegistryApproverAdded = "registry.approver_added",
     /// A person's key may not approve any more.
     RegistryApproverRemoved = "registry.approver_removed",
+    /// Capabilities are signed with another key from now on.
+    RegistryKeyRotated = "registry.key_rotated",
     /// Something needs a person's eyes; `reason` says what.
     AlertRaised = "alert.raised",
     /// The broker began to write; carries the public key of the checkpoints that follow.

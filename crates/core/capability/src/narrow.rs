@@ -15,9 +15,6 @@ pub enum NarrowError {
     /// No action is asked for, or one that the parent does not have.
     #[error("the actions are not among those of the capability to be narrowed")]
     Actions,
-    /// The parent is good for one use; a child would be a second.
-    #[error("a capability for a single use cannot be narrowed: it would be used twice")]
-    SingleUse,
     /// The parent's time is over, or nothing of it would be left for the child.
     #[error("the narrowed capability would never be alive")]
     NeverAlive,
@@ -37,8 +34,9 @@ impl Claims {
     /// those asked for are added. The child ends when this one ends, at the latest.
     ///
     /// Amounts (`max_bytes`, `max_rows`, …) bound what the child may use. Whoever counts must charge a use of the child to
-    /// this one as well, or two children could use twice what their parent has; and must let the child die when this one is revoked or
-    /// released. Claims alone can do neither.
+    /// this one as well, or two children could use twice what their parent has; must let the child die when this one is revoked or
+    /// released; and must count the one use of a capability for a single use, which its children inherit, for the whole family at
+    /// once. Claims alone can do none of it.
     ///
     /// # Errors
     /// [`NarrowError`], by what would be wider or would never live.
@@ -50,9 +48,6 @@ impl Claims {
         now: Timestamp,
     ) -> Result<Self, NarrowError> {
         let own = self.grant();
-        if own.constraints.is_single_use() {
-            return Err(NarrowError::SingleUse);
-        }
         if id == self.jti || self.parent.as_ref() == Some(&id) {
             return Err(NarrowError::Id);
         }
@@ -94,6 +89,7 @@ impl Claims {
             && self.nbf >= parent.nbf
             && self.exp <= parent.exp
             && self.grant().within(&parent.grant())
+            && macros_within(&self.grant(), &parent.grant())
             && self.approvals == parent.approvals
             && self.policy_id == parent.policy_id
             && self.policy_digest == parent.policy_digest
@@ -138,12 +134,21 @@ fn inside(own: &Grant, asked: &Grant) -> Grant {
             except.push(out.clone());
         }
     }
+    let mut constraints = asked.constraints.tightest(&own.constraints);
+    if own.constraints.allow_macros != Some(true) {
+        constraints.allow_macros = own.constraints.allow_macros;
+    }
     Grant {
         resource: asked.resource.clone(),
         actions: asked.actions,
-        constraints: asked.constraints.tightest(&own.constraints),
+        constraints,
         except,
     }
+}
+
+/// Macros are the one limit whose absence forbids: a child may work on them only where its parent says so.
+fn macros_within(inner: &Grant, outer: &Grant) -> bool {
+    inner.constraints.allow_macros != Some(true) || outer.constraints.allow_macros == Some(true)
 }
 
 /// The first whole second that is not before `time`: rounding down would let the child live before its time.

@@ -36,6 +36,11 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: CapsCommand,
     },
+    /// See and change the keys that capabilities are signed with
+    Keys {
+        #[command(subcommand)]
+        command: KeysCommand,
+    },
     /// Look at the audit log, and prove that it is whole
     Audit {
         #[command(subcommand)]
@@ -134,6 +139,14 @@ pub(crate) struct AnswerArgs {
 }
 
 #[derive(Debug, Subcommand)]
+pub(crate) enum KeysCommand {
+    /// List the key that signs and those that still verify
+    List(ListArgs),
+    /// Sign with a new key from now on; live sessions go on
+    Rotate(ListArgs),
+}
+
+#[derive(Debug, Subcommand)]
 pub(crate) enum CapsCommand {
     /// List the live capabilities
     List(ListArgs),
@@ -141,6 +154,9 @@ pub(crate) enum CapsCommand {
     Show {
         /// Its id
         id: String,
+        /// Print JSON alone, without the words around it
+        #[arg(long)]
+        json: bool,
     },
     /// Take capabilities back, under open files too
     Revoke(RevokeArgs),

@@ -72,6 +72,7 @@ impl From<ClientError> for Fail {
                     | ProblemKind::Constraint => Status::Denied,
                     ProblemKind::Invalid
                     | ProblemKind::NotFound
+                    | ProblemKind::Method
                     | ProblemKind::Busy
                     | ProblemKind::Unavailable => Status::Failed,
                 };

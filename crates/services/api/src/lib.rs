@@ -8,6 +8,8 @@ mod outside;
 mod paths;
 mod problem;
 #[cfg(feature = "server")]
+mod route;
+#[cfg(feature = "server")]
 mod server;
 
 pub use authzen::{
@@ -16,8 +18,10 @@ pub use authzen::{
 };
 pub use client::{Client, ClientError, Response};
 pub use message::*;
-pub use outside::OutsideRequestState;
+pub use outside::{OutsideCapability, OutsideRequestState};
 pub use paths::{HomeError, Paths};
 pub use problem::{Problem, ProblemKind};
+#[cfg(feature = "server")]
+pub use route::{Found, Route, find};
 #[cfg(feature = "server")]
 pub use server::{Handler, Limits, Peer, Reply, Request, bind, serve};

@@ -184,6 +184,76 @@ pub struct UseCapability {
 pub struct ReleaseCapability {
     /// The session.
     pub session: SessionId,
+    /// The capability that takes its place, where it was renewed: what was narrowed from the old one then stands under this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub successor: Option<CapabilityId>,
+}
+
+/// Guard door and agent door: what ended when a capability was given back.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Released {
+    /// It, and all that was narrowed from it; nothing if it was not live.
+    pub capabilities: Vec<CapabilityId>,
+}
+
+/// Guard door: asks for a narrower capability. What is absent is as in the one that is narrowed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Narrow {
+    /// The session.
+    pub session: SessionId,
+    /// Part of its resource.
+    #[serde(default)]
+    pub resource: Option<Resource>,
+    /// Some of its actions.
+    #[serde(default)]
+    pub actions: Option<ActionSet>,
+    /// Further limits; of two, the tighter holds.
+    #[serde(default)]
+    pub constraints: Constraints,
+    /// What else is taken out of it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub except: Vec<Resource>,
+    /// How long it lives: never longer than the one that is narrowed.
+    #[serde(default)]
+    pub ttl_seconds: Option<u64>,
+}
+
+/// Agent door: asks for a narrower capability. The guard adds the session.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AgentNarrow {
+    /// Part of its resource.
+    #[serde(default)]
+    pub resource: Option<Resource>,
+    /// Some of its actions.
+    #[serde(default)]
+    pub actions: Option<ActionSet>,
+    /// Further limits; of two, the tighter holds.
+    #[serde(default)]
+    pub constraints: Constraints,
+    /// What else is taken out of it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub except: Vec<Resource>,
+    /// How long it lives: never longer than the one that is narrowed.
+    #[serde(default)]
+    pub ttl_seconds: Option<u64>,
+}
+
+impl AgentNarrow {
+    /// The same for the guard door.
+    #[must_use]
+    pub fn in_session(self, session: SessionId) -> Narrow {
+        Narrow {
+            session,
+            resource: self.resource,
+            actions: self.actions,
+            constraints: self.constraints,
+            except: self.except,
+            ttl_seconds: self.ttl_seconds,
+        }
+    }
 }
 
 /// Guard door: what happened, batched.
@@ -236,6 +306,9 @@ pub struct News {
     pub last: u64,
     /// Capabilities that are no longer good.
     pub revoked: Vec<CapabilityId>,
+    /// Whether there are other keys to verify with: they are at `/v1/keys`.
+    #[serde(default)]
+    pub keys_changed: bool,
     /// Whether the whole session is over.
     pub session_over: bool,
 }
@@ -281,11 +354,45 @@ pub enum Revoke {
 }
 
 /// Operator door: what was taken back.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Revoked {
-    /// Oldest session first.
+    /// What was meant; oldest session first.
     pub capabilities: Vec<CapabilityId>,
+    /// What ended with it, since it was narrowed from it.
+    #[serde(default)]
+    pub descendants: Vec<CapabilityId>,
+}
+
+/// Operator door: the keys that capabilities are signed with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct IssuerKeys {
+    /// The one that signs first.
+    pub keys: Vec<KeyInfo>,
+}
+
+/// One key of the issuer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeyInfo {
+    /// Its id: the RFC 7638 thumbprint.
+    pub kid: String,
+    /// What it is good for.
+    pub state: KeyState,
+    /// When it is dropped, if it only verifies.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
+}
+
+/// What a key of the issuer is good for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum KeyState {
+    /// It signs, and verifies.
+    Signing,
+    /// Its secret part is gone; it verifies what it signed.
+    VerifyingOnly,
 }
 
 /// Operator door: a signed answer, and the approver's public part for the first use.

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use valetkey_capability::Capability;
 use valetkey_model::{RequestId, Timestamp};
 
-use crate::RequestState;
+use crate::{Granted, RequestState};
 
 /// The state of a request as a program outside of any cell is told it: as in a cell, and with the token, which it has to carry itself.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -51,6 +51,25 @@ impl OutsideRequestState {
                 expires_at,
             }),
             RequestState::Refused { problem, .. } => Err(Box::new(problem)),
+        }
+    }
+}
+
+/// A capability and the token that proves it, as a program outside of any cell is told of what it narrowed.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OutsideCapability {
+    /// In words.
+    pub capability: Capability,
+    /// The same, signed.
+    pub token: String,
+}
+
+impl From<Granted> for OutsideCapability {
+    fn from(granted: Granted) -> Self {
+        Self {
+            capability: granted.capability,
+            token: granted.token,
         }
     }
 }

@@ -24,6 +24,9 @@ pub enum ProblemKind {
     /// There is no such thing, or not for this peer.
     #[serde(rename = "urn:valetkey:problem:not-found")]
     NotFound,
+    /// There is such a thing, but it does not take this method.
+    #[serde(rename = "urn:valetkey:problem:method")]
+    Method,
     /// The peer asks for too much at once.
     #[serde(rename = "urn:valetkey:problem:busy")]
     Busy,
@@ -40,6 +43,7 @@ impl ProblemKind {
             Self::Denied | Self::Expired | Self::Capability | Self::Constraint => 403,
             Self::Invalid => 400,
             Self::NotFound => 404,
+            Self::Method => 405,
             Self::Busy => 429,
             Self::Unavailable => 503,
         }
@@ -53,6 +57,7 @@ impl ProblemKind {
             Self::Constraint => "a limit of the capability would be broken",
             Self::Invalid => "the message is not of the documented form",
             Self::NotFound => "not found",
+            Self::Method => "not by this method",
             Self::Busy => "too much at once",
             Self::Unavailable => "the broker cannot do its work now, and so grants nothing",
         }
@@ -78,6 +83,9 @@ pub struct Problem {
     /// How to ask, or what else to do next.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub how_to_request: Option<String>,
+    /// The methods that are taken, for the header field `Allow` (RFC 9110).
+    #[serde(skip)]
+    pub(crate) allow: Option<&'static str>,
 }
 
 impl Problem {
@@ -91,7 +99,17 @@ impl Problem {
             request_id: None,
             requestable: false,
             how_to_request: None,
+            allow: None,
         }
+    }
+
+    /// The answer to a method that is not among those `allowed`.
+    #[must_use]
+    pub fn method(allowed: &'static str) -> Self {
+        let detail = format!("this is answered to {allowed} alone");
+        let mut problem = Self::new(ProblemKind::Method, detail);
+        problem.allow = Some(allowed);
+        problem
     }
 
     /// With the request that it answers.

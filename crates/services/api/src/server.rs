@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::{Bytes, Incoming};
-use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use hyper::header::{ALLOW, CONTENT_TYPE, HeaderName, HeaderValue};
 use hyper::service::service_fn;
 use hyper::{Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -106,6 +106,7 @@ impl Request {
 pub struct Reply {
     status: u16,
     content_type: &'static str,
+    allow: Option<&'static str>,
     body: Vec<u8>,
 }
 
@@ -113,10 +114,17 @@ impl Reply {
     /// A value, with status 200.
     #[must_use]
     pub fn json<T: Serialize>(value: &T) -> Self {
+        Self::json_as("application/json", value)
+    }
+
+    /// A value of a media type that is written as JSON, with status 200.
+    #[must_use]
+    pub fn json_as<T: Serialize>(content_type: &'static str, value: &T) -> Self {
         match serde_json::to_vec(value) {
             Ok(body) => Self {
                 status: 200,
-                content_type: "application/json",
+                content_type,
+                allow: None,
                 body,
             },
             Err(error) => Problem::new(ProblemKind::Unavailable, error.to_string()).into(),
@@ -129,6 +137,7 @@ impl From<Problem> for Reply {
         Self {
             status: problem.kind.status(),
             content_type: "application/problem+json",
+            allow: problem.allow,
             body: serde_json::to_vec(&problem).unwrap_or_default(),
         }
     }
@@ -272,5 +281,10 @@ fn respond(reply: Reply) -> Response<Full<Bytes>> {
     response
         .headers_mut()
         .insert(CONTENT_TYPE, HeaderValue::from_static(reply.content_type));
+    if let Some(allow) = reply.allow {
+        response
+            .headers_mut()
+            .insert(ALLOW, HeaderValue::from_static(allow));
+    }
     response
 }

@@ -4,20 +4,20 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio::sync::Notify;
-use valetkey_api::{Problem, ProblemKind, Revoke, Status};
+use valetkey_api::{Problem, ProblemKind, Status};
 use valetkey_approval::Approver;
 use valetkey_audit::{Actor, Event, EventType};
-use valetkey_capability::{Capability, IssuerKey, Jwks};
-use valetkey_model::{CapabilityId, Digest, Timestamp, ULID_RANDOM_BYTES, UserFacts};
-use valetkey_store::{Ledger, Revoked, StoreError};
+use valetkey_capability::{Capability, Jwks};
+use valetkey_model::{Digest, Timestamp, ULID_RANDOM_BYTES, UserFacts};
+use valetkey_store::Ledger;
 use valetkey_sys::clock::Clock;
 
-use crate::events;
+use crate::issuer::Issuers;
 use crate::people::People;
 use crate::question::Questions;
 use crate::record::Recorder;
 use crate::rules::Rules;
-use crate::session::{Session, Sessions};
+use crate::session::Sessions;
 
 /// Everything that a broker is.
 #[derive(Debug)]
@@ -35,7 +35,8 @@ pub(crate) struct Broker {
     pub(crate) protected: Vec<PathBuf>,
     pub(crate) since: Timestamp,
     pub(crate) stopping: Notify,
-    issuer: IssuerKey,
+    /// The keys that capabilities are signed with; signing is for [`crate::pipeline`] alone.
+    pub(crate) issuer: Issuers,
 }
 
 /// The parts that start-up has made ready.
@@ -48,7 +49,7 @@ pub(crate) struct Parts {
     pub(crate) built_in: Arc<Rules>,
     pub(crate) user: UserFacts,
     pub(crate) protected: Vec<PathBuf>,
-    pub(crate) issuer: IssuerKey,
+    pub(crate) issuer: Issuers,
 }
 
 impl Broker {
@@ -83,16 +84,9 @@ impl Broker {
         Ok(bytes)
     }
 
-    /// The key that capabilities are signed with; used by [`crate::pipeline`] alone.
-    pub(crate) fn issuer(&self) -> &IssuerKey {
-        &self.issuer
-    }
-
     /// The public keys of the capabilities.
     pub(crate) fn jwks(&self) -> Jwks {
-        Jwks {
-            keys: vec![self.issuer.public().to_jwk()],
-        }
+        self.issuer.jwks(self.now())
     }
 
     /// Registers the first approver.
@@ -118,34 +112,6 @@ impl Broker {
             .collect()
     }
 
-    /// Takes capabilities back. They stop being good before the record of it is written: a full disk must not keep them alive.
-    ///
-    /// # Errors
-    /// When the ledger or the log cannot keep what was done; it is done all the same.
-    pub(crate) async fn revoke(&self, what: &Revoke) -> Result<Vec<CapabilityId>, Problem> {
-        let now = self.now();
-        let mut ended = Vec::new();
-        for session in self.sessions.all() {
-            for capability in session.live(now) {
-                if fits(what, &session, &capability) && session.revoke(&capability.capability_id) {
-                    ended.push((Arc::clone(&session), capability));
-                }
-            }
-        }
-        let mut written = Vec::with_capacity(ended.len());
-        let mut ids = Vec::with_capacity(ended.len());
-        for (session, capability) in &ended {
-            let id = &capability.capability_id;
-            self.ledger
-                .revoke(&Revoked::Capability(id.clone()), capability.expires_at)
-                .map_err(|error| unkept(&error))?;
-            written.push(events::revoked(session, capability));
-            ids.push(id.clone());
-        }
-        self.recorder.note_each(written).await?;
-        Ok(ids)
-    }
-
     /// The broker's state in words and figures.
     pub(crate) fn status(&self) -> Status {
         let count = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
@@ -169,24 +135,4 @@ impl Broker {
     fn policy_digest(&self) -> Digest {
         self.built_in.digest()
     }
-}
-
-/// Whether a capability is one of those that are to be taken back.
-fn fits(what: &Revoke, session: &Session, capability: &Capability) -> bool {
-    match what {
-        Revoke::Capability(id) => capability.capability_id == *id,
-        Revoke::Session(id) => session.id == *id,
-        Revoke::Agent(agent) => session.opening.agent.id == *agent,
-        Revoke::Resource(resource) => {
-            capability.resource.covers(resource) || resource.covers(&capability.resource)
-        }
-        Revoke::All => true,
-    }
-}
-
-fn unkept(error: &StoreError) -> Problem {
-    Problem::new(
-        ProblemKind::Unavailable,
-        format!("the capabilities have ended, but the ledger could not keep that: {error}"),
-    )
 }

@@ -3,8 +3,8 @@
 use valetkey_api::OperationReport;
 use valetkey_approval::{Asked, SignedApproval, Verdict};
 use valetkey_audit::{Actor, AuditDecision, Event, EventType, Outcome};
-use valetkey_capability::Capability;
-use valetkey_model::{Decision, Effect, EventId, RequestId};
+use valetkey_capability::{Capability, Claims};
+use valetkey_model::{CapabilityId, Decision, Effect, EventId, Grant, RequestId};
 
 use crate::session::Session;
 use crate::witness::Allowed;
@@ -129,6 +129,45 @@ pub(crate) fn minted(session: &Session, allowed: &Allowed, capability: &Capabili
         .attribute("single_use", capability.constraints.is_single_use())
 }
 
+/// A capability is about to be narrowed from another.
+pub(crate) fn narrowed(session: &Session, parent: &Claims, child: &Claims) -> Event {
+    let (grant, minted) = (child.grant(), session.minted(&parent.jti));
+    caused(
+        of_session(EventType::CapabilityNarrowed, Actor::Agent, session),
+        minted,
+    )
+    .capability(child.jti.clone())
+    .resource(grant.resource)
+    .action(grant.actions)
+    .decision(AuditDecision::Allowed)
+    .policy(&child.policy_id, Some(child.policy_digest))
+    .attribute("parent", parent.jti.as_str())
+    .attribute("ttl_seconds", child.exp.saturating_sub(child.iat))
+    .attribute("single_use", grant.constraints.is_single_use())
+}
+
+/// A capability was not narrowed as asked.
+pub(crate) fn not_narrowed(session: &Session, parent: &Claims, asked: &Grant, why: &str) -> Event {
+    let minted = session.minted(&parent.jti);
+    caused(
+        of_session(EventType::CapabilityRefused, Actor::Agent, session),
+        minted,
+    )
+    .capability(parent.jti.clone())
+    .resource(asked.resource.clone())
+    .action(asked.actions)
+    .decision(AuditDecision::Denied)
+    .attribute("operation", "narrow")
+    .attribute("reason", why)
+}
+
+/// The other key could not be put in place: the one before goes on.
+pub(crate) fn key_not_rotated(why: &str) -> Event {
+    Event::new(EventType::AlertRaised, Actor::Broker)
+        .attribute("reason", "the key of capabilities was not rotated")
+        .attribute("why", why)
+}
+
 /// A question was put to people.
 pub(crate) fn asked(session: &Session, asked: &Asked) -> Event {
     let event = of_session(EventType::ApprovalAsked, Actor::Broker, session)
@@ -204,28 +243,53 @@ pub(crate) fn used(
         .attribute("operation", operation)
 }
 
-/// Its holder gave a capability back.
-pub(crate) fn released(session: &Session, capability: &Capability) -> Event {
-    let minted = session.minted(&capability.capability_id);
-    caused(
-        of_session(EventType::CapabilityReleased, actor_of(session), session),
-        minted,
+/// Its holder gave a capability back, or that from which it was narrowed: `first`.
+pub(crate) fn released(session: &Session, ended: &Claims, first: &CapabilityId) -> Event {
+    ending(
+        EventType::CapabilityReleased,
+        actor_of(session),
+        session,
+        ended,
+        first,
     )
-    .capability(capability.capability_id.clone())
-    .resource(capability.resource.clone())
-    .action(capability.actions)
 }
 
-/// A capability was taken back.
-pub(crate) fn revoked(session: &Session, capability: &Capability) -> Event {
-    let minted = session.minted(&capability.capability_id);
-    caused(
-        of_session(EventType::CapabilityRevoked, Actor::Operator, session),
-        minted,
+/// A capability was taken back, or that from which it was narrowed: `first`.
+pub(crate) fn revoked(session: &Session, ended: &Claims, first: &CapabilityId) -> Event {
+    ending(
+        EventType::CapabilityRevoked,
+        Actor::Operator,
+        session,
+        ended,
+        first,
     )
-    .capability(capability.capability_id.clone())
-    .resource(capability.resource.clone())
-    .action(capability.actions)
+}
+
+fn ending(
+    kind: EventType,
+    actor: Actor,
+    session: &Session,
+    ended: &Claims,
+    first: &CapabilityId,
+) -> Event {
+    let (grant, minted) = (ended.grant(), session.minted(&ended.jti));
+    let event = caused(of_session(kind, actor, session), minted)
+        .capability(ended.jti.clone())
+        .resource(grant.resource)
+        .action(grant.actions);
+    if ended.jti == *first {
+        event
+    } else {
+        event.attribute("with", first.as_str())
+    }
+}
+
+/// Capabilities are signed with another key from now on.
+pub(crate) fn key_rotated(before: &str, after: &str) -> Event {
+    Event::new(EventType::RegistryKeyRotated, Actor::Operator)
+        .attribute("purpose", "capabilities")
+        .attribute("kid_before", before)
+        .attribute("kid", after)
 }
 
 /// The guard did or refused something.

@@ -7,6 +7,8 @@ use valetkey_audit::{KeyError, LogKey};
 use valetkey_capability::IssuerKey;
 use zeroize::Zeroizing;
 
+use crate::issuer::{self, Issuers};
+
 /// The keys cannot be read or made.
 #[derive(Debug, Error)]
 pub enum KeysError {
@@ -26,7 +28,7 @@ pub enum KeysError {
 /// The keys that the broker signs with.
 #[derive(Debug)]
 pub(crate) struct Keys {
-    pub(crate) issuer: IssuerKey,
+    pub(crate) issuer: Issuers,
     pub(crate) log: LogKey,
 }
 
@@ -34,13 +36,10 @@ impl Keys {
     /// Reads the keys below `state`, or makes them.
     pub(crate) fn load_or_create(state: &Path) -> Result<Self, KeysError> {
         let dir = state.join("keys");
-        let issuer = IssuerKey::from_seed(&*seed(&dir, "issuer.key")?);
+        let current = IssuerKey::from_seed(&*seed(&dir, "issuer.key")?);
         let log_seed = seed(&dir, "log.key")?;
-        // The name tells logs of different installations apart; it is not secret.
-        let name = format!(
-            "valetkey.local/{}",
-            issuer.public().kid().get(..16).unwrap_or("log")
-        );
+        let name = issuer::log_name(&dir, &current)?;
+        let issuer = Issuers::load(&dir, current)?;
         Ok(Self {
             issuer,
             log: LogKey::new(&name, &log_seed)?,
@@ -48,7 +47,7 @@ impl Keys {
     }
 }
 
-fn seed(dir: &Path, name: &str) -> Result<Zeroizing<[u8; 32]>, KeysError> {
+pub(crate) fn seed(dir: &Path, name: &str) -> Result<Zeroizing<[u8; 32]>, KeysError> {
     let path = dir.join(name);
     let error = |reason: String| KeysError::File {
         path: path.display().to_string(),

@@ -2,26 +2,26 @@
 //!
 //! A request comes in with its resource parsed and its session found. Policy decides; where it says `ask`, a question is opened and this
 //! ends with `Pending`, to go on in [`Broker::answer`] when people have spoken. The record is durable before a capability is signed:
-//! [`Broker::mint`] takes nothing but a `Recorded<Allowed>`.
+//! [`Broker::mint`] takes nothing but a `Recorded<(Allowed, Claims)>`. What becomes of a capability afterwards is told in `life.rs`.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use valetkey_api::{Ask, Granted, Outcome, Problem, ProblemKind, RequestState};
 use valetkey_approval::{Asked, SignedApproval, Standing, standing};
-use valetkey_capability::{
-    AUDIENCE_GUARD, AuthorizationDetail, Capability, Claims, Confirmation, IssuerKey,
-};
+use valetkey_capability::{AUDIENCE_GUARD, AuthorizationDetail, Capability, Claims, Confirmation};
 use valetkey_model::{
-    CapabilityId, ContextFacts, Decision, Effect, Grant, LeaseScope, PolicyInput, RequestFacts,
-    RequestId, Resource, ResourceFacts, SessionFacts, SubjectFacts, Timestamp,
+    CapabilityId, ContextFacts, Decision, Effect, EventId, Grant, LeaseScope, PolicyInput,
+    RequestFacts, RequestId, Resource, ResourceFacts, SessionFacts, SubjectFacts, Timestamp,
 };
 
 use crate::broker::Broker;
 use crate::events;
+use crate::issuer::Issuers;
+use crate::life::unkept;
 use crate::question::Question;
 use crate::session::Session;
-use crate::witness::{Allowed, Pending, Recorded, life};
+use crate::witness::{Allowed, Narrowed, Pending, Recorded, life};
 
 /// Who signs, as capabilities name it.
 const ISSUER: &str = "local-broker";
@@ -170,7 +170,7 @@ impl Broker {
                 .hinted(true, "wait until some of them are answered"));
         };
         // The session may have ended between look-up and here; then nobody would close the question.
-        if session.is_over() {
+        if !session.is_open() {
             self.close_unanswered(&question, session, "the session ended")
                 .await?;
         }
@@ -246,7 +246,7 @@ impl Broker {
             .sessions
             .all()
             .into_iter()
-            .find(|session| session.id == question.asked.session && !session.is_over())
+            .find(|session| session.id == question.asked.session && session.is_open())
             .ok_or_else(gone)?;
         let now = self.now();
         let people = self.people.all();
@@ -325,22 +325,44 @@ impl Broker {
                 events,
             })
             .await?;
-        let granted = mint(self.issuer(), recorded)?;
-        if session.add_live(granted.capability.clone(), minted, self.now()) {
-            Ok(granted)
-        } else {
-            Err(Problem::new(
-                ProblemKind::Busy,
-                "the session is over or holds too many capabilities",
-            ))
-        }
+        self.mint(session, recorded, minted)
+    }
+
+    /// Signs a capability. What it takes is proof that its issue stands in the durable log.
+    fn mint(
+        &self,
+        session: &Session,
+        recorded: Recorded<(Allowed, Claims)>,
+        minted: EventId,
+    ) -> Result<Granted, Problem> {
+        let (allowed, claims) = recorded.into_inner();
+        let granted = signed(&self.issuer, &claims, allowed.streamed())?;
+        session
+            .add_live(&claims, allowed.streamed(), minted, self.now())
+            .map_err(unkept)?;
+        Ok(granted)
+    }
+
+    /// Signs a capability that was narrowed; again only once that stands in the durable log.
+    pub(crate) fn mint_narrowed(
+        &self,
+        session: &Session,
+        recorded: Recorded<Narrowed>,
+        narrowed: EventId,
+    ) -> Result<Granted, Problem> {
+        let child = recorded.into_inner();
+        let granted = signed(&self.issuer, child.claims(), child.streamed())?;
+        // Its parent may have ended meanwhile: then the token goes no further than this.
+        session
+            .add_live(child.claims(), child.streamed(), narrowed, self.now())
+            .map_err(unkept)?;
+        Ok(granted)
     }
 }
 
-/// Signs a capability. What it takes is proof that its issue stands in the durable log.
-fn mint(issuer: &IssuerKey, recorded: Recorded<(Allowed, Claims)>) -> Result<Granted, Problem> {
-    let (allowed, claims) = recorded.into_inner();
-    let token = issuer.sign_claims(&claims).map_err(|error| {
+/// The token of a capability and the same in words; called where a `Recorded` value was taken, and nowhere else.
+fn signed(issuer: &Issuers, claims: &Claims, streamed: bool) -> Result<Granted, Problem> {
+    let token = issuer.sign(claims).map_err(|error| {
         Problem::new(
             ProblemKind::Invalid,
             format!("the capability cannot be signed: {error}"),
@@ -348,8 +370,8 @@ fn mint(issuer: &IssuerKey, recorded: Recorded<(Allowed, Claims)>) -> Result<Gra
     })?;
     Ok(Granted {
         token,
-        capability: Capability::from(&claims),
-        streamed: allowed.streamed(),
+        capability: Capability::from(claims),
+        streamed,
     })
 }
 
@@ -389,6 +411,10 @@ fn granted(ask: &Ask, decision: &Decision) -> Grant {
         .and_then(|approval| approval.lease.as_ref());
     if lease.is_some_and(|lease| lease.scope == LeaseScope::Once) {
         constraints.single_use = Some(true);
+    }
+    // The one limit whose absence forbids: whoever asks does not bring the leave along.
+    if decision.constraints.allow_macros != Some(true) && decision.effect == Effect::Allow {
+        constraints.allow_macros = decision.constraints.allow_macros;
     }
     Grant {
         resource: ask.resource.clone(),

@@ -5,23 +5,35 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 use valetkey_api::News;
-use valetkey_capability::Capability;
+use valetkey_capability::{Capability, Claims};
 use valetkey_model::{
     ActionSet, AgentFacts, CapabilityId, Digest, EventId, Grant, Resource, SessionId, Timestamp,
     UserFacts,
 };
 
 use crate::identify::PeerIdentity;
+use crate::live::{Entry, Live, MAX_LIVE, NoRoom};
 use crate::rules::Rules;
 
 /// Sessions open at once.
 const MAX_SESSIONS: usize = 128;
-/// Live capabilities of one session.
-const MAX_LIVE: usize = 4096;
+/// News that a guard has not heard before its session is given nothing more. A guard asks for it all the time.
+const MAX_UNHEARD: usize = 2 * MAX_LIVE;
 /// Capabilities, live or not, of which the event that minted them is remembered.
 const MAX_TRACED: usize = 2 * MAX_LIVE;
 /// Requests that are remembered for counting.
 const MAX_REMEMBERED: usize = 10_000;
+
+/// Why a capability is not kept as live.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unkept {
+    /// The session is not open.
+    NotOpen,
+    /// The session's guard hears no news.
+    Unheard,
+    /// The session's table does not take it.
+    NoRoom(NoRoom),
+}
 
 /// What a session is opened with.
 #[derive(Debug)]
@@ -45,20 +57,80 @@ pub(crate) struct Session {
     changed: Notify,
 }
 
+/// How far a session has come. What it holds is there only while it is open: a call in another phase finds nothing that it could change.
+#[derive(Debug)]
+enum Phase {
+    /// It may ask, use, narrow and give back.
+    Open(Live),
+    /// Nothing of it is good any more; its end is being recorded, and its guard is told.
+    Closing,
+    /// Its end stands in the log.
+    Over,
+}
+
+impl Default for Phase {
+    fn default() -> Self {
+        Self::Open(Live::default())
+    }
+}
+
 #[derive(Debug, Default)]
 struct Changing {
-    live: BTreeMap<CapabilityId, Capability>,
+    phase: Phase,
     /// The events in which its capabilities were minted, and that of its own opening.
     minted: BTreeMap<CapabilityId, EventId>,
     opened: Option<EventId>,
-    revoked: Vec<CapabilityId>,
+    unheard: Unheard,
     /// What a person took back: it is not given again in this session, whatever policy says.
     taken_back: Vec<(Resource, ActionSet)>,
-    over: bool,
     asked: VecDeque<Timestamp>,
 }
 
+/// News that the guard has not said to have heard. What it has heard is dropped: an agent can make news as often as it likes.
+#[derive(Debug, Default)]
+struct Unheard {
+    /// The number of the piece of news before the first one kept.
+    before: u64,
+    kept: VecDeque<Piece>,
+}
+
+/// One piece of news.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Piece {
+    Ended(CapabilityId),
+    Keys,
+}
+
+impl Unheard {
+    fn last(&self) -> u64 {
+        let kept = u64::try_from(self.kept.len()).unwrap_or(u64::MAX);
+        self.before.saturating_add(kept)
+    }
+
+    /// Drops what the guard says to have heard. A number that was never given is no word of a guard: nothing is dropped.
+    fn heard(&mut self, after: u64) {
+        if after > self.last() {
+            return;
+        }
+        while self.before < after && self.kept.pop_front().is_some() {
+            self.before = self.before.saturating_add(1);
+        }
+    }
+}
+
 impl Changing {
+    /// What it holds, while it is open.
+    fn live(&mut self) -> Option<&mut Live> {
+        match &mut self.phase {
+            Phase::Open(live) => Some(live),
+            Phase::Closing | Phase::Over => None,
+        }
+    }
+
+    fn tell(&mut self, ended: impl Iterator<Item = CapabilityId>) {
+        self.unheard.kept.extend(ended.map(Piece::Ended));
+    }
+
     fn count_request(&mut self, now: Timestamp) -> (u64, u64) {
         self.asked.push_back(now);
         while self.asked.len() > MAX_REMEMBERED
@@ -90,45 +162,46 @@ impl Session {
         self.lock().count_request(now)
     }
 
-    /// Keeps a capability as live. Refused when the session is over or holds too many.
-    pub(crate) fn add_live(&self, capability: Capability, minted: EventId, now: Timestamp) -> bool {
+    /// Keeps a capability as live.
+    pub(crate) fn add_live(
+        &self,
+        claims: &Claims,
+        streamed: bool,
+        minted: EventId,
+        now: Timestamp,
+    ) -> Result<(), Unkept> {
         let mut changing = self.lock();
-        // What has expired counts for nothing wherever it is looked for; it is cleared away when its room is needed.
-        if changing.live.len() >= MAX_LIVE {
-            changing.live.retain(|_, held| held.expires_at > now);
+        // Each live capability may become news; a guard that hears none of it is given nothing more.
+        if changing.unheard.kept.len() >= MAX_UNHEARD {
+            return Err(Unkept::Unheard);
         }
-        if changing.over || changing.live.len() >= MAX_LIVE {
-            return false;
-        }
-        changing
-            .minted
-            .insert(capability.capability_id.clone(), minted);
+        let live = changing.live().ok_or(Unkept::NotOpen)?;
+        live.add(claims.clone(), streamed, now)
+            .map_err(Unkept::NoRoom)?;
+        changing.minted.insert(claims.jti.clone(), minted);
         while changing.minted.len() > MAX_TRACED {
             changing.minted.pop_first();
         }
-        changing
-            .live
-            .insert(capability.capability_id.clone(), capability);
-        true
+        Ok(())
     }
 
     /// The live capability of that id.
-    pub(crate) fn find_live(&self, id: &CapabilityId, now: Timestamp) -> Option<Capability> {
-        self.lock()
-            .live
-            .get(id)
-            .filter(|held| held.expires_at > now)
-            .cloned()
+    pub(crate) fn find_live(&self, id: &CapabilityId, now: Timestamp) -> Option<Entry> {
+        self.lock().live()?.get(id, now).cloned()
+    }
+
+    /// The live capability of that id, if one may be narrowed from it now.
+    pub(crate) fn find_parent(&self, id: &CapabilityId, now: Timestamp) -> Result<Entry, Unkept> {
+        let mut changing = self.lock();
+        let live = changing.live().ok_or(Unkept::NotOpen)?;
+        live.may_add_below(id, now).cloned().map_err(Unkept::NoRoom)
     }
 
     /// All live capabilities.
     pub(crate) fn live(&self, now: Timestamp) -> Vec<Capability> {
-        self.lock()
-            .live
-            .values()
-            .filter(|held| held.expires_at > now)
-            .cloned()
-            .collect()
+        self.lock().live().map_or_else(Vec::new, |live| {
+            live.all(now).map(Entry::capability).collect()
+        })
     }
 
     /// Keeps the event that opened it.
@@ -146,17 +219,58 @@ impl Session {
         self.lock().minted.get(id).cloned()
     }
 
-    /// Ends a capability and tells the guard. Whether it was live.
-    pub(crate) fn revoke(&self, id: &CapabilityId) -> bool {
+    /// Ends a capability and all that was narrowed from it, and tells the guard in one piece. What ended, itself first.
+    pub(crate) fn revoke(&self, id: &CapabilityId) -> Vec<Entry> {
         let mut changing = self.lock();
-        let Some(taken) = changing.live.remove(id) else {
-            return false;
-        };
-        changing.revoked.push(id.clone());
-        changing.taken_back.push((taken.resource, taken.actions));
+        let ended = changing.live().map_or_else(Vec::new, |live| live.end(id));
+        if let Some(first) = ended.first() {
+            let grant = first.claims.grant();
+            changing.taken_back.push((grant.resource, grant.actions));
+        }
+        changing.tell(ended.iter().map(|entry| entry.claims.jti.clone()));
         drop(changing);
         self.changed.notify_waiters();
-        true
+        ended
+    }
+
+    /// Ends a capability that its holder gives back, and all that was narrowed from it: unless `successor` takes its place, as one that is
+    /// renewed does. The guard is told of the others. What ended, itself first.
+    pub(crate) fn release(
+        &self,
+        id: &CapabilityId,
+        successor: Option<&CapabilityId>,
+        now: Timestamp,
+    ) -> Vec<Entry> {
+        let mut changing = self.lock();
+        let ended = changing
+            .live()
+            .map_or_else(Vec::new, |live| match successor {
+                Some(successor) => live.succeed(id, successor, now),
+                None => live.end(id),
+            });
+        changing.tell(ended.iter().skip(1).map(|entry| entry.claims.jti.clone()));
+        drop(changing);
+        self.changed.notify_waiters();
+        ended
+    }
+
+    /// Ends a capability that was used up, with the family that shares its one use. The guard is told of those that it does not know of.
+    pub(crate) fn use_up(&self, id: &CapabilityId) {
+        let mut changing = self.lock();
+        let unaware = changing
+            .live()
+            .map_or_else(Vec::new, |live| live.use_up(id).unaware);
+        changing.tell(unaware.into_iter());
+        drop(changing);
+        self.changed.notify_waiters();
+    }
+
+    /// Tells the guard that there are other keys to verify with.
+    pub(crate) fn keys_changed(&self) {
+        let mut changing = self.lock();
+        changing.unheard.kept.push_back(Piece::Keys);
+        drop(changing);
+        self.changed.notify_waiters();
     }
 
     /// Whether a person took back anything of what is asked for.
@@ -167,36 +281,51 @@ impl Session {
         })
     }
 
-    /// Takes out a capability that was used up; its guard knows.
-    pub(crate) fn forget(&self, id: &CapabilityId) {
-        self.lock().live.remove(id);
-    }
-
-    /// Ends the session; whether it was not over yet. No capability of it is live afterwards.
+    /// Ends the session; whether it was open. No capability of it is live afterwards.
     pub(crate) fn end(&self) -> bool {
         let mut changing = self.lock();
-        let was_open = !std::mem::replace(&mut changing.over, true);
-        changing.live.clear();
+        let was_open = matches!(changing.phase, Phase::Open(_));
+        if was_open {
+            changing.phase = Phase::Closing;
+        }
         drop(changing);
         self.changed.notify_waiters();
         was_open
     }
 
-    /// Whether it is over.
-    pub(crate) fn is_over(&self) -> bool {
-        self.lock().over
+    /// Says that its end stands in the log.
+    pub(crate) fn set_over(&self) {
+        self.lock().phase = Phase::Over;
+    }
+
+    /// Whether it is open.
+    pub(crate) fn is_open(&self) -> bool {
+        matches!(self.lock().phase, Phase::Open(_))
+    }
+
+    /// Drops the news of a session that has no guard to hear it: a process that speaks for itself asks for what it holds.
+    pub(crate) fn drop_news(&self) {
+        let mut changing = self.lock();
+        let last = changing.unheard.last();
+        changing.unheard.heard(last);
+    }
+
+    /// Whether its guard may still hear news: until its end stands in the log.
+    fn is_heard(&self) -> bool {
+        !matches!(self.lock().phase, Phase::Over)
     }
 
     /// The news after number `after`; waits for some until `wait` is over.
     pub(crate) async fn news(&self, after: u64, wait: std::time::Duration) -> News {
         let deadline = tokio::time::Instant::now().checked_add(wait);
+        self.lock().unheard.heard(after);
         loop {
             // Registered before looking, so that nothing between look and wait is missed.
             let changed = self.changed.notified();
             tokio::pin!(changed);
             changed.as_mut().enable();
             let news = self.news_now(after);
-            if news.session_over || !news.revoked.is_empty() {
+            if news.session_over || news.keys_changed || !news.revoked.is_empty() {
                 return news;
             }
             let Some(deadline) = deadline else {
@@ -210,12 +339,21 @@ impl Session {
 
     fn news_now(&self, after: u64) -> News {
         let changing = self.lock();
-        let skip = usize::try_from(after).unwrap_or(usize::MAX);
-        News {
-            last: u64::try_from(changing.revoked.len()).unwrap_or(u64::MAX),
-            revoked: changing.revoked.iter().skip(skip).cloned().collect(),
-            session_over: changing.over,
+        let skip = after.saturating_sub(changing.unheard.before);
+        let skip = usize::try_from(skip).unwrap_or(usize::MAX);
+        let pieces = changing.unheard.kept.iter().skip(skip);
+        let mut news = News {
+            last: changing.unheard.last(),
+            session_over: !matches!(changing.phase, Phase::Open(_)),
+            ..News::default()
+        };
+        for piece in pieces {
+            match piece {
+                Piece::Ended(id) => news.revoked.push(id.clone()),
+                Piece::Keys => news.keys_changed = true,
+            }
         }
+        news
     }
 
     fn lock(&self) -> MutexGuard<'_, Changing> {
@@ -256,10 +394,20 @@ impl Sessions {
 
     /// The open session of that id, for the guard that opened it and nobody else. A process that speaks for itself is no guard.
     pub(crate) fn of_guard(&self, id: &SessionId, guard: &PeerIdentity) -> Option<Arc<Session>> {
+        self.heard_of_guard(id, guard)
+            .filter(|session| session.is_open())
+    }
+
+    /// The session of that id, open or closing, for the guard that opened it: it may hear that it ended, and no more.
+    pub(crate) fn heard_of_guard(
+        &self,
+        id: &SessionId,
+        guard: &PeerIdentity,
+    ) -> Option<Arc<Session>> {
         self.lock()
             .get(id)
             .filter(|session| {
-                session.guard == *guard && !session.opening.agent.attested && !session.is_over()
+                session.guard == *guard && !session.opening.agent.attested && session.is_heard()
             })
             .cloned()
     }
@@ -292,6 +440,25 @@ mod tests {
         assert_eq!(at(10_061), (2, 3));
         assert_eq!(at(13_600), (1, 4), "an hour ago still counts");
         assert_eq!(at(13_601), (2, 4));
+    }
+
+    #[test]
+    fn news_that_was_heard_is_dropped_and_its_numbers_go_on() {
+        let mut unheard = Unheard::default();
+        unheard.kept.extend([Piece::Keys, Piece::Keys, Piece::Keys]);
+        unheard.heard(2);
+        assert_eq!((unheard.last(), unheard.kept.len()), (3, 1));
+        unheard.heard(1);
+        unheard.heard(99);
+        assert_eq!(
+            (unheard.last(), unheard.kept.len()),
+            (3, 1),
+            "what was never told cannot have been heard"
+        );
+        unheard.kept.push_back(Piece::Keys);
+        assert_eq!(unheard.last(), 4);
+        unheard.heard(4);
+        assert!(unheard.kept.is_empty() && unheard.last() == 4);
     }
 
     #[test]

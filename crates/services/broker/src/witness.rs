@@ -2,8 +2,12 @@
 
 use valetkey_approval::{Approved, Asked};
 use valetkey_audit::Event;
-use valetkey_capability::{MAX_SINGLE_USE_TTL_SECONDS, MAX_TTL_SECONDS};
-use valetkey_model::{ApprovalId, Decision, Durability, Effect, Grant, RequestId};
+use valetkey_capability::{Claims, MAX_SINGLE_USE_TTL_SECONDS, MAX_TTL_SECONDS, NarrowError};
+use valetkey_model::{
+    ApprovalId, CapabilityId, Decision, Durability, Effect, Grant, RequestId, Timestamp,
+};
+
+use crate::live::Entry;
 
 /// Proof that a request was allowed, by policy alone or by people whom policy named.
 #[derive(Debug)]
@@ -62,6 +66,37 @@ impl Allowed {
 
     pub(crate) fn approvals(&self) -> &[ApprovalId] {
         &self.approvals
+    }
+
+    pub(crate) fn streamed(&self) -> bool {
+        self.streamed
+    }
+}
+
+/// Proof that a capability was narrowed from a live one, and gives nothing that its parent does not.
+#[derive(Debug)]
+pub(crate) struct Narrowed {
+    claims: Claims,
+    streamed: bool,
+}
+
+impl Narrowed {
+    /// What `asked` leaves of a live capability, for `ttl_seconds` at most.
+    pub(crate) fn from_live(
+        parent: &Entry,
+        asked: &Grant,
+        ttl_seconds: u64,
+        id: CapabilityId,
+        now: Timestamp,
+    ) -> Result<Self, NarrowError> {
+        Ok(Self {
+            claims: parent.claims.narrow(asked, ttl_seconds, id, now)?,
+            streamed: parent.streamed,
+        })
+    }
+
+    pub(crate) fn claims(&self) -> &Claims {
+        &self.claims
     }
 
     pub(crate) fn streamed(&self) -> bool {

@@ -1,24 +1,27 @@
 //! The desk of a session: where every request of the agent is put to the broker and its answer made good.
 
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use valetkey_api::{
-    Ask, ClientError, Granted, OperationReport, Problem, ProblemKind, ReleaseCapability, Report,
-    RequestState, UseCapability,
+    AgentNarrow, Ask, ClientError, Granted, OperationReport, Problem, ProblemKind,
+    ReleaseCapability, Released, Report, RequestState, UseCapability,
 };
 use valetkey_approval::FileFacts;
-use valetkey_capability::Capability;
-use valetkey_model::{ActionSet, Constraints, RequestId, Resource, SessionId};
+use valetkey_capability::{Capability, Jwks, TokenError};
+use valetkey_model::{ActionSet, CapabilityId, Constraints, RequestId, Resource, SessionId};
 use valetkey_view::View;
 
 use crate::denials::{Denial, Denials};
-use crate::holdings::{Held, Holdings};
+use crate::holdings::{End, Held, Holdings};
 use crate::link::Link;
 use crate::notice::Notices;
 
 /// How long one wait for an answer takes before the caller's interest is checked again.
 const WAIT_SLICE: Duration = Duration::from_secs(1);
+/// Ends that are remembered for tokens that are still on their way: far more than there are calls at once.
+const MAX_GONE: usize = 4096;
 
 /// What a request became.
 #[derive(Debug)]
@@ -51,6 +54,8 @@ pub(crate) struct Desk {
     view: Mutex<Option<View>>,
     /// What was given at the start and is asked for again before it ends.
     renewable: Mutex<Vec<Arc<Held>>>,
+    /// What the broker said is over, lately: a token that comes after the news of its end is not held.
+    gone: Mutex<VecDeque<CapabilityId>>,
 }
 
 impl Desk {
@@ -68,6 +73,7 @@ impl Desk {
             notices,
             view: Mutex::default(),
             renewable: Mutex::default(),
+            gone: Mutex::default(),
         }
     }
 
@@ -185,12 +191,24 @@ impl Desk {
         if let Some(held) = known {
             return Ok(held);
         }
-        let held = self.holdings.add(granted).map_err(|error| {
+        let held = match self.holdings.add(granted) {
+            // Signed with a key that this guard does not know yet: it was rotated.
+            Err(TokenError::Header) if self.ask_for_keys() => self.holdings.add(granted),
+            other => other,
+        }
+        .map_err(|error| {
             Problem::new(
                 ProblemKind::Capability,
                 format!("the broker's token was refused: {error}"),
             )
         })?;
+        // The news of its end may have been faster than the token.
+        if lock(&self.gone).contains(&held.id()) {
+            let id = held.id();
+            let ended = self.holdings.end(End::Revoked, |other| other.id() == id);
+            self.forget(&ended);
+            return Err(Problem::new(ProblemKind::Capability, End::Revoked.words()));
+        }
         if let (Some(view), Some(pattern)) = (self.view(), held.pattern()) {
             view.notify_granted(&pattern.literal_prefix());
         }
@@ -240,16 +258,88 @@ impl Desk {
                 "the grant was not renewed",
             ));
         };
-        self.holdings
-            .renew(held, &granted.token)
-            .map_err(|error| Problem::new(ProblemKind::Capability, error.to_string()))?;
+        let renewed = match self.holdings.renew(held, &granted.token) {
+            Err(TokenError::Header) if self.ask_for_keys() => {
+                self.holdings.renew(held, &granted.token)
+            }
+            other => other,
+        };
+        renewed.map_err(|error| Problem::new(ProblemKind::Capability, error.to_string()))?;
         let target = format!("/v1/capabilities/{}/release", old.capability_id);
         let release = ReleaseCapability {
             session: self.session.clone(),
+            successor: Some(granted.capability.capability_id),
         };
         self.link
-            .post(&target, &release)
+            .post::<_, Released>(&target, &release)
+            .map(drop)
             .map_err(|error| problem_of(&error))
+    }
+
+    /// Has the broker make a narrower capability from one, and holds it.
+    ///
+    /// # Errors
+    /// When the broker refuses, or does not answer.
+    pub(crate) fn narrow(
+        &self,
+        parent: &CapabilityId,
+        wanted: AgentNarrow,
+    ) -> Result<Arc<Held>, Problem> {
+        let target = format!("/v1/capabilities/{parent}/narrow");
+        let granted: Granted = self
+            .link
+            .post(&target, &wanted.in_session(self.session.clone()))
+            .map_err(|error| problem_of(&error))?;
+        self.hold(&granted)
+    }
+
+    /// Gives a capability back, with all that was narrowed from it. It is no good here before the broker is told.
+    ///
+    /// # Errors
+    /// When this session holds no such capability, or the broker could not record its end; it has ended all the same.
+    pub(crate) fn release(&self, id: &CapabilityId) -> Result<Released, Problem> {
+        let ended = self.holdings.end(End::Released, |held| held.id() == *id);
+        if ended.is_empty() {
+            return Err(Problem::new(
+                ProblemKind::NotFound,
+                "this session holds no such capability",
+            )
+            .hinted(false, "GET /v1/capabilities lists what it holds"));
+        }
+        self.forget(&ended);
+        let target = format!("/v1/capabilities/{id}/release");
+        let release = ReleaseCapability {
+            session: self.session.clone(),
+            successor: None,
+        };
+        let released: Released = self
+            .link
+            .post(&target, &release)
+            .map_err(|error| problem_of(&error))?;
+        self.end_gone(End::Released, &released.capabilities);
+        Ok(released)
+    }
+
+    /// Ends what the broker says is over, also what is not held yet because its token is still on its way.
+    pub(crate) fn end_gone(&self, how: End, ids: &[CapabilityId]) {
+        let mut gone = lock(&self.gone);
+        gone.extend(ids.iter().cloned());
+        while gone.len() > MAX_GONE {
+            gone.pop_front();
+        }
+        drop(gone);
+        let ended = self.holdings.end(how, |held| ids.contains(&held.id()));
+        self.forget(&ended);
+    }
+
+    /// Takes the keys that the broker signs with now.
+    pub(crate) fn learn_keys(&self) -> bool {
+        let keys = self.link.get::<Jwks>("/v1/keys", Duration::ZERO);
+        keys.is_ok_and(|keys| self.holdings.keys().replace(keys).is_ok())
+    }
+
+    fn ask_for_keys(&self) -> bool {
+        self.holdings.keys().may_ask(Instant::now()) && self.learn_keys()
     }
 
     /// Uses a capability up, or has its use recorded, before the effect.

@@ -9,10 +9,11 @@ use std::time::Duration;
 
 use serde::Serialize;
 use valetkey_api::{
-    AgentAsk, AgentRequestState, Handler, Limits, Problem, ProblemKind, Reply, Request, serve,
+    AgentAsk, AgentNarrow, AgentRequestState, DocumentOperation, Handler, Limits, Problem,
+    ProblemKind, Reply, Request, Route, find, serve,
 };
 use valetkey_capability::Capability;
-use valetkey_model::RequestId;
+use valetkey_model::{CapabilityId, RequestId};
 
 use crate::denials::Denial;
 use crate::desk::{Answer, Desk, Wanted};
@@ -57,22 +58,75 @@ impl Handler for AgentDoor {
     }
 }
 
+/// One call at the agent door in a cell. There is none that gives an approval, shows a token or widens the session.
+#[derive(Debug)]
+enum AgentCall {
+    Ask(Box<AgentAsk>),
+    Look(RequestId, Duration),
+    Capabilities,
+    Narrow(CapabilityId, Box<AgentNarrow>),
+    Release(CapabilityId),
+    Denials,
+    Operate(Box<DocumentOperation>),
+    Keys,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    Ask,
+    Look,
+    Capabilities,
+    Narrow,
+    Release,
+    Denials,
+    Operate,
+    Keys,
+}
+
+const fn route(method: &'static str, path: &'static str, kind: Kind) -> Route<Kind> {
+    Route { method, path, kind }
+}
+
+const ROUTES: [Route<Kind>; 8] = [
+    route("POST", "/v1/requests", Kind::Ask),
+    route("GET", "/v1/requests/{}", Kind::Look),
+    route("GET", "/v1/capabilities", Kind::Capabilities),
+    route("POST", "/v1/capabilities/{}/narrow", Kind::Narrow),
+    route("POST", "/v1/capabilities/{}/release", Kind::Release),
+    route("GET", "/v1/denials", Kind::Denials),
+    route("POST", "/v1/operations", Kind::Operate),
+    route("GET", "/.well-known/jwks.json", Kind::Keys),
+];
+
+impl TryFrom<&Request> for AgentCall {
+    type Error = Problem;
+
+    fn try_from(request: &Request) -> Result<Self, Problem> {
+        let found = find(&ROUTES, request)
+            .map_err(|problem| problem.hinted(false, "read /run/valetkey/README.md"))?;
+        Ok(match found.kind {
+            Kind::Ask => Self::Ask(Box::new(request.json()?)),
+            Kind::Look => {
+                let wait = request.query_number("wait").unwrap_or(0);
+                let wait = Duration::from_secs(wait.min(MAX_WAIT_SECONDS));
+                Self::Look(found.id(0)?, wait)
+            }
+            Kind::Capabilities => Self::Capabilities,
+            Kind::Narrow => Self::Narrow(found.id(0)?, Box::new(request.json()?)),
+            Kind::Release => Self::Release(found.id(0)?),
+            Kind::Denials => Self::Denials,
+            Kind::Operate => Self::Operate(Box::new(request.json()?)),
+            Kind::Keys => Self::Keys,
+        })
+    }
+}
+
 impl AgentDoor {
     fn answer(&self, request: &Request) -> Result<Reply, Problem> {
-        let parts: Vec<&str> = request.path.trim_start_matches('/').split('/').collect();
-        match (request.method.as_str(), parts.as_slice()) {
-            ("POST", ["v1", "requests"]) => self.ask(request.json()?),
-            ("GET", ["v1", "requests", id]) => {
-                let id: RequestId = id.parse().map_err(|error: valetkey_model::ParseIdError| {
-                    Problem::new(ProblemKind::Invalid, error.to_string())
-                })?;
-                let wait = request
-                    .query_number("wait")
-                    .unwrap_or(0)
-                    .min(MAX_WAIT_SECONDS);
-                state(self.desk.look(&id, Duration::from_secs(wait))?)
-            }
-            ("GET", ["v1", "capabilities"]) => {
+        match AgentCall::try_from(request)? {
+            AgentCall::Ask(ask) => self.ask(*ask),
+            AgentCall::Look(id, wait) => state(self.desk.look(&id, wait)?),
+            AgentCall::Capabilities => {
                 let live = self.desk.holdings.live();
                 Ok(Reply::json(&Held {
                     capabilities: live
@@ -81,16 +135,19 @@ impl AgentDoor {
                         .collect(),
                 }))
             }
-            ("GET", ["v1", "denials"]) => Ok(Reply::json(&Refused {
+            AgentCall::Narrow(parent, wanted) => {
+                let held = self.desk.narrow(&parent, *wanted)?;
+                Ok(Reply::json(&*held.capability()))
+            }
+            AgentCall::Release(id) => Ok(Reply::json(&self.desk.release(&id)?)),
+            AgentCall::Denials => Ok(Reply::json(&Refused {
                 denials: self.desk.denials.list(),
             })),
-            ("POST", ["v1", "operations"]) => {
-                Ok(Reply::json(&self.documents.perform(request.json()?)?))
-            }
-            _ => Err(
-                Problem::new(ProblemKind::NotFound, "the agent door has no such call")
-                    .hinted(false, "read /run/valetkey/README.md"),
-            ),
+            AgentCall::Operate(operation) => Ok(Reply::json(&self.documents.perform(*operation)?)),
+            AgentCall::Keys => Ok(Reply::json_as(
+                "application/jwk-set+json",
+                &self.desk.holdings.keys().keys(),
+            )),
         }
     }
 

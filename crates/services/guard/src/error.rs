@@ -67,6 +67,7 @@ impl RunError {
                 | valetkey_api::ProblemKind::Capability
                 | valetkey_api::ProblemKind::Constraint
                 | valetkey_api::ProblemKind::NotFound
+                | valetkey_api::ProblemKind::Method
                 | valetkey_api::ProblemKind::Busy => 3,
             },
             Self::Sandbox(_) | Self::View(_) => 5,

@@ -6,12 +6,14 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use valetkey_api::Granted;
-use valetkey_capability::{Capability, TokenError, Verifier};
+use valetkey_capability::{Capability, TokenError};
 use valetkey_model::{
     ActionSet, CapabilityId, Constraints, Grant, PathPattern, PatternSet, Resource, Timestamp,
 };
 use valetkey_sys::clock::Clock;
 use valetkey_view::{Exhausted, Permit};
+
+use crate::keyring::KeyRing;
 
 /// How many ended capabilities are remembered, to tell the agent why they are no good.
 const ENDED_KEPT: usize = 256;
@@ -193,7 +195,7 @@ impl Permit for Held {
 /// All capabilities of the session.
 #[derive(Debug)]
 pub(crate) struct Holdings {
-    verifier: Verifier,
+    verifier: KeyRing,
     clock: Clock,
     held: RwLock<Table>,
     ended: Mutex<VecDeque<(CapabilityId, End)>>,
@@ -225,6 +227,8 @@ pub(crate) enum End {
     Expired,
     /// The broker took it back.
     Revoked,
+    /// The agent gave it back.
+    Released,
     /// It was good for one use, and that was made.
     UsedUp,
 }
@@ -235,19 +239,25 @@ impl End {
         match self {
             Self::Expired => "the capability has expired",
             Self::Revoked => "the capability was revoked",
+            Self::Released => "the capability was given back",
             Self::UsedUp => "the capability was good for a single use, which has been made",
         }
     }
 }
 
 impl Holdings {
-    pub(crate) fn new(verifier: Verifier) -> Self {
+    pub(crate) fn new(verifier: KeyRing) -> Self {
         Self {
             verifier,
             clock: Clock::start(0),
             held: RwLock::default(),
             ended: Mutex::default(),
         }
+    }
+
+    /// The keys that tokens verify with.
+    pub(crate) fn keys(&self) -> &KeyRing {
+        &self.verifier
     }
 
     pub(crate) fn now(&self) -> Timestamp {

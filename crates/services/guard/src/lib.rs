@@ -14,6 +14,7 @@ mod environment;
 mod error;
 mod facts;
 mod holdings;
+mod keyring;
 mod link;
 mod notice;
 mod operation;

@@ -9,7 +9,6 @@ use std::sync::Arc;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::Signal;
 use valetkey_api::{BundleFile, Client, CloseSession, OpenSession, Paths, SessionOpened};
-use valetkey_capability::{PublicKey, Verifier};
 use valetkey_model::{Grant, Resource};
 use valetkey_sandbox::{Cell, CellSpec, Event, Launching, mount_points, root_links};
 use valetkey_sys::signals::{signal_descriptor, take_signal};
@@ -23,6 +22,7 @@ use crate::door::{self, AgentDoor};
 use crate::environment;
 use crate::error::RunError;
 use crate::holdings::Holdings;
+use crate::keyring::KeyRing;
 use crate::link::{Link, connect_or_start};
 use crate::notice::Notices;
 use crate::reporter::Reporter;
@@ -285,14 +285,8 @@ impl Session {
                 "the broker's keys are not usable",
             )))
         };
-        let keys = opened
-            .keys
-            .keys
-            .iter()
-            .map(PublicKey::try_from)
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(unusable)?;
-        let holdings = Arc::new(Holdings::new(Verifier::new(keys, opened.session.clone())));
+        let keys = KeyRing::new(opened.keys, opened.session.clone()).map_err(unusable)?;
+        let holdings = Arc::new(Holdings::new(keys));
         let link = Arc::new(Link::new(paths.guard_socket(), client));
         let desk = Arc::new(Desk::new(
             Arc::clone(&link),

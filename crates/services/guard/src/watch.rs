@@ -66,10 +66,13 @@ fn hear_news(desk: &Desk) {
                     cut_off(desk);
                     return;
                 }
-                let ended = desk
-                    .holdings
-                    .end(End::Revoked, |held| news.revoked.contains(&held.id()));
-                desk.forget(&ended);
+                if !news.revoked.is_empty() {
+                    desk.end_gone(End::Revoked, &news.revoked);
+                }
+                if news.keys_changed {
+                    // If they cannot be had now, the first token that needs them asks again.
+                    let _known = desk.learn_keys();
+                }
             }
             // The broker lives but knows this session no more: everything it granted is over.
             Err(ClientError::Problem(problem)) if problem.kind == ProblemKind::NotFound => {

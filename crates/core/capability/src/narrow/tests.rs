@@ -114,10 +114,34 @@ fn a_single_use_is_not_made_two() {
     let mut given = grant("file:/w/**", "read");
     let asked = given.clone();
     given.constraints.single_use = Some(true);
-    assert_eq!(
-        claims(given).narrow(&asked, 10, id(2), NOW),
-        Err(NarrowError::SingleUse)
-    );
+    let parent = claims(given);
+    for asked_single in [None, Some(false), Some(true)] {
+        let mut asked = asked.clone();
+        asked.constraints.single_use = asked_single;
+        let child = parent.narrow(&asked, 10, id(2), NOW).expect("narrower");
+        // The one use is the family's: whoever counts finds it at the topmost ancestor that has it.
+        assert!(child.grant().constraints.is_single_use());
+        assert!(child.exp <= parent.exp && child.exp - child.iat <= MAX_SINGLE_USE_TTL_SECONDS);
+    }
+}
+
+#[test]
+fn macros_are_not_asked_for_into_being() {
+    let mut asked = grant("file:/w/a", "read");
+    asked.constraints.allow_macros = Some(true);
+    for (own, got) in [
+        (None, None),
+        (Some(false), Some(false)),
+        (Some(true), Some(true)),
+    ] {
+        let mut given = grant("file:/w/**", "read");
+        given.constraints.allow_macros = own;
+        let parent = claims(given);
+        let mut child = parent.narrow(&asked, 10, id(2), NOW).expect("narrower");
+        assert_eq!(child.grant().constraints.allow_macros, got);
+        child.authorization_details[0].constraints.allow_macros = Some(true);
+        assert_eq!(child.is_within(&parent), own == Some(true));
+    }
 }
 
 #[test]

@@ -1,8 +1,11 @@
 //! `valetkey caps`: what agents hold, and taking it back.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde::Serialize;
 use valetkey_api::{Client, LiveCapabilities, Revoke, Revoked};
 use valetkey_capability::Capability;
-use valetkey_model::AgentId;
+use valetkey_model::{AgentId, CapabilityId};
 
 use crate::args::{CapsCommand, RevokeArgs};
 use crate::fail::{Fail, Status};
@@ -20,16 +23,10 @@ pub(crate) fn command(command: CapsCommand) -> Result<(), Fail> {
             } else if live.is_empty() {
                 out::error("no capability is live");
             } else {
-                for held in &live {
-                    let limits = serde_json::to_string(&held.constraints).unwrap_or_default();
-                    out::line(&format!(
-                        "{}  {}  {}  until {}  {limits}",
-                        held.capability_id, held.actions, held.resource, held.expires_at
-                    ));
-                }
+                show_tree(&live);
             }
         }
-        CapsCommand::Show { id } => {
+        CapsCommand::Show { id, json } => {
             let live = live(&mut operator)?;
             let held = live
                 .iter()
@@ -41,11 +38,76 @@ pub(crate) fn command(command: CapsCommand) -> Result<(), Fail> {
                     )
                     .hinted("`valetkey caps list` shows the live ones")
                 })?;
-            out::json(held);
+            out::json(&Shown {
+                capability: held,
+                children: children(&live, held)
+                    .map(|child| &child.capability_id)
+                    .collect(),
+                remaining_seconds: remaining_seconds(held),
+            });
+            if !json && held.parent.is_some() {
+                out::error("it was narrowed from its parent, and ends with it");
+            }
         }
         CapsCommand::Revoke(args) => revoke(&mut operator, args)?,
     }
     Ok(())
+}
+
+/// A capability with what stands below it.
+#[derive(Serialize)]
+struct Shown<'c> {
+    #[serde(flatten)]
+    capability: &'c Capability,
+    children: Vec<&'c CapabilityId>,
+    remaining_seconds: u64,
+}
+
+fn children<'c>(
+    live: &'c [Capability],
+    of: &'c Capability,
+) -> impl Iterator<Item = &'c Capability> {
+    live.iter()
+        .filter(|child| child.parent.as_ref() == Some(&of.capability_id))
+}
+
+/// Each capability with those that were narrowed from it, further in.
+fn show_tree(live: &[Capability]) {
+    let is_first = |held: &&Capability| {
+        held.parent
+            .as_ref()
+            .is_none_or(|parent| live.iter().all(|other| other.capability_id != *parent))
+    };
+    let mut waiting: Vec<(usize, &Capability)> =
+        live.iter().filter(is_first).map(|held| (0, held)).collect();
+    waiting.reverse();
+    while let Some((depth, held)) = waiting.pop() {
+        let limits = serde_json::to_string(&held.constraints).unwrap_or_default();
+        out::line(&format!(
+            "{:indent$}{}  {}  {}  until {} ({} s left)  {limits}",
+            "",
+            held.capability_id,
+            held.actions,
+            held.resource,
+            held.expires_at,
+            remaining_seconds(held),
+            indent = depth.saturating_mul(2)
+        ));
+        let at = waiting.len();
+        waiting.extend(children(live, held).map(|child| (depth.saturating_add(1), child)));
+        if let Some(added) = waiting.get_mut(at..) {
+            added.reverse();
+        }
+    }
+}
+
+/// By this machine's clock; the broker's own decides.
+fn remaining_seconds(held: &Capability) -> u64 {
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    let end_ms = u128::from(held.expires_at.unix_ms());
+    u64::try_from(end_ms.saturating_sub(since.as_millis()) / 1000).unwrap_or(u64::MAX)
 }
 
 fn live(operator: &mut Client) -> Result<Vec<Capability>, Fail> {
@@ -77,6 +139,9 @@ fn revoke(operator: &mut Client, args: RevokeArgs) -> Result<(), Fail> {
     }
     for id in &revoked.capabilities {
         out::line(&format!("{id} is revoked"));
+    }
+    for id in &revoked.descendants {
+        out::line(&format!("{id} ended with it: it was narrowed from it"));
     }
     Ok(())
 }

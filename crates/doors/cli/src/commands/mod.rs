@@ -4,6 +4,7 @@ mod answer;
 mod ask;
 mod audit;
 mod caps;
+mod keys;
 mod requests;
 mod run;
 mod status;
@@ -29,6 +30,7 @@ pub(crate) fn dispatch(args: Args) -> Result<u8, Fail> {
         Command::Approve(args) => answer::command(&args, Verdict::Approve)?,
         Command::Deny(args) => answer::command(&args, Verdict::Deny)?,
         Command::Caps { command } => caps::command(command)?,
+        Command::Keys { command } => keys::command(&command)?,
         Command::Audit { command } => audit::command(command)?,
         Command::Ask(args) => ask::command(&args)?,
         Command::Status(args) => status::status(&args)?,

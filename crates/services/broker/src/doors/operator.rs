@@ -5,17 +5,83 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use valetkey_api::{
-    Answer, Answered, Handler, LiveCapabilities, OpenQuestions, Problem, Reply, Request, Revoked,
+    Answer, Answered, Handler, LiveCapabilities, OpenQuestions, Problem, Reply, Request, Revoke,
+    Route, find,
 };
 use valetkey_approval::Approver;
 
 use crate::broker::Broker;
-use crate::doors::{parts, reply, unknown};
+use crate::doors::reply;
 use crate::identify::identify;
 
 /// Serves people.
 #[derive(Debug)]
 pub(crate) struct OperatorDoor(pub(crate) Arc<Broker>);
+
+/// One call at the operator door.
+#[derive(Debug)]
+enum OperatorCall {
+    Status,
+    Questions,
+    Answer(Box<Answer>),
+    Approvers,
+    Register(Approver),
+    Capabilities,
+    Revoke(Revoke),
+    Keys,
+    RotateKey,
+    Stop,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    Status,
+    Questions,
+    Answer,
+    Approvers,
+    Register,
+    Capabilities,
+    Revoke,
+    Keys,
+    RotateKey,
+    Stop,
+}
+
+const fn route(method: &'static str, path: &'static str, kind: Kind) -> Route<Kind> {
+    Route { method, path, kind }
+}
+
+const ROUTES: [Route<Kind>; 10] = [
+    route("GET", "/v1/status", Kind::Status),
+    route("GET", "/v1/requests", Kind::Questions),
+    route("POST", "/v1/answers", Kind::Answer),
+    route("GET", "/v1/approvers", Kind::Approvers),
+    route("POST", "/v1/approvers", Kind::Register),
+    route("GET", "/v1/capabilities", Kind::Capabilities),
+    route("POST", "/v1/revocations", Kind::Revoke),
+    route("GET", "/v1/keys", Kind::Keys),
+    route("POST", "/v1/keys/rotate", Kind::RotateKey),
+    route("POST", "/v1/stop", Kind::Stop),
+];
+
+impl TryFrom<&Request> for OperatorCall {
+    type Error = Problem;
+
+    fn try_from(request: &Request) -> Result<Self, Problem> {
+        Ok(match find(&ROUTES, request)?.kind {
+            Kind::Status => Self::Status,
+            Kind::Questions => Self::Questions,
+            Kind::Answer => Self::Answer(Box::new(request.json()?)),
+            Kind::Approvers => Self::Approvers,
+            Kind::Register => Self::Register(request.json()?),
+            Kind::Capabilities => Self::Capabilities,
+            Kind::Revoke => Self::Revoke(request.json()?),
+            Kind::Keys => Self::Keys,
+            Kind::RotateKey => Self::RotateKey,
+            Kind::Stop => Self::Stop,
+        })
+    }
+}
 
 impl Handler for OperatorDoor {
     fn handle(self: Arc<Self>, request: Request) -> Pin<Box<dyn Future<Output = Reply> + Send>> {
@@ -27,34 +93,30 @@ impl OperatorDoor {
     async fn answer(&self, request: &Request) -> Result<Reply, Problem> {
         let _operator = identify(&request.peer)?;
         let broker = &self.0;
-        match (request.method.as_str(), parts(&request.path).as_slice()) {
-            ("GET", ["v1", "status"]) => Ok(Reply::json(&broker.status())),
-            ("GET", ["v1", "requests"]) => Ok(Reply::json(&OpenQuestions {
+        match OperatorCall::try_from(request)? {
+            OperatorCall::Status => Ok(Reply::json(&broker.status())),
+            OperatorCall::Questions => Ok(Reply::json(&OpenQuestions {
                 questions: broker.questions.list(),
             })),
-            ("POST", ["v1", "answers"]) => {
-                let answer: Answer = request.json()?;
+            OperatorCall::Answer(answer) => {
                 let outcome = broker.answer(answer.approval).await?;
                 Ok(Reply::json(&Answered { outcome }))
             }
-            ("GET", ["v1", "approvers"]) => Ok(Reply::json(&broker.people.all())),
-            ("POST", ["v1", "approvers"]) => {
-                let approver: Approver = request.json()?;
+            OperatorCall::Approvers => Ok(Reply::json(&broker.people.all())),
+            OperatorCall::Register(approver) => {
                 broker.register_first_approver(approver).await?;
                 Ok(Reply::json(&()))
             }
-            ("GET", ["v1", "capabilities"]) => Ok(Reply::json(&LiveCapabilities {
+            OperatorCall::Capabilities => Ok(Reply::json(&LiveCapabilities {
                 capabilities: broker.live(),
             })),
-            ("POST", ["v1", "revocations"]) => {
-                let capabilities = broker.revoke(&request.json()?).await?;
-                Ok(Reply::json(&Revoked { capabilities }))
-            }
-            ("POST", ["v1", "stop"]) => {
+            OperatorCall::Revoke(what) => Ok(Reply::json(&broker.revoke(&what).await?)),
+            OperatorCall::Keys => Ok(Reply::json(&broker.issuer.list(broker.now()))),
+            OperatorCall::RotateKey => Ok(Reply::json(&broker.rotate_key().await?)),
+            OperatorCall::Stop => {
                 broker.stopping.notify_one();
                 Ok(Reply::json(&()))
             }
-            _ => Err(unknown(request)),
         }
     }
 }

@@ -90,7 +90,8 @@ pub(super) fn no_more_allowed(inner: &Claims, outer: &Claims) -> Result<(), Stri
             return Err("a second use is allowed".to_owned());
         }
     }
-    let macros = |limits: &Value| limits["allow_macros"] != Value::Bool(false);
+    // Absent is no leave: the worker wants it said.
+    let macros = |limits: &Value| limits["allow_macros"] == Value::Bool(true);
     if macros(inner) && !macros(outer) {
         return Err("macros are allowed".to_owned());
     }

@@ -3,11 +3,10 @@
 use std::time::Duration;
 
 use valetkey_api::{
-    AgentAsk, EVALUATIONS_MAX, Evaluation, Evaluations, Problem, ProblemKind, Request,
+    AgentAsk, AgentNarrow, EVALUATIONS_MAX, Evaluation, Evaluations, Problem, ProblemKind, Request,
+    Route, find,
 };
 use valetkey_model::{CapabilityId, RequestId};
-
-use crate::doors::{id, parts};
 
 /// The longest wait for an answer in one call.
 const MAX_WAIT_SECONDS: u64 = 60;
@@ -18,11 +17,13 @@ const MAX_JUSTIFICATION: usize = 2000;
 #[derive(Debug)]
 pub(super) enum AgentCall {
     /// Asks for access.
-    Ask(AgentAsk),
+    Ask(Box<AgentAsk>),
     /// How a request stands.
     Look(RequestId, Duration),
     /// What the session holds.
     Capabilities,
+    /// Makes a narrower capability from one.
+    Narrow(CapabilityId, Box<AgentNarrow>),
     /// Gives a capability back.
     Release(CapabilityId),
     /// What was refused lately.
@@ -32,55 +33,86 @@ pub(super) enum AgentCall {
     /// Where the decision point answers.
     Configuration,
     /// Asks for a decision.
-    Evaluate(Evaluation),
+    Evaluate(Box<Evaluation>),
     /// Asks for many.
-    EvaluateAll(Evaluations),
+    EvaluateAll(Box<Evaluations>),
 }
 
-impl AgentCall {
-    /// Reads a call.
-    ///
-    /// # Errors
-    /// When the door has no such call, or it is not of the documented form.
-    pub(super) fn parse(request: &Request) -> Result<Self, Problem> {
-        match (request.method.as_str(), parts(&request.path).as_slice()) {
-            ("POST", ["v1", "requests"]) => {
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    Ask,
+    Look,
+    Capabilities,
+    Narrow,
+    Release,
+    Denials,
+    Keys,
+    Configuration,
+    Evaluate,
+    EvaluateAll,
+}
+
+const fn route(method: &'static str, path: &'static str, kind: Kind) -> Route<Kind> {
+    Route { method, path, kind }
+}
+
+const ROUTES: [Route<Kind>; 10] = [
+    route("POST", "/v1/requests", Kind::Ask),
+    route("GET", "/v1/requests/{}", Kind::Look),
+    route("GET", "/v1/capabilities", Kind::Capabilities),
+    route("POST", "/v1/capabilities/{}/narrow", Kind::Narrow),
+    route("POST", "/v1/capabilities/{}/release", Kind::Release),
+    route("GET", "/v1/denials", Kind::Denials),
+    route("GET", "/.well-known/jwks.json", Kind::Keys),
+    route(
+        "GET",
+        "/.well-known/authzen-configuration",
+        Kind::Configuration,
+    ),
+    route("POST", "/access/v1/evaluation", Kind::Evaluate),
+    route("POST", "/access/v1/evaluations", Kind::EvaluateAll),
+];
+
+impl TryFrom<&Request> for AgentCall {
+    type Error = Problem;
+
+    fn try_from(request: &Request) -> Result<Self, Problem> {
+        let found = find(&ROUTES, request)?;
+        Ok(match found.kind {
+            Kind::Ask => {
                 let ask: AgentAsk = request.json()?;
                 if ask.actions.is_empty() {
                     return Err(invalid("no actions are asked for"));
                 }
                 justified(ask.justification.as_deref())?;
-                Ok(Self::Ask(ask))
+                Self::Ask(Box::new(ask))
             }
-            ("GET", ["v1", "requests", asked]) => {
+            Kind::Look => {
                 let wait = request.query_number("wait").unwrap_or(0);
                 let wait = Duration::from_secs(wait.min(MAX_WAIT_SECONDS));
-                Ok(Self::Look(id(asked)?, wait))
+                Self::Look(found.id(0)?, wait)
             }
-            ("GET", ["v1", "capabilities"]) => Ok(Self::Capabilities),
-            ("POST", ["v1", "capabilities", held, "release"]) => Ok(Self::Release(id(held)?)),
-            ("GET", ["v1", "denials"]) => Ok(Self::Denials),
-            ("GET", [".well-known", "jwks.json"]) => Ok(Self::Keys),
-            ("GET", [".well-known", "authzen-configuration"]) => Ok(Self::Configuration),
-            ("POST", ["access", "v1", "evaluation"]) => {
+            Kind::Capabilities => Self::Capabilities,
+            Kind::Narrow => Self::Narrow(found.id(0)?, Box::new(request.json()?)),
+            Kind::Release => Self::Release(found.id(0)?),
+            Kind::Denials => Self::Denials,
+            Kind::Keys => Self::Keys,
+            Kind::Configuration => Self::Configuration,
+            Kind::Evaluate => {
                 let one: Evaluation = request.json()?;
                 complete(&one)?;
-                Ok(Self::Evaluate(one))
+                Self::Evaluate(Box::new(one))
             }
-            ("POST", ["access", "v1", "evaluations"]) => {
+            Kind::EvaluateAll => {
                 let batch: Evaluations = request.json()?;
                 if batch.evaluations.len() > EVALUATIONS_MAX {
                     return Err(invalid(&format!("at most {EVALUATIONS_MAX} evaluations")));
                 }
                 let (all, _) = batch.clone().spread();
                 all.iter().try_for_each(complete)?;
-                Ok(Self::EvaluateAll(batch))
+                Self::EvaluateAll(Box::new(batch))
             }
-            _ => Err(super::super::unknown(request).hinted(
-                false,
-                "this door has `/v1/requests`, `/v1/capabilities`, `/v1/denials`, `/access/v1/evaluation` and `/access/v1/evaluations`",
-            )),
-        }
+        })
     }
 }
 

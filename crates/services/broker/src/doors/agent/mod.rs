@@ -14,15 +14,15 @@ use std::time::Duration;
 
 use serde::Serialize;
 use valetkey_api::{
-    AgentAsk, Ask, Handler, OutsideRequestState, Problem, ProblemKind, Reply, Request, RequestState,
+    AgentAsk, Ask, Handler, OutsideCapability, OutsideRequestState, Problem, ProblemKind, Released,
+    Reply, Request, RequestState,
 };
 use valetkey_capability::Capability;
 use valetkey_model::{CapabilityId, RequestId};
 
 use crate::attest::Attestor;
 use crate::broker::Broker;
-use crate::doors::reply;
-use crate::events;
+use crate::doors::{JWK_SET, reply};
 use crate::identify::identify;
 use crate::session::Session;
 use call::AgentCall;
@@ -68,13 +68,14 @@ impl AgentDoor {
 
     async fn answer(&self, request: &Request) -> Result<Reply, Problem> {
         let identity = identify(&request.peer)?;
-        let call = AgentCall::parse(request)?;
+        let call = AgentCall::try_from(request)?;
         let outsider = match &call {
-            AgentCall::Keys => return Ok(Reply::json(&self.broker.jwks())),
+            AgentCall::Keys => return Ok(Reply::json_as(JWK_SET, &self.broker.jwks())),
             AgentCall::Configuration => return Ok(Reply::json(&authzen::configuration())),
             AgentCall::Ask(_)
             | AgentCall::Look(..)
             | AgentCall::Capabilities
+            | AgentCall::Narrow(..)
             | AgentCall::Release(_)
             | AgentCall::Denials
             | AgentCall::Evaluate(_)
@@ -86,19 +87,24 @@ impl AgentDoor {
     async fn perform(&self, outsider: &Outsider, call: AgentCall) -> Result<Reply, Problem> {
         let (broker, session) = (&self.broker, &outsider.session);
         match call {
-            AgentCall::Ask(ask) => self.ask(outsider, ask).await,
+            AgentCall::Ask(ask) => self.ask(outsider, *ask).await,
             AgentCall::Look(asked, wait) => self.look(outsider, &asked, wait).await,
             AgentCall::Capabilities => Ok(Reply::json(&Held {
                 capabilities: session.live(broker.now()),
             })),
+            AgentCall::Narrow(parent, wanted) => {
+                let wanted = wanted.in_session(session.id.clone());
+                let granted = broker.narrow(session, &parent, wanted).await?;
+                Ok(Reply::json(&OutsideCapability::from(granted)))
+            }
             AgentCall::Release(held) => self.release(outsider, &held).await,
             AgentCall::Denials => Ok(Reply::json(&Refused {
                 denials: outsider.denials(),
             })),
-            AgentCall::Keys => Ok(Reply::json(&broker.jwks())),
+            AgentCall::Keys => Ok(Reply::json_as(JWK_SET, &broker.jwks())),
             AgentCall::Configuration => Ok(Reply::json(&authzen::configuration())),
-            AgentCall::Evaluate(one) => authzen::evaluate(broker, session, one).await,
-            AgentCall::EvaluateAll(batch) => authzen::evaluate_all(broker, session, batch).await,
+            AgentCall::Evaluate(one) => authzen::evaluate(broker, session, *one).await,
+            AgentCall::EvaluateAll(batch) => authzen::evaluate_all(broker, session, *batch).await,
         }
     }
 
@@ -175,19 +181,14 @@ impl AgentDoor {
 
     /// Takes a capability that its holder gives back out of what is live.
     async fn release(&self, outsider: &Outsider, id: &CapabilityId) -> Result<Reply, Problem> {
-        let session = &outsider.session;
-        let Some(held) = session.find_live(id, self.broker.now()) else {
+        let capabilities = self.broker.release(&outsider.session, id, None).await?;
+        if capabilities.is_empty() {
             return Err(Problem::new(
                 ProblemKind::NotFound,
                 "this process has no such live capability",
             ));
-        };
-        session.forget(id);
-        self.broker
-            .recorder
-            .note_each(vec![events::released(session, &held)])
-            .await?;
-        Ok(Reply::json(&()))
+        }
+        Ok(Reply::json(&Released { capabilities }))
     }
 }
 

@@ -136,6 +136,8 @@ impl Outsiders {
         identity: &PeerIdentity,
     ) -> Result<Arc<Outsider>, Problem> {
         let known = self.find(identity);
+        // It hears nothing: it asks for what it holds.
+        known.iter().for_each(|known| known.session.drop_news());
         let before = known.as_ref().map(|known| known.attested());
         let attested = match self.attestor.look(peer, before.as_deref()).await? {
             Look::Same => {
@@ -190,7 +192,7 @@ impl Outsiders {
             // Two first requests at once: the other one was quicker.
             let other = table
                 .iter()
-                .find(|other| other.peer == *identity && !other.session.is_over());
+                .find(|other| other.peer == *identity && other.session.is_open());
             if let Some(other) = other {
                 if other.seen_again(&attested) {
                     return Ok(Arc::clone(other));
@@ -273,7 +275,7 @@ impl Outsiders {
     fn find(&self, identity: &PeerIdentity) -> Option<Arc<Outsider>> {
         self.lock()
             .iter()
-            .find(|outsider| outsider.peer == *identity && !outsider.session.is_over())
+            .find(|outsider| outsider.peer == *identity && outsider.session.is_open())
             .cloned()
     }
 

@@ -1,0 +1,186 @@
+//! The guard door: sessions, requests, uses and reports, from the guard that opened the session and nobody else.
+
+mod call;
+mod ending;
+mod opening;
+
+pub(crate) use ending::end_session;
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use valetkey_api::{
+    Ask, Handler, Problem, ProblemKind, Released, Reply, Report, Request, RequestState,
+};
+use valetkey_model::{RequestId, SessionId};
+
+use crate::broker::Broker;
+use crate::doors::{JWK_SET, reply};
+use crate::events;
+use crate::identify::{PeerIdentity, identify};
+use crate::session::Session;
+use call::{GuardCall, SessionCall};
+
+/// Operations in one report.
+const MAX_REPORT: usize = 1024;
+
+/// Serves guards.
+#[derive(Debug)]
+pub(crate) struct GuardDoor(pub(crate) Arc<Broker>);
+
+impl Handler for GuardDoor {
+    fn handle(self: Arc<Self>, request: Request) -> Pin<Box<dyn Future<Output = Reply> + Send>> {
+        Box::pin(async move { reply(self.answer(&request).await) })
+    }
+}
+
+impl GuardDoor {
+    async fn answer(&self, request: &Request) -> Result<Reply, Problem> {
+        // Who is not a guard learns nothing, not even what there is to call.
+        let guard = identify(&request.peer)?;
+        match GuardCall::try_from(request)? {
+            GuardCall::Open(open) => self.open(guard, &request.peer, *open).await,
+            GuardCall::Keys => Ok(Reply::json_as(JWK_SET, &self.0.jwks())),
+            GuardCall::News {
+                session,
+                after,
+                wait,
+            } => {
+                let session = self.0.sessions.heard_of_guard(&session, &guard);
+                let session = session.ok_or_else(no_session)?;
+                Ok(Reply::json(&session.news(after, wait).await))
+            }
+            GuardCall::InSession(session, call) => {
+                let session = self.session(&session, &guard)?;
+                self.in_session(&session, call).await
+            }
+        }
+    }
+
+    fn session(&self, id: &SessionId, guard: &PeerIdentity) -> Result<Arc<Session>, Problem> {
+        self.0.sessions.of_guard(id, guard).ok_or_else(no_session)
+    }
+
+    async fn in_session(
+        &self,
+        session: &Arc<Session>,
+        call: SessionCall,
+    ) -> Result<Reply, Problem> {
+        let broker = &self.0;
+        match call {
+            SessionCall::Close(close) => {
+                let status = Some(close.exit_status);
+                end_session(broker, session, "closed by its guard", status).await?;
+                Ok(Reply::json(&()))
+            }
+            SessionCall::Ask(ask) => self.ask(session, *ask).await,
+            SessionCall::Wait(asked, wait) => {
+                Ok(Reply::json(&self.wait(session, &asked, wait).await?))
+            }
+            SessionCall::Withdraw(asked) => {
+                self.withdraw(session, &asked).await?;
+                Ok(Reply::json(&()))
+            }
+            SessionCall::Report(report) => {
+                self.report(session, &report).await?;
+                Ok(Reply::json(&()))
+            }
+            SessionCall::Use(capability, usage) => {
+                broker
+                    .use_up(session, &capability, &usage.operation)
+                    .await?;
+                Ok(Reply::json(&()))
+            }
+            SessionCall::Narrow(parent, narrow) => Ok(Reply::json(
+                &broker.narrow(session, &parent, *narrow).await?,
+            )),
+            SessionCall::Release(capability, release) => {
+                let successor = release.successor.as_ref();
+                let capabilities = broker.release(session, &capability, successor).await?;
+                Ok(Reply::json(&Released { capabilities }))
+            }
+        }
+    }
+
+    async fn ask(&self, session: &Arc<Session>, ask: Ask) -> Result<Reply, Problem> {
+        if ask.actions.is_empty() {
+            let why = "no actions are asked for";
+            return Err(Problem::new(ProblemKind::Invalid, why));
+        }
+        Ok(Reply::json(&self.0.ask(session, ask).await?))
+    }
+
+    async fn wait(
+        &self,
+        session: &Session,
+        asked: &RequestId,
+        wait: Duration,
+    ) -> Result<RequestState, Problem> {
+        let own = self
+            .0
+            .questions
+            .find(asked)
+            .filter(|question| question.asked.session == session.id);
+        if let Some(question) = own {
+            let mut state = question.state.subscribe();
+            let answered = state.wait_for(|state| !matches!(state, RequestState::Pending { .. }));
+            return match tokio::time::timeout(wait, answered).await {
+                Ok(Ok(state)) => Ok(state.clone()),
+                Ok(Err(_)) => Err(Problem::new(
+                    ProblemKind::Unavailable,
+                    "the question is gone",
+                )),
+                Err(_) => Ok(question.state.borrow().clone()),
+            };
+        }
+        self.0
+            .questions
+            .ended(asked, &session.id)
+            .ok_or_else(|| Problem::new(ProblemKind::NotFound, "this session has no such request"))
+    }
+
+    async fn withdraw(&self, session: &Session, asked: &RequestId) -> Result<(), Problem> {
+        match self
+            .0
+            .questions
+            .find(asked)
+            .filter(|question| question.asked.session == session.id)
+        {
+            Some(question) => {
+                self.0
+                    .close_unanswered(&question, session, "the agent stopped waiting")
+                    .await
+            }
+            None => Ok(()),
+        }
+    }
+
+    async fn report(&self, session: &Session, report: &Report) -> Result<(), Problem> {
+        if report.operations.len() > MAX_REPORT {
+            return Err(Problem::new(
+                ProblemKind::Invalid,
+                format!("at most {MAX_REPORT} operations in one report"),
+            ));
+        }
+        let events = report
+            .operations
+            .iter()
+            .map(|operation| events::operation(session, operation));
+        if report.durable && !report.operations.is_empty() {
+            return self.0.recorder.note_each(events.collect()).await;
+        }
+        for event in events {
+            self.0.recorder.stream(event)?;
+        }
+        Ok(())
+    }
+}
+
+fn no_session() -> Problem {
+    Problem::new(
+        ProblemKind::NotFound,
+        "this process has no such open session",
+    )
+}

@@ -1,0 +1,151 @@
+//! Opening a session: its rules, its guard under watch, and what the person gives it from the start.
+
+use std::sync::Arc;
+
+use valetkey_api::{
+    Ask, OpenSession, Peer, Problem, ProblemKind, RefusedGrant, Reply, RequestState, SessionOpened,
+};
+use valetkey_model::{AgentFacts, Constraints, Grant, SessionId};
+
+use crate::broker::Broker;
+use crate::doors::guard::GuardDoor;
+use crate::doors::guard::ending::{end_session, watch_guard};
+use crate::events;
+use crate::identify::PeerIdentity;
+use crate::rules::Rules;
+use crate::session::{Opening, Session};
+
+/// Grants at the start of a session.
+const MAX_GRANTS: usize = 64;
+
+impl GuardDoor {
+    /// Opens a session for the guard at the door.
+    pub(super) async fn open(
+        &self,
+        guard: PeerIdentity,
+        peer: &Peer,
+        open: OpenSession,
+    ) -> Result<Reply, Problem> {
+        if open.grants.len() > MAX_GRANTS {
+            return Err(Problem::new(
+                ProblemKind::Invalid,
+                format!("at most {MAX_GRANTS} grants at the start"),
+            ));
+        }
+        let rules = match open.policy {
+            None => Arc::clone(&self.0.built_in),
+            Some(files) => Arc::new(self.load_rules(files).await?),
+        };
+        let opening = Opening {
+            user: self.0.user.clone(),
+            agent: AgentFacts {
+                id: open.agent,
+                digest: open.agent_digest,
+                attested: false,
+            },
+            purpose: open.purpose,
+            workspace: open.workspace.clone(),
+            grants: open.grants.clone(),
+            rules,
+        };
+        let now = self.0.now();
+        let session_id = SessionId::new(now, Broker::random()?);
+        let session = self
+            .0
+            .sessions
+            .open(session_id.clone(), guard, opening, now)
+            .ok_or_else(|| Problem::new(ProblemKind::Busy, "too many sessions are open"))?;
+        match self
+            .0
+            .recorder
+            .note(vec![events::session_opened(&session)])
+            .await
+        {
+            Ok(event) => session.set_opened(event),
+            Err(problem) => {
+                self.0.sessions.remove(&session_id);
+                return Err(problem);
+            }
+        }
+        if let Err(problem) = watch_guard(&self.0, &session, peer) {
+            end_session(&self.0, &session, "its guard could not be watched", None).await?;
+            return Err(problem);
+        }
+        self.grant_start(&session, open.workspace, open.grants)
+            .await
+    }
+
+    async fn load_rules(&self, files: Vec<valetkey_api::BundleFile>) -> Result<Rules, Problem> {
+        match Rules::load(files) {
+            Ok(rules) => Ok(rules),
+            Err(error) => {
+                let event = valetkey_audit::Event::new(
+                    valetkey_audit::EventType::PolicyRejected,
+                    valetkey_audit::Actor::Broker,
+                )
+                .attribute("reason", error.as_str());
+                self.0.recorder.note(vec![event]).await?;
+                Err(Problem::new(ProblemKind::Invalid, error))
+            }
+        }
+    }
+
+    /// Asks, for the person who starts the session, for the workspace and the grants of the command line.
+    async fn grant_start(
+        &self,
+        session: &Arc<Session>,
+        workspace: Option<valetkey_model::Resource>,
+        grants: Vec<Grant>,
+    ) -> Result<Reply, Problem> {
+        use valetkey_model::{Action, ActionSet};
+        const WORK: ActionSet = ActionSet::of(&[
+            Action::Read,
+            Action::Write,
+            Action::Append,
+            Action::Create,
+            Action::Delete,
+            Action::Execute,
+            Action::List,
+            Action::Metadata,
+        ]);
+        let work = workspace.map(|resource| Grant {
+            resource,
+            actions: WORK,
+            constraints: Constraints::default(),
+            except: Vec::new(),
+        });
+        let mut opened = SessionOpened {
+            session: session.id.clone(),
+            keys: self.0.jwks(),
+            granted: Vec::new(),
+            refused: Vec::new(),
+            policy_digest: session.policy_digest(),
+        };
+        for grant in work.into_iter().chain(grants) {
+            let ask = Ask {
+                session: session.id.clone(),
+                resource: grant.resource.clone(),
+                actions: grant.actions,
+                constraints: grant.constraints,
+                justification: session.opening.purpose.clone(),
+                file: None,
+                may_ask: false,
+            };
+            match self.0.ask(session, ask).await? {
+                RequestState::Granted { granted, .. } => opened.granted.push(granted),
+                RequestState::Refused { problem, .. } => opened.refused.push(RefusedGrant {
+                    resource: grant.resource,
+                    actions: grant.actions,
+                    problem,
+                }),
+                RequestState::Pending { .. } => {
+                    return Err(Problem::new(
+                        ProblemKind::Unavailable,
+                        "a question was opened where none may be",
+                    ));
+                }
+            }
+        }
+        Ok(Reply::json(&opened))
+    }
+}
