@@ -4,7 +4,12 @@
 //! caller says of itself and its wish. Neither reaches policy here: what is allowed is allowed whatever they say. What is understood is
 //! strict: another type, semantic or constraint is refused.
 
-use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 use valetkey_model::{Constraints, Digest, RequestId};
 
@@ -49,16 +54,32 @@ pub struct EvaluationContext {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Evaluation {
     /// Who: the peer itself.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "object",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub subject: Option<Entity>,
     /// What is to be done.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "object",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub action: Option<NamedAction>,
     /// To what.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "object",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub resource: Option<Entity>,
     /// What else.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "object",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub context: Option<EvaluationContext>,
 }
 
@@ -87,22 +108,38 @@ pub struct EvaluationOptions {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Evaluations {
     /// Who, for each that does not say.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "object",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub subject: Option<Entity>,
     /// What is to be done, for each that does not say.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "object",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub action: Option<NamedAction>,
     /// To what, for each that does not say.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "object",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub resource: Option<Entity>,
     /// What else, for each that does not say.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "object",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub context: Option<EvaluationContext>,
     /// The evaluations.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub evaluations: Vec<Evaluation>,
     /// How they are executed.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "object_or_default")]
     pub options: EvaluationOptions,
 }
 
@@ -188,6 +225,33 @@ pub struct DecisionPoint {
     pub access_evaluations_endpoint: String,
 }
 
+/// Reads an object and nothing else: a list of a structure's members would be taken for it otherwise.
+fn object<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
+    struct Object<T>(PhantomData<T>);
+
+    impl<'de, T: Deserialize<'de>> Visitor<'de> for Object<T> {
+        type Value = T;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an object")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<T, A::Error> {
+            T::deserialize(MapAccessDeserializer::new(members))
+        }
+    }
+
+    deserializer.deserialize_map(Object(PhantomData)).map(Some)
+}
+
+fn object_or_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
+    deserializer: D,
+) -> Result<T, D::Error> {
+    Ok(object(deserializer)?.unwrap_or_default())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -238,6 +302,9 @@ mod tests {
             r#"{"context":{"constraints":{"max_moons":1}}}"#,
             r#"{"context":{"justification":[]}}"#,
             r#"{"context":[]}"#,
+            r#"{"options":[]}"#,
+            r#"{"subject":["agent","self"]}"#,
+            r#"{"subject":null}"#,
             r#"{"options":{"evaluations_semantic":"some"}}"#,
             r#"{"evaluations":{}}"#,
             r#"{"action":{"name":"read"},"action":{"name":"write"}}"#,
