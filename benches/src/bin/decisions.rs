@@ -8,6 +8,7 @@
 use std::fs::File;
 use std::io::Write as _;
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -34,24 +35,42 @@ const ALONE: usize = 1000;
 /// As long as an event in the log.
 const EVENT_BYTES: usize = 700;
 
+/// Files that are asked for again and again.
+const AGAIN: usize = 16;
+
+/// Numbers the files that are asked for once: no two requests of a run are for the same.
+static NEXT: AtomicUsize = AtomicUsize::new(AGAIN);
+
 /// What a client asks for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
-    /// A file in the workspace: decided and minted, two events.
+    /// A file in the workspace that nobody asked for before: decided and minted, two events.
     Allowed,
-    /// A file elsewhere: decided, one event.
+    /// One of a few files in the workspace: the decision is known, and minted and recorded as any.
+    AllowedAgain,
+    /// A file elsewhere that nobody asked for before: decided, one event.
     Denied,
+    /// One of a few files elsewhere.
+    DeniedAgain,
     /// No question at all: a report of one operation, durable. What is left is the door and the log.
     Reported,
 }
 
 impl Kind {
-    const ALL: [Self; 3] = [Self::Allowed, Self::Denied, Self::Reported];
+    const ALL: [Self; 5] = [
+        Self::Allowed,
+        Self::AllowedAgain,
+        Self::Denied,
+        Self::DeniedAgain,
+        Self::Reported,
+    ];
 
     fn name(self) -> &'static str {
         match self {
             Self::Allowed => "allowed: decided, recorded, minted",
+            Self::AllowedAgain => "allowed again: known, recorded, minted",
             Self::Denied => "denied: decided, recorded",
+            Self::DeniedAgain => "denied again: known, recorded",
             Self::Reported => "an operation recorded, nothing decided",
         }
     }
@@ -165,10 +184,13 @@ impl Guard {
     }
 
     fn send(&mut self, kind: Kind, workspace: &Path, number: usize) -> Result<(), Failure> {
-        let directory = if kind == Kind::Denied {
-            Path::new("/srv/elsewhere")
-        } else {
-            workspace
+        let directory = match kind {
+            Kind::Denied | Kind::DeniedAgain => Path::new("/srv/elsewhere"),
+            Kind::Allowed | Kind::AllowedAgain | Kind::Reported => workspace,
+        };
+        let number = match kind {
+            Kind::Allowed | Kind::Denied => NEXT.fetch_add(1, Ordering::Relaxed),
+            Kind::AllowedAgain | Kind::DeniedAgain | Kind::Reported => number % AGAIN,
         };
         let resource = Resource::file(&directory.join(format!("file{number}.txt")))?;
         if kind == Kind::Reported {
@@ -187,8 +209,8 @@ impl Guard {
             },
         )?;
         match (kind, state) {
-            (Kind::Allowed, RequestState::Granted { .. })
-            | (Kind::Denied, RequestState::Refused { .. }) => Ok(()),
+            (Kind::Allowed | Kind::AllowedAgain, RequestState::Granted { .. })
+            | (Kind::Denied | Kind::DeniedAgain, RequestState::Refused { .. }) => Ok(()),
             (_, other) => Err(format!("the broker answered {other:?}").into()),
         }
     }

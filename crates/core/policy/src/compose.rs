@@ -8,11 +8,17 @@ use valetkey_model::{
 };
 
 use crate::policy::rego_input;
+use crate::reads::{Reads, union};
 use crate::verdict::{Fault, clamp_ttl, read};
 use crate::{Bundle, Policy, PolicyError, starter};
 
 /// The domain of a set's digest. The hashed bytes are the digests of the layers, in order.
 const DIGEST_DOMAIN: &str = "valetkey-policy-set-v1";
+
+/// The domain of the digest of a question.
+const QUESTION_DOMAIN: &str = "valetkey-policy-question-v1";
+/// What is read of the input to make one decision of all layers' answers.
+const OWN_READS: [[&str; 2]; 2] = [["request", "constraints"], ["request", "resource"]];
 
 /// What the broker decides with: guardrails first, then the policy that may grant, then layers that narrow.
 ///
@@ -22,6 +28,8 @@ const DIGEST_DOMAIN: &str = "valetkey-policy-set-v1";
 #[derive(Clone, Debug)]
 pub struct PolicySet {
     layers: Vec<Policy>,
+    /// What of the input its layers can read, or this module; nothing where that is all of it.
+    reads: Reads,
 }
 
 /// A decision, and what went wrong on the way to it.
@@ -40,14 +48,19 @@ impl PolicySet {
     /// When the bundle does not define `data.valetkey.decision` or does not compile.
     pub fn new(bundle: &Bundle) -> Result<Self, PolicyError> {
         let guardrails = Policy::compile_guardrails(&starter("guardrails")?)?;
+        let granting = Policy::compile(bundle)?;
+        let own = OWN_READS.map(|path| path.map(str::to_owned).to_vec());
+        let reads = union(guardrails.reads(), Some(own.into_iter().collect()));
         Ok(Self {
-            layers: vec![guardrails, Policy::compile(bundle)?],
+            reads: union(reads, granting.reads()),
+            layers: vec![guardrails, granting],
         })
     }
 
     /// This set and one more layer, which must also grant what is granted.
     #[must_use]
     pub fn narrowed_by(mut self, policy: Policy) -> Self {
+        self.reads = union(self.reads, policy.reads());
         self.layers.push(policy);
         self
     }
@@ -61,6 +74,25 @@ impl PolicySet {
             .flat_map(|layer| *layer.digest().as_bytes())
             .collect();
         Digest::tagged(DIGEST_DOMAIN, &bytes)
+    }
+
+    /// A digest of all that the decision on this input can depend on, if that is not the whole input: inputs with equal digests have equal
+    /// decisions, as long as no evaluation runs out of time.
+    #[must_use]
+    pub fn question(&self, input: &PolicyInput) -> Option<Digest> {
+        let paths = self.reads.as_ref()?;
+        let input = serde_json::to_value(input.clone().with_derived_facts()).ok()?;
+        let mut bytes = Vec::with_capacity(1024);
+        for path in paths {
+            let member = path.iter().try_fold(&input, |at, name| at.get(name));
+            // The paths are the same for every input, so that an absent member and the next one's cannot be confused.
+            match member {
+                None => bytes.push(b'-'),
+                Some(member) => serde_json::to_writer(&mut bytes, member).ok()?,
+            }
+            bytes.push(b'\n');
+        }
+        Some(Digest::tagged(QUESTION_DOMAIN, &bytes))
     }
 
     /// The decision. Never fails: whatever is wrong is a denial.
@@ -218,5 +250,7 @@ fn joined<T: Ord + Clone>(a: Vec<T>, b: Vec<T>) -> Vec<T> {
         .collect()
 }
 
+#[cfg(test)]
+mod question_tests;
 #[cfg(test)]
 mod tests;

@@ -13,6 +13,7 @@ mod compose;
 mod error;
 mod graph;
 mod policy;
+mod reads;
 mod rules;
 mod scan;
 mod starter;

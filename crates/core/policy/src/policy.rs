@@ -8,6 +8,7 @@ use valetkey_model::{Decision, Digest, PolicyInput};
 
 use crate::bundle::Modules;
 use crate::clock::{self, Budget};
+use crate::reads::{Reads, reads};
 use crate::verdict::{Fault, read};
 use crate::{Bundle, PolicyError};
 
@@ -29,6 +30,7 @@ pub struct Policy {
     entry: &'static str,
     digest: Digest,
     revision: String,
+    reads: Reads,
 }
 
 impl Policy {
@@ -52,6 +54,7 @@ impl Policy {
         let mut engine = bundle.engine(Modules::Deciding)?;
         prepare(bundle, &mut engine, entry)?;
         Ok(Self {
+            reads: reads(&mut engine),
             engine,
             entry,
             digest: bundle.digest(),
@@ -69,6 +72,11 @@ impl Policy {
     #[must_use]
     pub fn revision(&self) -> &str {
         &self.revision
+    }
+
+    /// What of the input it can read.
+    pub(crate) fn reads(&self) -> Reads {
+        self.reads.clone()
     }
 
     /// This policy's decision alone. Never fails: whatever is wrong is a denial by `valetkey/fail-closed`.
@@ -125,8 +133,12 @@ fn prepare(bundle: &Bundle, engine: &mut Engine, entry: &'static str) -> Result<
 
 /// The input as the engine's value.
 pub(crate) fn rego_input(input: &PolicyInput) -> Result<Value, Fault> {
-    let text = serde_json::to_string(input).map_err(|error| Fault::Input(error.to_string()))?;
-    Value::from_json_str(&text).map_err(|error| Fault::Input(error.to_string()))
+    let value = serde_json::to_value(input).map_err(|error| Fault::Input(error.to_string()))?;
+    let value = Value::from(value);
+    if value == Value::Undefined {
+        return Err(Fault::Input("it is no value".to_owned()));
+    }
+    Ok(value)
 }
 
 #[cfg(test)]
