@@ -22,6 +22,12 @@ pub fn hostile_program() -> &'static Path {
     BUILT.get_or_init(|| compile(include_str!("../hostile/hostile.c"), "hostile"))
 }
 
+/// The agent outside of any cell.
+pub fn outside_program() -> &'static Path {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    BUILT.get_or_init(|| compile(include_str!("../outside/outside.c"), "outside"))
+}
+
 fn compile(source: &str, name: &str) -> PathBuf {
     let own = std::env::current_exe().expect("the path of this test");
     // One name a process: two test runs at once do not write over each other.

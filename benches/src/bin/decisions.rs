@@ -325,6 +325,7 @@ fn input(path: &Path, workspace: &Path) -> Result<PolicyInput, Failure> {
             agent: AgentFacts {
                 id: AgentId::sanitised("bench"),
                 digest: None,
+                attested: false,
             },
             session: SessionFacts {
                 id: SessionId::new(time, [2; 10]),

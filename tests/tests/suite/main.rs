@@ -3,6 +3,7 @@
 mod agent_door;
 mod asking;
 mod attack;
+mod authzen;
 mod clients;
 mod constraints;
 mod demo;
@@ -14,6 +15,7 @@ mod keeping;
 mod listings;
 mod narrowing;
 mod ordinary_user;
+mod outside_door;
 mod passing_through;
 mod replaying;
 mod revoking;

@@ -45,7 +45,7 @@ macro_rules! event_types {
 }
 
 event_types! {
-    /// A guard opened a session for an agent.
+    /// A session was opened for an agent: by its guard, or for a process outside of any cell by itself.
     SessionOpened = "session.opened",
     /// A session ended; the attributes hold its totals.
     SessionClosed = "session.closed",

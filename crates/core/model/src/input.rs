@@ -127,13 +127,17 @@ pub struct UserFacts {
     pub groups: Vec<u32>,
 }
 
-/// The program that runs in the cell.
+/// The program: in a cell, or outside of one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AgentFacts {
     /// Its name.
     pub id: AgentId,
-    /// The digest of its executable, where the guard could read it.
+    /// The digest of its executable, where it could be read.
     pub digest: Option<Digest>,
+    /// Whether the broker itself looked at the process and its executable, outside of any cell. Otherwise the guard that started it
+    /// vouches for what is said here, and holds it in its cell.
+    #[serde(default)]
+    pub attested: bool,
 }
 
 /// One run of an agent.

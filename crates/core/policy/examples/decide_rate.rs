@@ -80,6 +80,7 @@ fn input(actions: &str, resource: &str) -> Result<PolicyInput, Box<dyn Error>> {
             agent: AgentFacts {
                 id: AgentId::sanitised("coder"),
                 digest: None,
+                attested: false,
             },
             session: SessionFacts {
                 id: SessionId::new(time, [2; 10]),

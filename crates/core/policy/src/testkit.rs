@@ -37,6 +37,7 @@ pub(crate) fn asks_in(workspace: &str, actions: &str, resource: &str) -> PolicyI
             agent: AgentFacts {
                 id: AgentId::sanitised("coder"),
                 digest: None,
+                attested: false,
             },
             session: SessionFacts {
                 id: SessionId::new(time, [2; 10]),

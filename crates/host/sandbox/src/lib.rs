@@ -24,6 +24,7 @@
 //! the directories, that it needs.
 #![forbid(unsafe_code)]
 
+mod attestor;
 mod cell;
 mod control;
 mod error;
@@ -37,6 +38,7 @@ mod service;
 mod spec;
 mod worker;
 
+pub use attestor::{confine_attestor, confine_attestor_keeper};
 pub use cell::{Cell, Event, Noticeboard, Prepared};
 pub use error::{SandboxError, Step};
 pub use launch::Launching;

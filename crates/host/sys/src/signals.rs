@@ -38,6 +38,12 @@ pub fn take_signal(descriptor: BorrowedFd<'_>) -> io::Result<Option<u32>> {
     Ok(Some(info.ssi_signo))
 }
 
+/// Ends this process after that many seconds, by `SIGALRM`, unless it is called again before; nought calls it off.
+pub fn end_after(seconds: u32) {
+    // SAFETY: alarm takes an integer, and cannot fail.
+    let _before = unsafe { libc::alarm(seconds) };
+}
+
 /// Puts every signal back to its default action and unblocks all of them, as a program expects to
 /// find them when it is executed.
 pub fn reset_all() -> io::Result<()> {

@@ -1,8 +1,10 @@
 //! The typed local API: messages of the doors, paths, a blocking client and a bounded server.
 #![forbid(unsafe_code)]
 
+mod authzen;
 mod client;
 mod message;
+mod outside;
 mod paths;
 mod problem;
 #[cfg(feature = "server")]
@@ -10,8 +12,13 @@ mod route;
 #[cfg(feature = "server")]
 mod server;
 
+pub use authzen::{
+    DecisionContext, DecisionPoint, EVALUATIONS_MAX, Entity, Evaluation, EvaluationContext,
+    EvaluationDecision, EvaluationDecisions, EvaluationOptions, Evaluations, NamedAction, Semantic,
+};
 pub use client::{Client, ClientError, Response};
 pub use message::*;
+pub use outside::{OutsideCapability, OutsideRequestState};
 pub use paths::{HomeError, Paths};
 pub use problem::{Problem, ProblemKind};
 #[cfg(feature = "server")]

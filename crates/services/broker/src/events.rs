@@ -30,15 +30,25 @@ fn caused(event: Event, cause: Option<EventId>) -> Event {
     }
 }
 
+/// Who acts in a session: its guard, or outside of any cell the agent itself.
+fn actor_of(session: &Session) -> Actor {
+    if session.opening.agent.attested {
+        Actor::Agent
+    } else {
+        Actor::Guard
+    }
+}
+
 /// A session was opened.
 pub(crate) fn session_opened(session: &Session) -> Event {
     let opening = &session.opening;
-    let mut event = of_session(EventType::SessionOpened, Actor::Guard, session)
+    let mut event = of_session(EventType::SessionOpened, actor_of(session), session)
         .policy(opening.rules.name(), Some(session.policy_digest()))
         .attribute(
             "grants",
             u64::try_from(opening.grants.len()).unwrap_or(u64::MAX),
-        );
+        )
+        .attribute("attested", opening.agent.attested);
     if let Some(purpose) = &opening.purpose {
         event = event.justification(purpose);
     }
@@ -56,7 +66,7 @@ pub(crate) fn session_closed(
     age_ms: u64,
 ) -> Event {
     let event = caused(
-        of_session(EventType::SessionClosed, Actor::Guard, session),
+        of_session(EventType::SessionClosed, actor_of(session), session),
         session.opened(),
     )
     .duration_us(age_ms.saturating_mul(1000))
@@ -237,7 +247,7 @@ pub(crate) fn used(
 pub(crate) fn released(session: &Session, ended: &Claims, first: &CapabilityId) -> Event {
     ending(
         EventType::CapabilityReleased,
-        Actor::Guard,
+        actor_of(session),
         session,
         ended,
         first,

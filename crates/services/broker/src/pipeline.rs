@@ -36,20 +36,8 @@ impl Broker {
         session: &Arc<Session>,
         ask: Ask,
     ) -> Result<RequestState, Problem> {
-        let started = Instant::now();
-        let now = self.now();
-        let id = RequestId::new(now, Self::random()?);
-        let decision = if session.was_taken_back(&ask.resource, ask.actions) {
-            Decision::denied(
-                "valetkey/revoked",
-                "a person took this back from the session",
-            )
-        } else {
-            let input = self.input(session, &ask, &id, now);
-            session.opening.rules.decide(&input)
-        };
-        let took_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
-        let decided = events::decided(session, &ask, &id, &decision, took_us);
+        let id = RequestId::new(self.now(), Self::random()?);
+        let (decision, decided) = self.decide(session, &ask, &id);
         let grant = granted(&ask, &decision);
         match decision.effect {
             Effect::Deny => {
@@ -87,6 +75,28 @@ impl Broker {
                 })
             }
         }
+    }
+
+    /// What policy says of a request, and the event that tells of it.
+    pub(crate) fn decide(
+        &self,
+        session: &Session,
+        ask: &Ask,
+        id: &RequestId,
+    ) -> (Decision, valetkey_audit::Event) {
+        let started = Instant::now();
+        let decision = if session.was_taken_back(&ask.resource, ask.actions) {
+            Decision::denied(
+                "valetkey/revoked",
+                "a person took this back from the session",
+            )
+        } else {
+            let input = self.input(session, ask, id, self.now());
+            session.opening.rules.decide(&input)
+        };
+        let took_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
+        let decided = events::decided(session, ask, id, &decision, took_us);
+        (decision, decided)
     }
 
     fn input(&self, session: &Session, ask: &Ask, id: &RequestId, now: Timestamp) -> PolicyInput {

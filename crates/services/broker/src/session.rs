@@ -272,6 +272,13 @@ impl Session {
         matches!(self.lock().phase, Phase::Open(_))
     }
 
+    /// Drops the news of a session that has no guard to hear it: a process that speaks for itself asks for what it holds.
+    pub(crate) fn drop_news(&self) {
+        let mut changing = self.lock();
+        let last = changing.unheard.last();
+        changing.unheard.heard(last);
+    }
+
     /// Whether its guard may still hear news: until its end stands in the log.
     fn is_heard(&self) -> bool {
         !matches!(self.lock().phase, Phase::Over)
@@ -354,7 +361,7 @@ impl Sessions {
         Some(session)
     }
 
-    /// The open session of that id, for the guard that opened it and nobody else.
+    /// The open session of that id, for the guard that opened it and nobody else. A process that speaks for itself is no guard.
     pub(crate) fn of_guard(&self, id: &SessionId, guard: &PeerIdentity) -> Option<Arc<Session>> {
         self.heard_of_guard(id, guard)
             .filter(|session| session.is_open())
@@ -368,7 +375,9 @@ impl Sessions {
     ) -> Option<Arc<Session>> {
         self.lock()
             .get(id)
-            .filter(|session| session.guard == *guard && session.is_heard())
+            .filter(|session| {
+                session.guard == *guard && !session.opening.agent.attested && session.is_heard()
+            })
             .cloned()
     }
 

@@ -17,8 +17,9 @@ use valetkey_sandbox::{SandboxError, ServicePlaces, confine_service};
 use valetkey_store::{Ledger, Log, LogReader, StoreError};
 use valetkey_sys::clock::Clock;
 
+use crate::attest::Attestor;
 use crate::broker::{Broker, Parts};
-use crate::doors::{GuardDoor, OperatorDoor};
+use crate::doors::{AgentDoor, GuardDoor, OperatorDoor};
 use crate::keys::{Keys, KeysError};
 use crate::people::People;
 use crate::record::Recorder;
@@ -85,6 +86,8 @@ pub fn run() -> Result<(), StartError> {
         .write(true)
         .open("/dev/null")
         .map_err(system("open /dev/null"))?;
+    // It looks at other processes, which a confined one may not; it is forked before there is a thread, a key or a door.
+    let attestor = Arc::new(Attestor::start().map_err(system("start its attestor"))?);
     raise_descriptor_limit().map_err(system("raise its limit of open files"))?;
     confine(&paths)?;
     let broker = Arc::new(prepare(&paths, user)?);
@@ -96,8 +99,12 @@ pub fn run() -> Result<(), StartError> {
         .enable_all()
         .build()
         .map_err(system("start its threads"))?;
-    runtime.block_on(serve_doors(&paths, &broker, &null))?;
-    for socket in [paths.guard_socket(), paths.operator_socket()] {
+    runtime.block_on(serve_doors(&paths, &broker, &attestor, &null))?;
+    for socket in [
+        paths.agent_socket(),
+        paths.guard_socket(),
+        paths.operator_socket(),
+    ] {
         // A socket that stays behind is replaced by the next broker.
         drop(std::fs::remove_file(socket));
     }
@@ -173,7 +180,12 @@ fn prepare(paths: &Paths, user: UserFacts) -> Result<Broker, StartError> {
     }))
 }
 
-async fn serve_doors(paths: &Paths, broker: &Arc<Broker>, null: &File) -> Result<(), StartError> {
+async fn serve_doors(
+    paths: &Paths,
+    broker: &Arc<Broker>,
+    attestor: &Arc<Attestor>,
+    null: &File,
+) -> Result<(), StartError> {
     let loaded = Event::new(EventType::PolicyLoaded, Actor::Broker)
         .policy(broker.built_in.name(), Some(broker.built_in.digest()))
         .attribute("version", env!("CARGO_PKG_VERSION"));
@@ -185,6 +197,10 @@ async fn serve_doors(paths: &Paths, broker: &Arc<Broker>, null: &File) -> Result
             what: "record its start",
             source: io::Error::other(problem.detail),
         })?;
+    attestor
+        .serve(broker)
+        .map_err(system("hear its attestor"))?;
+    let agent = bind(&paths.agent_socket()).map_err(system("open the agent door"))?;
     let guard = bind(&paths.guard_socket()).map_err(system("open the guard door"))?;
     let operator = bind(&paths.operator_socket()).map_err(system("open the operator door"))?;
     let mut ends = signal(SignalKind::terminate()).map_err(system("hear signals"))?;
@@ -194,7 +210,9 @@ async fn serve_doors(paths: &Paths, broker: &Arc<Broker>, null: &File) -> Result
     // So that whoever reads it sees its end.
     let _kept = rustix::stdio::dup2_stdout(null);
     let limits = Limits::default();
+    let agents = Arc::new(AgentDoor::new(Arc::clone(broker), Arc::clone(attestor)));
     tokio::select! {
+        end = serve(agent, agents, limits) => end.map_err(system("serve the agent door")),
         end = serve(guard, Arc::new(GuardDoor(Arc::clone(broker))), limits) => end.map_err(system("serve the guard door")),
         end = serve(operator, Arc::new(OperatorDoor(Arc::clone(broker))), limits) => end.map_err(system("serve the operator door")),
         () = broker.stopping.notified() => { tokio::time::sleep(Duration::from_millis(20)).await; Ok(()) }

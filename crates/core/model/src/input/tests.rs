@@ -26,6 +26,7 @@ fn input(resource: &str, actions: &str) -> PolicyInput {
             agent: AgentFacts {
                 id: AgentId::sanitised("agent"),
                 digest: None,
+                attested: false,
             },
             session: SessionFacts {
                 id: SessionId::new(Timestamp::from_unix_ms(0), [0; 10]),

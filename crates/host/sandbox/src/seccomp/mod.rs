@@ -6,6 +6,7 @@
 //! architecture (32-bit code on a 64-bit kernel) kills the process under every profile.
 
 mod agent;
+mod attestor;
 mod compile;
 mod init;
 mod service;
@@ -13,6 +14,7 @@ mod table;
 mod worker;
 
 pub use agent::AGENT;
+pub use attestor::{ATTESTOR, ATTESTOR_KEEPER};
 pub use init::INIT;
 pub use service::SERVICE;
 pub use table::Call;

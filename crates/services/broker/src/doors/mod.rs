@@ -1,8 +1,10 @@
 //! The broker's doors: each takes the messages of one role and no other.
 
+mod agent;
 mod guard;
 mod operator;
 
+pub(crate) use agent::AgentDoor;
 pub(crate) use guard::GuardDoor;
 pub(crate) use operator::OperatorDoor;
 

@@ -41,6 +41,7 @@ impl GuardDoor {
             agent: AgentFacts {
                 id: open.agent,
                 digest: open.agent_digest,
+                attested: false,
             },
             purpose: open.purpose,
             workspace: open.workspace.clone(),
