@@ -10,7 +10,7 @@ mod server;
 
 pub use client::{Client, ClientError, Response};
 pub use message::*;
-pub use paths::{HomeError, Paths};
+pub use paths::{HomeError, Mode, Paths};
 pub use problem::{Problem, ProblemKind};
 #[cfg(feature = "server")]
 pub use server::{Handler, Limits, Peer, Reply, Request, bind, serve};

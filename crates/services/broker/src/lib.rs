@@ -2,10 +2,14 @@
 #![forbid(unsafe_code)]
 
 mod broker;
+mod diagnostics;
 mod doors;
 mod events;
+mod handover;
 mod identify;
 mod keys;
+mod listeners;
+mod notify;
 mod people;
 mod pipeline;
 mod question;
@@ -13,6 +17,8 @@ mod record;
 mod rules;
 mod session;
 mod startup;
+mod visible;
 mod witness;
 
-pub use startup::{StartError, run};
+pub use listeners::ListenError;
+pub use startup::{Options, StartError, run};

@@ -16,7 +16,7 @@ use valetkey_model::{AgentFacts, CapabilityId, Constraints, Grant, RequestId, Se
 use crate::broker::Broker;
 use crate::doors::{id, parts, reply, unknown};
 use crate::events;
-use crate::identify::{PeerIdentity, identify};
+use crate::identify::PeerIdentity;
 use crate::rules::Rules;
 use crate::session::{Opening, Session};
 
@@ -39,7 +39,7 @@ impl Handler for GuardDoor {
 
 impl GuardDoor {
     async fn answer(&self, request: &Request) -> Result<Reply, Problem> {
-        let guard = identify(&request.peer)?;
+        let guard = self.0.identify(&request.peer)?;
         match (request.method.as_str(), parts(&request.path).as_slice()) {
             ("POST", ["v1", "sessions"]) => self.open(guard, request).await,
             ("POST", ["v1", "sessions", session, "close"]) => {
@@ -126,7 +126,7 @@ impl GuardDoor {
             Some(files) => Arc::new(self.load_rules(files).await?),
         };
         let opening = Opening {
-            user: self.0.user.clone(),
+            user: self.0.admit(&guard)?,
             agent: AgentFacts {
                 id: open.agent,
                 digest: open.agent_digest,
