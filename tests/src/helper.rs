@@ -16,6 +16,12 @@ pub fn attack_program() -> &'static Path {
     BUILT.get_or_init(|| compile(include_str!("../attack/attack.c"), "attack"))
 }
 
+/// The small service manager, which passes sockets as the real one does, and speaks to a socket as any user.
+pub fn activate_program() -> &'static Path {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    BUILT.get_or_init(|| compile(include_str!("../activate/activate.c"), "activate"))
+}
+
 fn compile(source: &str, name: &str) -> PathBuf {
     let own = std::env::current_exe().expect("the path of this test");
     // One name a process: two test runs at once do not write over each other.

@@ -1,5 +1,6 @@
 //! Black-box suites: every test drives the real `valetkey`, `valetkeyd` and `valetkey-sheet`.
 
+mod activation;
 mod agent_door;
 mod asking;
 mod attack;
@@ -10,12 +11,14 @@ mod documents;
 mod failing;
 mod keeping;
 mod listings;
+mod modes;
 mod ordinary_user;
 mod passing_through;
 mod revoking;
 mod sessions;
 mod setup_errors;
 mod terminal;
+mod upgrade;
 mod view;
 
 /// Ends a test that needs a cell, loudly, where this user cannot have one.

@@ -1,7 +1,8 @@
 //! Starting and stopping: one broker a home, its doors open only when everything behind them is ready.
 
-use std::fs::File;
+use std::fs::{File, Permissions};
 use std::io;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -183,6 +184,9 @@ fn start(
     let end = runtime.block_on(serve_doors(paths, &broker, &mut listeners, notifier, &null))?;
     if !matches!(end, End::Replaced(_)) {
         listeners.remove();
+        if listeners.can_be_handed_over() {
+            drop(std::fs::remove_file(paths.handover_socket()));
+        }
     }
     broker.recorder.close();
     runtime.shutdown_timeout(Duration::from_secs(1));
@@ -196,7 +200,16 @@ fn start(
 }
 
 fn lock(paths: &Paths) -> Result<File, StartError> {
-    let file = File::create(paths.run.join("broker.lock")).map_err(system("make its lock file"))?;
+    // Private: whoever may open it may lock it, and so keep the broker from starting.
+    let file = File::options()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(paths.run.join("broker.lock"))
+        .map_err(system("make its lock file"))?;
+    file.set_permissions(Permissions::from_mode(0o600))
+        .map_err(system("close its lock file to others"))?;
     match flock(&file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(file),
         Err(rustix::io::Errno::WOULDBLOCK) => Err(StartError::Running),
