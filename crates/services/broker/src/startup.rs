@@ -85,6 +85,8 @@ fn system(what: &'static str) -> impl Fn(io::Error) -> StartError {
 
 /// How long peers that were told of the end have to hear it.
 const FAREWELL: Duration = Duration::from_millis(100);
+/// How long guards of open sessions have to report what was done last, over the connections that they have: they do so within a second.
+const LAST_REPORTS: Duration = Duration::from_secs(1);
 
 /// How to run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -346,6 +348,9 @@ async fn serve_doors(
         Ok(End::Stopped) | Err(_) => "the broker was stopped",
     };
     broker.diagnostics.info(why);
+    if broker.begin_ending() {
+        tokio::time::sleep(LAST_REPORTS).await;
+    }
     broker.end_sessions(why).await;
     // Whoever waits for news hears of the end before the connection goes.
     tokio::time::sleep(FAREWELL).await;

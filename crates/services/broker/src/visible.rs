@@ -119,9 +119,14 @@ impl Broker {
         protected
     }
 
-    /// Ends every session; each is told, and the log says why. None begins afterwards.
-    pub(crate) async fn end_sessions(&self, why: &str) {
+    /// Lets no session begin any more; says whether any is open.
+    pub(crate) fn begin_ending(&self) -> bool {
         self.ending.store(true, Ordering::Release);
+        !self.sessions.all().is_empty()
+    }
+
+    /// Ends every session; each is told, and the log says why.
+    pub(crate) async fn end_sessions(&self, why: &str) {
         for session in self.sessions.all() {
             // It is over in memory whether or not its end could be recorded.
             if let Err(problem) = end_session(self, &session, why, None).await {
