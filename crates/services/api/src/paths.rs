@@ -86,14 +86,9 @@ impl Paths {
         }
         let user = Self::of_user()?;
         let system = Self::of_system_broker();
-        let chosen = match env::var("VALETKEY_MODE") {
-            Ok(mode) if mode == "user" => Mode::User,
-            Ok(mode) if mode == "system" => Mode::System,
-            Ok(mode) => return Err(HomeError::NoSuchMode(mode)),
-            Err(_) if system.is_there() => Mode::System,
-            Err(_) => Mode::User,
-        };
-        Ok(match chosen {
+        let said = env::var_os("VALETKEY_MODE");
+        let said = said.as_ref().map(|mode| mode.to_string_lossy());
+        Ok(match chosen(said.as_deref(), system.is_there())? {
             Mode::User => user,
             Mode::System => system.used_by(&user),
         })
@@ -249,6 +244,17 @@ impl Paths {
     }
 }
 
+/// The mode that the environment names; without a word the system's, where there is one.
+fn chosen(said: Option<&str>, system_is_there: bool) -> Result<Mode, HomeError> {
+    match said {
+        Some("user") => Ok(Mode::User),
+        Some("system") => Ok(Mode::System),
+        Some(other) => Err(HomeError::NoSuchMode(other.to_owned())),
+        None if system_is_there => Ok(Mode::System),
+        None => Ok(Mode::User),
+    }
+}
+
 fn absolute(name: &str) -> Option<PathBuf> {
     env::var_os(name)
         .map(PathBuf::from)
@@ -273,4 +279,38 @@ fn own_dir(path: &Path, mode: u32) -> Result<(), String> {
         return Err("other users may write to it".to_owned());
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_systems_broker_is_used_unless_another_is_asked_for() {
+        assert_eq!(chosen(None, true).unwrap(), Mode::System);
+        assert_eq!(chosen(None, false).unwrap(), Mode::User);
+        assert_eq!(chosen(Some("user"), true).unwrap(), Mode::User);
+        assert_eq!(chosen(Some("system"), false).unwrap(), Mode::System);
+        for other in ["", "User", "both"] {
+            assert!(chosen(Some(other), true).is_err(), "{other}");
+        }
+    }
+
+    #[test]
+    fn a_person_makes_and_hides_their_own_directories_and_the_system_brokers_stay() {
+        let user = Paths::below(Path::new("/home/alice/v"));
+        let system = Paths::of_system_broker().used_by(&user);
+        assert_eq!(system.own, [(user.config.clone(), PRIVATE)]);
+        assert_eq!(system.config, user.config);
+        for hidden in [
+            "/etc/valetkey",
+            "/var/lib/valetkey",
+            "/run/valetkey",
+            "/home/alice/v/config",
+            "/home/alice/v/state",
+            "/home/alice/v/run",
+        ] {
+            assert!(system.all().contains(&PathBuf::from(hidden)), "{hidden}");
+        }
+    }
 }
