@@ -1,5 +1,6 @@
 //! Sockets from a service manager: taken as they are, kept open across restarts, and refused when they are not what they should be.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
@@ -55,9 +56,6 @@ fn sockets_that_a_manager_passed_are_served_and_stay_open_across_restarts() {
         assert!(text.starts_with(what), "{text}");
     };
     heard("READY=1");
-    let environment =
-        fs::read(format!("/proc/{}/environ", first.as_raw_nonzero())).unwrap_or_default();
-    let _as_it_was_started = environment;
     // An upgrade is the manager's business here.
     let upgrade = home.valetkey(["upgrade"]).done().expect(1);
     assert!(
@@ -222,4 +220,89 @@ fn the_system_unit_exposes_little() {
         .arg(service);
     let rated = Call::new(command).done();
     assert_eq!(rated.code(), 0, "{}{}", rated.text(), rated.errors());
+}
+
+/// The system calls of a group as systemd has them, or the call itself.
+fn expanded(name: &str) -> BTreeSet<String> {
+    if !name.starts_with('@') {
+        return BTreeSet::from([name.to_owned()]);
+    }
+    let mut command = Command::new("systemd-analyze");
+    command.args(["syscall-filter", "--no-pager", name]);
+    let listed = Call::new(command).done().ok().text();
+    let lines = listed.lines().skip(1).map(str::trim);
+    lines
+        .filter(|line| !line.is_empty() && !line.starts_with('#'))
+        .flat_map(expanded)
+        .collect()
+}
+
+/// What the `SystemCallFilter=` lines of a unit leave, taken one after the other as systemd does.
+fn allowed_by(unit: &Path) -> BTreeSet<String> {
+    let text = fs::read_to_string(unit).expect("a unit");
+    let mut allowed = BTreeSet::new();
+    for line in text.lines() {
+        let Some(words) = line.strip_prefix("SystemCallFilter=") else {
+            continue;
+        };
+        let (words, keep) = match words.strip_prefix('~') {
+            Some(words) => (words, false),
+            None => (words, true),
+        };
+        for name in words.split_whitespace().flat_map(expanded) {
+            if keep {
+                allowed.insert(name);
+            } else {
+                allowed.remove(&name);
+            }
+        }
+    }
+    allowed
+}
+
+#[test]
+fn the_units_allow_every_call_that_the_broker_makes() {
+    for program in ["systemd-analyze", "strace"] {
+        if host_program(program).is_none() {
+            let why = format!("{program} is not installed");
+            skipped("the_units_allow_every_call_that_the_broker_makes", &why);
+            return;
+        }
+    }
+    let home = Home::new();
+    let trace = home.outside("trace");
+    let mut broker = Call::new(home.command("strace"))
+        .args(["-f", "-qq", "-o"])
+        .arg(&trace)
+        .arg(home.program("valetkeyd"))
+        .start();
+    broker.wait_for("ready", SOON);
+    assert!(home.status().is_some());
+    drop(home.valetkey(["stop"]).done().ok());
+    drop(broker.finish(SOON).ok());
+    let traced = fs::read_to_string(&trace).expect("the trace");
+    let made: BTreeSet<String> = traced
+        .lines()
+        .filter_map(|line| line.split_once(' ')?.1.trim().split_once('('))
+        .map(|(name, _)| name.to_owned())
+        .filter(|name| name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_'))
+        .collect();
+    assert!(
+        made.contains("landlock_restrict_self") && made.contains("fdatasync"),
+        "{made:?}"
+    );
+    for kind in ["system", "user"] {
+        let units = units(kind);
+        let service = units
+            .iter()
+            .find(|unit| unit.ends_with("valetkey.service"))
+            .expect("the service");
+        let allowed = allowed_by(service);
+        let missing: Vec<&String> = made.difference(&allowed).collect();
+        assert!(missing.is_empty(), "{kind}: {missing:?}");
+        assert!(
+            !allowed.contains("mount") && !allowed.contains("bpf"),
+            "{kind}"
+        );
+    }
 }
