@@ -51,6 +51,8 @@ pub(crate) struct Questions {
 #[derive(Debug, Default)]
 struct Table {
     open: BTreeMap<RequestId, Arc<Question>>,
+    /// Taken out to be closed, while its end is being recorded: whoever waits for it goes on waiting.
+    closing: BTreeMap<RequestId, Arc<Question>>,
     closed: BTreeMap<RequestId, (SessionId, RequestState)>,
 }
 
@@ -92,14 +94,27 @@ impl Questions {
         self.lock().open.get(id).cloned()
     }
 
+    /// The question of that id as one who waits for its end sees it: open, or just being closed. Whoever closes it may be gone before it is
+    /// done, so nobody waits for that beyond the question's own time.
+    pub(crate) fn awaited(&self, id: &RequestId, now: Timestamp) -> Option<Arc<Question>> {
+        let table = self.lock();
+        let closing = table.closing.get(id);
+        let closing = closing.filter(|question| now < question.asked.expires_at);
+        table.open.get(id).or(closing).cloned()
+    }
+
     /// Takes an open question out, so that exactly one caller closes it.
     pub(crate) fn take(&self, id: &RequestId) -> Option<Arc<Question>> {
-        self.lock().open.remove(id)
+        let mut table = self.lock();
+        let question = table.open.remove(id)?;
+        table.closing.insert(id.clone(), Arc::clone(&question));
+        Some(question)
     }
 
     /// Keeps how a question ended and wakes whoever waits.
     pub(crate) fn close(&self, question: &Question, state: &RequestState) {
         let mut table = self.lock();
+        table.closing.remove(&question.asked.request_id);
         let session = &question.asked.session;
         let oldest = {
             let mut own = table
@@ -138,6 +153,9 @@ impl Questions {
     pub(crate) fn drop_session(&self, session: &SessionId) -> Vec<Arc<Question>> {
         let mut table = self.lock();
         table.closed.retain(|_, (of, _)| of != session);
+        table
+            .closing
+            .retain(|_, question| question.asked.session != *session);
         let ids: Vec<_> = table
             .open
             .values()

@@ -246,7 +246,7 @@ impl GuardDoor {
         let own = self
             .0
             .questions
-            .find(asked)
+            .awaited(asked, self.0.now())
             .filter(|question| question.asked.session == session.id);
         if let Some(question) = own {
             let mut state = question.state.subscribe();
