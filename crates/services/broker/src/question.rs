@@ -178,3 +178,47 @@ impl Questions {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use valetkey_api::{Problem, ProblemKind};
+
+    use super::*;
+
+    fn asked(expires_at: &str) -> Asked {
+        serde_json::from_value(json!({
+            "request_id": "req-01JHHHHHHHHHHHHHHHHHHHHHHH", "session": "ses-01JHHHHHHHHHHHHHHHHHHHHHHH",
+            "agent": "cat", "agent_digest": null, "user": "alice", "purpose": null,
+            "grant": {"resource": "file:/home/alice/notes.txt", "actions": ["read"], "constraints": {}, "except": []},
+            "justification": null, "file": null, "reasons": ["so"], "policy_id": "p",
+            "policy_digest": format!("sha256:{}", "0".repeat(64)), "ttl_seconds": 60,
+            "requirement": {"quorum": [{"role": "owner", "count": 1}]},
+            "asked_at": "2026-01-17T15:12:00.000Z", "expires_at": expires_at,
+        }))
+        .expect("a question")
+    }
+
+    #[test]
+    fn a_question_that_is_being_closed_is_still_there_for_who_waits() {
+        let questions = Questions::default();
+        let asked = asked("2026-01-17T15:14:00.000Z");
+        let (id, session) = (asked.request_id.clone(), asked.session.clone());
+        let put = EventId::new(asked.asked_at, [0; 10]);
+        let decision = Decision::denied("p", "so");
+        drop(questions.open(asked.clone(), put, decision).expect("room"));
+        let taken = questions.take(&id).expect("open");
+        assert!(questions.take(&id).is_none(), "one caller closes it");
+        assert!(questions.find(&id).is_none(), "and nobody answers it again");
+        assert!(questions.awaited(&id, asked.asked_at).is_some());
+        assert!(questions.awaited(&id, asked.expires_at).is_none());
+        let problem = Problem::new(ProblemKind::Denied, "a person said no");
+        let state = RequestState::Refused {
+            request_id: id.clone(),
+            problem,
+        };
+        questions.close(&taken, &state);
+        assert!(questions.awaited(&id, asked.asked_at).is_none());
+        assert_eq!(questions.ended(&id, &session), Some(state));
+    }
+}
