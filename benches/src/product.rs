@@ -61,12 +61,7 @@ impl Product {
     /// The product's directories and sockets.
     #[must_use]
     pub fn paths(&self) -> Paths {
-        let home = self.scratch().join("valetkey");
-        Paths {
-            config: home.join("config"),
-            state: home.join("state"),
-            run: home.join("run"),
-        }
+        Paths::below(&self.scratch().join("valetkey"))
     }
 
     /// `valetkey` with these arguments.

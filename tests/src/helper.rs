@@ -28,6 +28,12 @@ pub fn outside_program() -> &'static Path {
     BUILT.get_or_init(|| compile(include_str!("../outside/outside.c"), "outside"))
 }
 
+/// The small service manager, which passes sockets as the real one does, and speaks to a socket as any user.
+pub fn activate_program() -> &'static Path {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    BUILT.get_or_init(|| compile(include_str!("../activate/activate.c"), "activate"))
+}
+
 fn compile(source: &str, name: &str) -> PathBuf {
     let own = std::env::current_exe().expect("the path of this test");
     // One name a process: two test runs at once do not write over each other.

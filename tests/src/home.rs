@@ -387,8 +387,11 @@ impl Home {
 
     fn diagnose(&self) {
         eprintln!("--- the home was {}", self.root.path().display());
-        let log = fs::read_to_string(self.state.join("state/valetkeyd.log")).unwrap_or_default();
-        eprintln!("--- the broker said: {log}");
+        for name in ["valetkeyd.log", "stderr.log"] {
+            let path = self.state.join("state/diagnostics").join(name);
+            let log = fs::read_to_string(path).unwrap_or_default();
+            eprintln!("--- the broker said in {name}: {log}");
+        }
         let tail = self.quietly(&["audit", "tail", "-n", "25"]);
         eprintln!("--- its last events:\n{tail}");
     }

@@ -10,7 +10,9 @@ mod process;
 mod pty;
 
 pub use binaries::{Binaries, binaries};
-pub use helper::{agent_program, attack_program, hostile_program, outside_program};
+pub use helper::{
+    activate_program, agent_program, attack_program, hostile_program, outside_program,
+};
 pub use home::{Home, NOBODY, Person, Question, id};
 pub use peer::{Answer, Guard, Peer};
 pub use place::{Device, cannot_run_cells, host_program, is_root, scratch, skipped};

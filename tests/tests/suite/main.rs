@@ -1,5 +1,6 @@
 //! Black-box suites: every test drives the real `valetkey`, `valetkeyd` and `valetkey-sheet`.
 
+mod activation;
 mod agent_door;
 mod asking;
 mod attack;
@@ -13,6 +14,7 @@ mod hostile_bytes;
 mod hostile_peers;
 mod keeping;
 mod listings;
+mod modes;
 mod narrowing;
 mod ordinary_user;
 mod outside_door;
@@ -22,6 +24,7 @@ mod revoking;
 mod sessions;
 mod setup_errors;
 mod terminal;
+mod upgrade;
 mod view;
 
 /// Ends a test that needs a cell, loudly, where this user cannot have one.

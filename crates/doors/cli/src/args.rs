@@ -52,6 +52,8 @@ pub(crate) enum Command {
     Status(ListArgs),
     /// End the broker of this home
     Stop,
+    /// Put a newly installed broker in the place of the one that runs; no door is closed meanwhile, and its sessions end
+    Upgrade,
     /// Print a completion script for a shell
     Completions {
         /// The shell

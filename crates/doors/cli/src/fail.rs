@@ -17,6 +17,9 @@ pub(crate) enum Status {
     NoBroker = 6,
 }
 
+/// What to do where the system's broker cannot be reached.
+pub(crate) const SYSTEM_BROKER: &str = "is your user in its group (`id`), and does it run (`systemctl status valetkey.socket`)? VALETKEY_MODE=user chooses a broker of your own, which is weaker";
+
 /// A failed command.
 #[derive(Debug)]
 pub(crate) struct Fail {
@@ -90,6 +93,7 @@ impl From<LinkError> for Fail {
     fn from(error: LinkError) -> Self {
         match error {
             LinkError::Client(error) => error.into(),
+            LinkError::System(_) => Self::new(Status::NoBroker, error).hinted(SYSTEM_BROKER),
             LinkError::NoProgram { .. } | LinkError::NotStarted { .. } => {
                 Self::new(Status::NoBroker, error)
             }

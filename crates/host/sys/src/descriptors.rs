@@ -29,6 +29,17 @@ pub fn close_on_exec_from(first: u32) -> io::Result<()> {
     close_range(first, u32::MAX, libc::CLOSE_RANGE_CLOEXEC)
 }
 
+/// Marks `count` descriptors from `first` upwards to be closed when a program is executed.
+pub(crate) fn close_on_exec_range(first: RawFd, count: usize) -> io::Result<()> {
+    let bad = |_| io::Error::from_raw_os_error(libc::EBADF);
+    let first = u32::try_from(first).map_err(bad)?;
+    let count = u32::try_from(count).map_err(bad)?;
+    match count.checked_sub(1) {
+        Some(more) => close_range(first, first.saturating_add(more), libc::CLOSE_RANGE_CLOEXEC),
+        None => Ok(()),
+    }
+}
+
 fn close_range(first: u32, last: u32, flags: u32) -> io::Result<()> {
     // SAFETY: close_range takes three integers and touches no memory of this process.
     let result = unsafe { libc::syscall(libc::SYS_close_range, first, last, flags) };

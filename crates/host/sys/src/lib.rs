@@ -9,6 +9,7 @@
 )]
 
 pub mod account;
+pub mod activation;
 pub mod clock;
 pub mod descriptors;
 pub mod device;

@@ -19,7 +19,7 @@ pub use authzen::{
 pub use client::{Client, ClientError, Response};
 pub use message::*;
 pub use outside::{OutsideCapability, OutsideRequestState};
-pub use paths::{HomeError, Paths};
+pub use paths::{HomeError, Mode, Paths};
 pub use problem::{Problem, ProblemKind};
 #[cfg(feature = "server")]
 pub use route::{Found, Route, find};

@@ -8,7 +8,7 @@ use valetkey_model::{
     Timestamp,
 };
 
-use crate::Problem;
+use crate::{Mode, Problem};
 
 /// Guard door: opens a session. The guard vouches for these facts; the broker adds what it sees of the peer itself.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -433,6 +433,10 @@ pub struct Status {
     pub pid: u32,
     /// Since when it runs.
     pub since: Timestamp,
+    /// In which way it runs.
+    pub mode: Mode,
+    /// Whether the figures below are of everyone, or only of the person who asks.
+    pub of_everyone: bool,
     /// Open sessions.
     pub sessions: u64,
     /// Live capabilities.
@@ -447,6 +451,10 @@ pub struct Status {
     pub policy_digest: Digest,
     /// What this way of running cannot keep, in words.
     pub posture: Vec<String>,
+    /// Where the broker writes what happens to itself.
+    pub diagnostics: String,
+    /// Its last error, for whoever sees everyone's figures.
+    pub last_error: Option<String>,
 }
 
 /// Agent door in a cell: a typed operation on a document.

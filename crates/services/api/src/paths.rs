@@ -1,21 +1,48 @@
-//! Where Valetkey keeps its files: XDG directories, or all below `VALETKEY_HOME`.
+//! Where Valetkey keeps its files, and which broker is used: a person's own (XDG directories, or all below `VALETKEY_HOME`), or the system's.
 
 use std::env;
+use std::fmt;
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-/// The directories and sockets of one user's Valetkey.
+/// In which way a broker runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// As the person whom it serves.
+    User,
+    /// Under a user id of its own, for every person of its group.
+    System,
+}
+
+impl fmt::Display for Mode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::User => "user",
+            Self::System => "system",
+        })
+    }
+}
+
+/// The directories and sockets of a broker and of whoever uses it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Paths {
-    /// Configuration: approver key, policies.
+    /// How the broker runs that they lead to.
+    pub mode: Mode,
+    /// Configuration: of a person, their approver key; of a system broker, its own.
     pub config: PathBuf,
     /// State: log, keys, ledger.
     pub state: PathBuf,
     /// Sockets and locks.
     pub run: PathBuf,
+    /// What this process makes and owns, with the mode to make it with.
+    own: Vec<(PathBuf, u32)>,
+    /// What no view may show beside the three above.
+    further: Vec<PathBuf>,
 }
 
 /// The directories cannot be used.
@@ -24,6 +51,9 @@ pub enum HomeError {
     /// Neither `VALETKEY_HOME` nor `HOME` is an absolute path.
     #[error("there is no home directory: set HOME or VALETKEY_HOME to an absolute path")]
     NoHome,
+    /// `VALETKEY_MODE` says neither `user` nor `system`.
+    #[error("VALETKEY_MODE is `{0}`: set it to `user` or `system`, or not at all")]
+    NoSuchMode(String),
     /// A directory cannot be made or is not private.
     #[error("cannot use {}: {reason}; set VALETKEY_HOME to a directory that you can write to", path.display())]
     Unusable {
@@ -34,22 +64,55 @@ pub enum HomeError {
     },
 }
 
+/// The mode of a directory that nobody else may look into.
+const PRIVATE: u32 = 0o700;
+/// The mode of the directory with a system broker's sockets: its group finds them, others do not.
+const GROUP_MAY_PASS: u32 = 0o750;
+
 /// The longest socket path that the kernel takes: `sun_path` less its NUL.
 const SUN_PATH_MAX: usize = 107;
 
 impl Paths {
-    /// The directories as the environment says.
+    /// The broker that this process is to use, as the environment says, and this person's own directories.
+    ///
+    /// `VALETKEY_HOME` means a person's own broker below it. Otherwise `VALETKEY_MODE` chooses, and without it the system's broker is used
+    /// where there is one: a person's own is weaker, and must be asked for.
     ///
     /// # Errors
-    /// [`HomeError::NoHome`] when nothing in the environment says where.
+    /// [`HomeError::NoHome`] when nothing in the environment says where, [`HomeError::NoSuchMode`] for another mode.
     pub fn from_env() -> Result<Self, HomeError> {
         if let Some(home) = absolute("VALETKEY_HOME") {
-            return Ok(Self {
-                config: home.join("config"),
-                state: home.join("state"),
-                run: home.join("run"),
-            });
+            return Ok(Self::below(&home));
         }
+        let user = Self::of_user()?;
+        let system = Self::of_system_broker();
+        let said = env::var_os("VALETKEY_MODE");
+        let said = said.as_ref().map(|mode| mode.to_string_lossy());
+        Ok(match chosen(said.as_deref(), system.is_there())? {
+            Mode::User => user,
+            Mode::System => system.used_by(&user),
+        })
+    }
+
+    /// The directories of the broker itself.
+    ///
+    /// # Errors
+    /// As [`Paths::from_env`].
+    pub fn of_broker(mode: Mode) -> Result<Self, HomeError> {
+        match (mode, absolute("VALETKEY_HOME")) {
+            (Mode::System, _) => Ok(Self::of_system_broker()),
+            (Mode::User, Some(home)) => Ok(Self::below(&home)),
+            (Mode::User, None) => Self::of_user(),
+        }
+    }
+
+    /// A person's broker with everything below one directory.
+    #[must_use]
+    pub fn below(home: &Path) -> Self {
+        Self::private(home.join("config"), home.join("state"), home.join("run"))
+    }
+
+    fn of_user() -> Result<Self, HomeError> {
         let home = absolute("HOME").ok_or(HomeError::NoHome)?;
         let state = absolute("XDG_STATE_HOME")
             .unwrap_or_else(|| home.join(".local/state"))
@@ -60,16 +123,61 @@ impl Paths {
         let config = absolute("XDG_CONFIG_HOME")
             .unwrap_or_else(|| home.join(".config"))
             .join("valetkey");
-        Ok(Self { config, state, run })
+        Ok(Self::private(config, state, run))
     }
 
-    /// Makes the directories, private to this user.
+    fn private(config: PathBuf, state: PathBuf, run: PathBuf) -> Self {
+        let own = [&config, &state, &run].map(|path| (path.clone(), PRIVATE));
+        Self {
+            mode: Mode::User,
+            own: own.to_vec(),
+            further: Vec::new(),
+            config,
+            state,
+            run,
+        }
+    }
+
+    /// The system's broker: below `/`, or below `VALETKEY_SYSTEM_ROOT` for a trial.
+    fn of_system_broker() -> Self {
+        let root = absolute("VALETKEY_SYSTEM_ROOT").unwrap_or_else(|| PathBuf::from("/"));
+        let state = root.join("var/lib/valetkey");
+        let run = root.join("run/valetkey");
+        Self {
+            mode: Mode::System,
+            config: root.join("etc/valetkey"),
+            own: vec![(state.clone(), PRIVATE), (run.clone(), GROUP_MAY_PASS)],
+            further: Vec::new(),
+            state,
+            run,
+        }
+    }
+
+    /// The same broker as a person uses it, who has a key and a configuration of their own.
+    fn used_by(self, user: &Self) -> Self {
+        Self {
+            own: vec![(user.config.clone(), PRIVATE)],
+            further: vec![self.config, user.state.clone(), user.run.clone()],
+            config: user.config.clone(),
+            ..self
+        }
+    }
+
+    /// Whether a guard door is there, or lies where this process may not look: then it is there for others.
+    fn is_there(&self) -> bool {
+        match std::fs::symlink_metadata(self.guard_socket()) {
+            Ok(_) => true,
+            Err(error) => error.kind() == io::ErrorKind::PermissionDenied,
+        }
+    }
+
+    /// Makes those of the directories that are this process's own.
     ///
     /// # Errors
-    /// [`HomeError::Unusable`] when one cannot be made, belongs to another user, or lets others in.
+    /// [`HomeError::Unusable`] when one cannot be made, belongs to another user, or lets others write.
     pub fn create(&self) -> Result<(), HomeError> {
-        for path in [&self.config, &self.state, &self.run] {
-            private_dir(path).map_err(|reason| HomeError::Unusable {
+        for (path, mode) in &self.own {
+            own_dir(path, *mode).map_err(|reason| HomeError::Unusable {
                 path: path.clone(),
                 reason,
             })?;
@@ -103,6 +211,18 @@ impl Paths {
         self.run.join("operator.sock")
     }
 
+    /// Where a new broker takes the sockets over from the old one.
+    #[must_use]
+    pub fn handover_socket(&self) -> PathBuf {
+        self.run.join("handover.sock")
+    }
+
+    /// The broker's own diagnostics.
+    #[must_use]
+    pub fn diagnostics(&self) -> PathBuf {
+        self.state.join("diagnostics")
+    }
+
     /// The audit log's directory.
     #[must_use]
     pub fn log(&self) -> PathBuf {
@@ -118,7 +238,20 @@ impl Paths {
     /// What no view may ever show.
     #[must_use]
     pub fn all(&self) -> Vec<PathBuf> {
-        vec![self.config.clone(), self.state.clone(), self.run.clone()]
+        let mut all = vec![self.config.clone(), self.state.clone(), self.run.clone()];
+        all.extend(self.further.iter().cloned());
+        all
+    }
+}
+
+/// The mode that the environment names; without a word the system's, where there is one.
+fn chosen(said: Option<&str>, system_is_there: bool) -> Result<Mode, HomeError> {
+    match said {
+        Some("user") => Ok(Mode::User),
+        Some("system") => Ok(Mode::System),
+        Some(other) => Err(HomeError::NoSuchMode(other.to_owned())),
+        None if system_is_there => Ok(Mode::System),
+        None => Ok(Mode::User),
     }
 }
 
@@ -128,10 +261,10 @@ fn absolute(name: &str) -> Option<PathBuf> {
         .filter(|path| path.is_absolute())
 }
 
-fn private_dir(path: &Path) -> Result<(), String> {
+fn own_dir(path: &Path, mode: u32) -> Result<(), String> {
     match std::fs::DirBuilder::new()
         .recursive(true)
-        .mode(0o700)
+        .mode(mode)
         .create(path)
     {
         Ok(()) => {}
@@ -146,4 +279,38 @@ fn private_dir(path: &Path) -> Result<(), String> {
         return Err("other users may write to it".to_owned());
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_systems_broker_is_used_unless_another_is_asked_for() {
+        assert_eq!(chosen(None, true).unwrap(), Mode::System);
+        assert_eq!(chosen(None, false).unwrap(), Mode::User);
+        assert_eq!(chosen(Some("user"), true).unwrap(), Mode::User);
+        assert_eq!(chosen(Some("system"), false).unwrap(), Mode::System);
+        for other in ["", "User", "both"] {
+            assert!(chosen(Some(other), true).is_err(), "{other}");
+        }
+    }
+
+    #[test]
+    fn a_person_makes_and_hides_their_own_directories_and_the_system_brokers_stay() {
+        let user = Paths::below(Path::new("/home/alice/v"));
+        let system = Paths::of_system_broker().used_by(&user);
+        assert_eq!(system.own, [(user.config.clone(), PRIVATE)]);
+        assert_eq!(system.config, user.config);
+        for hidden in [
+            "/etc/valetkey",
+            "/var/lib/valetkey",
+            "/run/valetkey",
+            "/home/alice/v/config",
+            "/home/alice/v/state",
+            "/home/alice/v/run",
+        ] {
+            assert!(system.all().contains(&PathBuf::from(hidden)), "{hidden}");
+        }
+    }
 }

@@ -2,16 +2,19 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use tokio::sync::Notify;
-use valetkey_api::{Problem, ProblemKind, Status};
+use valetkey_api::{Problem, ProblemKind};
 use valetkey_approval::Approver;
 use valetkey_audit::{Actor, Event, EventType};
 use valetkey_capability::{Capability, Jwks};
-use valetkey_model::{Digest, Timestamp, ULID_RANDOM_BYTES, UserFacts};
+use valetkey_model::{Timestamp, ULID_RANDOM_BYTES, UserFacts};
 use valetkey_store::Ledger;
 use valetkey_sys::clock::Clock;
 
+use crate::diagnostics::Diagnostics;
+use crate::identify::{Admission, Scope};
 use crate::issuer::Issuers;
 use crate::people::People;
 use crate::question::Questions;
@@ -29,12 +32,14 @@ pub(crate) struct Broker {
     pub(crate) sessions: Sessions,
     pub(crate) questions: Questions,
     pub(crate) built_in: Arc<Rules>,
-    /// The person whom this broker serves.
-    pub(crate) user: UserFacts,
+    pub(crate) admission: Admission,
+    pub(crate) diagnostics: Arc<Diagnostics>,
     /// Trees that hold the broker's own state, keys and sockets.
     pub(crate) protected: Vec<PathBuf>,
     pub(crate) since: Timestamp,
     pub(crate) stopping: Notify,
+    /// Set once the broker ends: no session begins any more.
+    pub(crate) ending: AtomicBool,
     /// The keys that capabilities are signed with; signing is for [`crate::pipeline`] alone.
     pub(crate) issuer: Issuers,
 }
@@ -47,7 +52,8 @@ pub(crate) struct Parts {
     pub(crate) ledger: Ledger,
     pub(crate) people: People,
     pub(crate) built_in: Arc<Rules>,
-    pub(crate) user: UserFacts,
+    pub(crate) admission: Admission,
+    pub(crate) diagnostics: Arc<Diagnostics>,
     pub(crate) protected: Vec<PathBuf>,
     pub(crate) issuer: Issuers,
 }
@@ -63,9 +69,11 @@ impl Broker {
             sessions: Sessions::default(),
             questions: Questions::default(),
             built_in: parts.built_in,
-            user: parts.user,
+            admission: parts.admission,
+            diagnostics: parts.diagnostics,
             protected: parts.protected,
             stopping: Notify::new(),
+            ending: AtomicBool::new(false),
             issuer: parts.issuer,
         }
     }
@@ -89,50 +97,29 @@ impl Broker {
         self.issuer.jwks(self.now())
     }
 
-    /// Registers the first approver.
-    pub(crate) async fn register_first_approver(&self, approver: Approver) -> Result<(), Problem> {
+    /// Registers the first approver of a user.
+    pub(crate) async fn register_first_approver(
+        &self,
+        user: &UserFacts,
+        approver: Approver,
+    ) -> Result<(), Problem> {
+        let mode = self.admission.mode();
         let event = Event::new(EventType::RegistryApproverAdded, Actor::Operator)
+            .user(user.uid, &user.name)
             .attribute("approver", approver.name.as_str())
             .attribute("roles", approver.roles.join(",").as_str())
             .attribute("public_key", approver.public_key.as_str());
-        if !self.people.all().is_empty() {
-            return self.people.add_first(approver);
-        }
+        self.people.may_add(mode, user, &approver)?;
         self.recorder.note(vec![event]).await?;
-        self.people.add_first(approver)
+        self.people.add_first(mode, user, approver)
     }
 
-    /// Every live capability, oldest session first.
-    pub(crate) fn live(&self) -> Vec<Capability> {
+    /// Every live capability in sight, oldest session first.
+    pub(crate) fn live(&self, scope: Scope) -> Vec<Capability> {
         let now = self.now();
-        self.sessions
-            .all()
+        self.sessions_in(scope)
             .iter()
             .flat_map(|session| session.live(now))
             .collect()
-    }
-
-    /// The broker's state in words and figures.
-    pub(crate) fn status(&self) -> Status {
-        let count = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
-        Status {
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            pid: std::process::id(),
-            since: self.since,
-            sessions: count(self.sessions.all().len()),
-            capabilities: count(self.live().len()),
-            questions: count(self.questions.list().len()),
-            events: self.recorder.size(),
-            recording: self.recorder.is_recording(),
-            policy_digest: self.policy_digest(),
-            posture: vec![
-                "user mode: a program that runs as you outside a cell can reach the broker's keys, log and operator door".to_owned(),
-                "approver keys are kept without a passphrase".to_owned(),
-            ],
-        }
-    }
-
-    fn policy_digest(&self) -> Digest {
-        self.built_in.digest()
     }
 }

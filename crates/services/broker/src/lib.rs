@@ -3,13 +3,17 @@
 
 mod attest;
 mod broker;
+mod diagnostics;
 mod doors;
 mod events;
+mod handover;
 mod identify;
 mod issuer;
 mod keys;
 mod life;
+mod listeners;
 mod live;
+mod notify;
 mod people;
 mod pipeline;
 mod question;
@@ -18,6 +22,8 @@ mod rules;
 mod session;
 mod startup;
 mod unheard;
+mod visible;
 mod witness;
 
-pub use startup::{StartError, run};
+pub use listeners::ListenError;
+pub use startup::{Options, StartError, run};

@@ -9,6 +9,7 @@ use valetkey_store::{Revoked as Subject, StoreError};
 
 use crate::broker::Broker;
 use crate::events;
+use crate::identify::Scope;
 use crate::issuer::NextKey;
 use crate::live::{MAX_CHILDREN, MAX_GENERATIONS, NoRoom};
 use crate::session::{Session, Unkept};
@@ -127,11 +128,11 @@ impl Broker {
     ///
     /// # Errors
     /// When the ledger or the log cannot keep what was done; it is done all the same.
-    pub(crate) async fn revoke(&self, what: &Revoke) -> Result<Revoked, Problem> {
+    pub(crate) async fn revoke(&self, what: &Revoke, scope: Scope) -> Result<Revoked, Problem> {
         let now = self.now();
         let (mut written, mut kept) = (Vec::new(), Ok(()));
         let mut revoked = Revoked::default();
-        for session in self.sessions.all() {
+        for session in self.sessions_in(scope) {
             for capability in session.live(now) {
                 let id = &capability.capability_id;
                 if !fits(what, &session, &capability) {

@@ -4,7 +4,8 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    match valetkey_broker::run() {
+    let options = valetkey_broker::Options::read(std::env::args().skip(1));
+    match options.and_then(valetkey_broker::run) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // Whoever started us on demand reads this line and shows it.

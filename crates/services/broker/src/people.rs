@@ -1,56 +1,99 @@
-//! The people who may approve, kept in a private file.
+//! The people who may approve, kept in private files: in user mode one, in system mode one for each user.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use valetkey_api::{Problem, ProblemKind};
+use valetkey_api::{Mode, Problem, ProblemKind};
 use valetkey_approval::{Approver, Approvers};
+use valetkey_model::UserFacts;
+
+/// Users of a system broker with approvers of their own; their files are read at every start.
+const MAX_USERS: usize = 10_000;
+/// The one role in which people may register themselves: of their own sessions.
+const OWNER: &str = "owner";
 
 /// The registered approvers, in memory and on disk.
 #[derive(Debug)]
 pub(crate) struct People {
-    path: PathBuf,
-    approvers: Mutex<Approvers>,
+    place: Place,
+    approvers: Mutex<BTreeMap<u32, Approvers>>,
+}
+
+/// Where they are kept.
+#[derive(Debug)]
+enum Place {
+    /// One file, for the one user.
+    File(PathBuf),
+    /// A file for each user, named by the user's id.
+    Directory(PathBuf),
+}
+
+impl Place {
+    fn of(&self, uid: u32) -> PathBuf {
+        match self {
+            Self::File(path) => path.clone(),
+            Self::Directory(path) => path.join(format!("{uid}.json")),
+        }
+    }
 }
 
 impl People {
-    /// Reads the file, if there is one. A file that does not read stops the broker: nobody must become an approver by damage.
-    pub(crate) fn load(state: &Path) -> Result<Self, String> {
-        let path = state.join("approvers.json");
-        let approvers = match valetkey_store::read_private(&path) {
-            Ok(bytes) => {
-                read_strictly(&bytes).ok_or_else(|| format!("{} does not read", path.display()))?
+    /// Reads what there is. A file that does not read stops the broker: nobody must become an approver by damage.
+    pub(crate) fn load(state: &Path, mode: Mode) -> Result<Self, String> {
+        let mut approvers = BTreeMap::new();
+        let place = match mode {
+            Mode::User => {
+                let path = state.join("approvers.json");
+                let uid = rustix::process::geteuid().as_raw();
+                if let Some(read) = read(&path)? {
+                    approvers.insert(uid, read);
+                }
+                Place::File(path)
             }
-            Err(error) if error.is_absent() => Approvers::default(),
-            Err(error) => return Err(format!("{}: {error}", path.display())),
+            Mode::System => {
+                let path = state.join("approvers");
+                for (uid, file) in files(&path)? {
+                    if let Some(read) = read(&file)? {
+                        approvers.insert(uid, read);
+                    }
+                }
+                Place::Directory(path)
+            }
         };
         Ok(Self {
-            path,
+            place,
             approvers: Mutex::new(approvers),
         })
     }
 
-    /// Everyone, as of now.
-    pub(crate) fn all(&self) -> Approvers {
-        self.approvers
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+    /// Those who may answer for a user, as of now.
+    pub(crate) fn of(&self, uid: u32) -> Approvers {
+        self.lock().get(&uid).cloned().unwrap_or_default()
     }
 
-    /// Registers the first approver. In user mode the first to come through the operator door is the owner; later ones need more than that.
-    pub(crate) fn add_first(&self, approver: Approver) -> Result<(), Problem> {
-        let mut approvers = self
-            .approvers
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        if !approvers.is_empty() {
-            return Err(Problem::new(
-                ProblemKind::Denied,
-                "an approver is registered already, and this key is not theirs",
-            ));
-        }
-        let mut next = approvers.clone();
+    /// Whether a user may register this approver. The first to come through the operator door as that user is the owner of that user's
+    /// sessions; later ones need more than that. In system mode the broker knows better than the peer what the approver is called, and in
+    /// which role they answer: under their own name, as owner, for nobody else.
+    pub(crate) fn may_add(
+        &self,
+        mode: Mode,
+        user: &UserFacts,
+        approver: &Approver,
+    ) -> Result<(), Problem> {
+        may_add(&self.lock(), mode, user, approver)
+    }
+
+    /// Registers a user's first approver.
+    pub(crate) fn add_first(
+        &self,
+        mode: Mode,
+        user: &UserFacts,
+        approver: Approver,
+    ) -> Result<(), Problem> {
+        let mut approvers = self.lock();
+        may_add(&approvers, mode, user, &approver)?;
+        let mut next = Approvers::default();
         if !next.add(approver) {
             return Err(Problem::new(
                 ProblemKind::Invalid,
@@ -64,10 +107,75 @@ impl People {
             )
         };
         let bytes = serde_json::to_vec_pretty(&next).map_err(|error| failed(error.to_string()))?;
-        valetkey_store::write_atomically(&self.path, &bytes, 0o600)
+        valetkey_store::write_atomically(&self.place.of(user.uid), &bytes, 0o600)
             .map_err(|error| failed(error.to_string()))?;
-        *approvers = next;
+        approvers.insert(user.uid, next);
         Ok(())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<u32, Approvers>> {
+        self.approvers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn may_add(
+    known: &BTreeMap<u32, Approvers>,
+    mode: Mode,
+    user: &UserFacts,
+    approver: &Approver,
+) -> Result<(), Problem> {
+    let denied = |why: String| Err(Problem::new(ProblemKind::Denied, why));
+    if mode == Mode::System && (approver.roles != [OWNER] || approver.name != user.name) {
+        return denied(format!(
+            "a person registers under their own name, here `{}`, and as owner of their own sessions alone",
+            user.name
+        ));
+    }
+    if known.get(&user.uid).is_some_and(|known| !known.is_empty()) {
+        return denied("an approver is registered already, and this key is not theirs".to_owned());
+    }
+    if known.len() >= MAX_USERS {
+        return Err(Problem::new(
+            ProblemKind::Busy,
+            "too many users have approvers",
+        ));
+    }
+    Ok(())
+}
+
+/// The files of a directory of approvers, which is made if it is not there. What is not named by a user's id is none.
+fn files(directory: &Path) -> Result<Vec<(u32, PathBuf)>, String> {
+    let failed = |error: std::io::Error| format!("{}: {error}", directory.display());
+    let mut builder = std::fs::DirBuilder::new();
+    std::os::unix::fs::DirBuilderExt::mode(builder.recursive(true), 0o700)
+        .create(directory)
+        .map_err(failed)?;
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(directory).map_err(failed)? {
+        let name = entry.map_err(failed)?.file_name();
+        let uid = name
+            .to_str()
+            .and_then(|name| name.strip_suffix(".json"))
+            .and_then(|uid| uid.parse().ok());
+        if let Some(uid) = uid {
+            files.push((uid, directory.join(name)));
+        }
+    }
+    if files.len() > MAX_USERS {
+        return Err(format!("{}: too many files", directory.display()));
+    }
+    Ok(files)
+}
+
+fn read(path: &Path) -> Result<Option<Approvers>, String> {
+    match valetkey_store::read_private(path) {
+        Ok(bytes) => read_strictly(&bytes)
+            .map(Some)
+            .ok_or_else(|| format!("{} does not read", path.display())),
+        Err(error) if error.is_absent() => Ok(None),
+        Err(error) => Err(format!("{}: {error}", path.display())),
     }
 }
 
@@ -81,4 +189,66 @@ fn read_strictly(bytes: &[u8]) -> Option<Approvers> {
         }
     }
     Some(checked)
+}
+
+#[cfg(test)]
+mod tests {
+    use valetkey_approval::ApproverKey;
+
+    use super::*;
+
+    fn user(uid: u32, name: &str) -> UserFacts {
+        UserFacts {
+            uid,
+            name: name.to_owned(),
+            home: "/".to_owned(),
+            home_resource: None,
+            groups: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn each_user_of_a_system_broker_has_approvers_of_their_own() {
+        let state = tempfile::tempdir().expect("a directory");
+        let (first, second) = (user(1000, "alice"), user(1001, "bob"));
+        let key = |byte| ApproverKey::from_seed(&[byte; 32]);
+        {
+            let people = People::load(state.path(), Mode::System).expect("load");
+            let add = |user, approver| people.add_first(Mode::System, user, approver);
+            add(&first, key(1).approver("alice", &["owner"])).expect("the first");
+            add(&second, key(2).approver("bob", &["owner"])).expect("another user's first");
+            let again = add(&first, key(3).approver("alice", &["owner"]));
+            assert_eq!(again.expect_err("a second").kind, ProblemKind::Denied);
+        }
+        let people = People::load(state.path(), Mode::System).expect("load again");
+        assert!(people.of(1000).by_name("alice").is_some());
+        assert!(people.of(1000).by_name("bob").is_none());
+        assert!(people.of(1002).is_empty());
+    }
+
+    #[test]
+    fn nobody_takes_another_name_or_role_in_system_mode() {
+        let state = tempfile::tempdir().expect("a directory");
+        let people = People::load(state.path(), Mode::System).expect("load");
+        let key = ApproverKey::from_seed(&[1; 32]);
+        for approver in [
+            key.approver("root", &["owner"]),
+            key.approver("alice", &["owner", "auditor"]),
+            key.approver("alice", &["admin"]),
+            key.approver("alice", &[]),
+        ] {
+            let refused = people.add_first(Mode::System, &user(1000, "alice"), approver);
+            assert_eq!(refused.expect_err("refused").kind, ProblemKind::Denied);
+        }
+        assert!(people.of(1000).is_empty());
+    }
+
+    #[test]
+    fn a_damaged_file_stops_the_broker() {
+        let state = tempfile::tempdir().expect("a directory");
+        drop(People::load(state.path(), Mode::System).expect("load"));
+        let path = state.path().join("approvers/1000.json");
+        valetkey_store::write_atomically(&path, b"{}", 0o600).expect("write");
+        assert!(People::load(state.path(), Mode::System).is_err());
+    }
 }

@@ -138,7 +138,7 @@ impl Broker {
                 requests_last_minute: last_minute,
                 requests_last_hour: last_hour,
                 protected: self
-                    .protected
+                    .protected_for(&opening.user)
                     .iter()
                     .filter_map(|path| Resource::tree(path).ok())
                     .collect(),
@@ -249,7 +249,7 @@ impl Broker {
             .find(|session| session.id == question.asked.session && session.is_open())
             .ok_or_else(gone)?;
         let now = self.now();
-        let people = self.people.all();
+        let people = self.approvers_of(&session);
         let invalid = |error: valetkey_approval::ApprovalError| {
             Problem::new(ProblemKind::Invalid, error.to_string()).about(&id)
         };

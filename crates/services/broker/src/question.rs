@@ -51,6 +51,8 @@ pub(crate) struct Questions {
 #[derive(Debug, Default)]
 struct Table {
     open: BTreeMap<RequestId, Arc<Question>>,
+    /// Taken out to be closed, while its end is being recorded: whoever waits for it goes on waiting.
+    closing: BTreeMap<RequestId, Arc<Question>>,
     closed: BTreeMap<RequestId, (SessionId, RequestState)>,
 }
 
@@ -92,14 +94,27 @@ impl Questions {
         self.lock().open.get(id).cloned()
     }
 
+    /// The question of that id as one who waits for its end sees it: open, or just being closed. Whoever closes it may be gone before it is
+    /// done, so nobody waits for that beyond the question's own time.
+    pub(crate) fn awaited(&self, id: &RequestId, now: Timestamp) -> Option<Arc<Question>> {
+        let table = self.lock();
+        let closing = table.closing.get(id);
+        let closing = closing.filter(|question| now < question.asked.expires_at);
+        table.open.get(id).or(closing).cloned()
+    }
+
     /// Takes an open question out, so that exactly one caller closes it.
     pub(crate) fn take(&self, id: &RequestId) -> Option<Arc<Question>> {
-        self.lock().open.remove(id)
+        let mut table = self.lock();
+        let question = table.open.remove(id)?;
+        table.closing.insert(id.clone(), Arc::clone(&question));
+        Some(question)
     }
 
     /// Keeps how a question ended and wakes whoever waits.
     pub(crate) fn close(&self, question: &Question, state: &RequestState) {
         let mut table = self.lock();
+        table.closing.remove(&question.asked.request_id);
         let session = &question.asked.session;
         let oldest = {
             let mut own = table
@@ -138,6 +153,9 @@ impl Questions {
     pub(crate) fn drop_session(&self, session: &SessionId) -> Vec<Arc<Question>> {
         let mut table = self.lock();
         table.closed.retain(|_, (of, _)| of != session);
+        table
+            .closing
+            .retain(|_, question| question.asked.session != *session);
         let ids: Vec<_> = table
             .open
             .values()
@@ -158,5 +176,49 @@ impl Questions {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Table> {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use valetkey_api::{Problem, ProblemKind};
+
+    use super::*;
+
+    fn asked(expires_at: &str) -> Asked {
+        serde_json::from_value(json!({
+            "request_id": "req-01JHHHHHHHHHHHHHHHHHHHHHHH", "session": "ses-01JHHHHHHHHHHHHHHHHHHHHHHH",
+            "agent": "cat", "agent_digest": null, "user": "alice", "purpose": null,
+            "grant": {"resource": "file:/home/alice/notes.txt", "actions": ["read"], "constraints": {}, "except": []},
+            "justification": null, "file": null, "reasons": ["so"], "policy_id": "p",
+            "policy_digest": format!("sha256:{}", "0".repeat(64)), "ttl_seconds": 60,
+            "requirement": {"quorum": [{"role": "owner", "count": 1}]},
+            "asked_at": "2026-01-17T15:12:00.000Z", "expires_at": expires_at,
+        }))
+        .expect("a question")
+    }
+
+    #[test]
+    fn a_question_that_is_being_closed_is_still_there_for_who_waits() {
+        let questions = Questions::default();
+        let asked = asked("2026-01-17T15:14:00.000Z");
+        let (id, session) = (asked.request_id.clone(), asked.session.clone());
+        let put = EventId::new(asked.asked_at, [0; 10]);
+        let decision = Decision::denied("p", "so");
+        drop(questions.open(asked.clone(), put, decision).expect("room"));
+        let taken = questions.take(&id).expect("open");
+        assert!(questions.take(&id).is_none(), "one caller closes it");
+        assert!(questions.find(&id).is_none(), "and nobody answers it again");
+        assert!(questions.awaited(&id, asked.asked_at).is_some());
+        assert!(questions.awaited(&id, asked.expires_at).is_none());
+        let problem = Problem::new(ProblemKind::Denied, "a person said no");
+        let state = RequestState::Refused {
+            request_id: id.clone(),
+            problem,
+        };
+        questions.close(&taken, &state);
+        assert!(questions.awaited(&id, asked.asked_at).is_none());
+        assert_eq!(questions.ended(&id, &session), Some(state));
     }
 }

@@ -1,7 +1,8 @@
 //! Starting and stopping: one broker a home, its doors open only when everything behind them is ready.
 
-use std::fs::File;
+use std::fs::{File, Permissions};
 use std::io;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,18 +10,24 @@ use std::time::Duration;
 use rustix::fs::{FlockOperation, flock};
 use thiserror::Error;
 use tokio::signal::unix::{SignalKind, signal};
-use valetkey_api::{HomeError, Limits, Paths, bind, raise_descriptor_limit, serve};
+use valetkey_api::{HomeError, Limits, Mode, Paths, bind, raise_descriptor_limit, serve};
 use valetkey_audit::{Actor, Event, EventType};
-use valetkey_model::{Timestamp, UserFacts};
+use valetkey_model::Timestamp;
 use valetkey_sandbox::seccomp::SERVICE;
 use valetkey_sandbox::{SandboxError, ServicePlaces, confine_service};
 use valetkey_store::{Ledger, Log, LogReader, StoreError};
+use valetkey_sys::activation::Passed;
 use valetkey_sys::clock::Clock;
 
 use crate::attest::Attestor;
 use crate::broker::{Broker, Parts};
+use crate::diagnostics::Diagnostics;
 use crate::doors::{AgentDoor, GuardDoor, OperatorDoor};
+use crate::handover::{self, Successor};
+use crate::identify::Admission;
 use crate::keys::{Keys, KeysError};
+use crate::listeners::{ListenError, Listeners};
+use crate::notify::Notifier;
 use crate::people::People;
 use crate::record::Recorder;
 use crate::rules::Rules;
@@ -34,6 +41,15 @@ pub enum StartError {
     /// Another broker serves this home.
     #[error("a broker for this home is running already")]
     Running,
+    /// The command line says something else.
+    #[error("unknown option `{0}`: it takes `--system` and `--replace`")]
+    Usage(String),
+    /// A listening socket cannot be used.
+    #[error("{0}")]
+    Listen(#[from] ListenError),
+    /// The broker that is to be replaced does not make way.
+    #[error("the running broker does not hand its sockets over: {0}")]
+    NotReplaced(io::Error),
     /// Keys, log or ledger cannot be used.
     #[error("{0}")]
     Keys(#[from] KeysError),
@@ -68,20 +84,95 @@ fn system(what: &'static str) -> impl Fn(io::Error) -> StartError {
     move |source| StartError::System { what, source }
 }
 
+/// How long peers that were told of the end have to hear it.
+const FAREWELL: Duration = Duration::from_millis(100);
+/// How long guards of open sessions have to report what was done last, over the connections that they have: they do so within a second.
+const LAST_REPORTS: Duration = Duration::from_secs(1);
+
+/// How to run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// As one person, or for a group under a user id of its own.
+    pub mode: Mode,
+    /// Whether to take the place of a broker that runs.
+    pub replace: bool,
+}
+
+impl Options {
+    /// What the command line says, without the program's name.
+    ///
+    /// # Errors
+    /// [`StartError::Usage`] for anything that it does not know.
+    pub fn read(words: impl Iterator<Item = String>) -> Result<Self, StartError> {
+        let mut options = Self {
+            mode: Mode::User,
+            replace: false,
+        };
+        for word in words {
+            match word.as_str() {
+                "--system" => options.mode = Mode::System,
+                "--replace" => options.replace = true,
+                _ => return Err(StartError::Usage(word)),
+            }
+        }
+        Ok(options)
+    }
+}
+
+/// Why the broker ends.
+#[derive(Debug)]
+enum End {
+    /// It was told to.
+    Stopped,
+    /// Another one takes its place.
+    Replaced(Successor),
+}
+
 /// Runs the broker until it is told to stop.
 ///
 /// Prints `ready` on standard output when its doors are open, then lets go of the terminal.
 ///
 /// # Errors
 /// When it cannot start; the error says what to do.
-pub fn run() -> Result<(), StartError> {
-    let paths = Paths::from_env()?;
+pub fn run(options: Options) -> Result<(), StartError> {
+    // First, while nothing else of this process is open.
+    let passed =
+        valetkey_sys::activation::take().map_err(system("take the sockets that were passed"))?;
+    let notifier = Notifier::from_env();
+    let paths = Paths::of_broker(options.mode)?;
     paths.create()?;
-    let _lock = lock(&paths)?;
+    let diagnostics = Arc::new(Diagnostics::new(paths.diagnostics()));
+    let result = start(options, &paths, passed, &notifier, &diagnostics);
+    match &result {
+        Ok(()) => diagnostics.info("ended"),
+        // Two that are started at the same moment are no fault: one of them serves.
+        Err(StartError::Running) => {}
+        Err(error) => diagnostics.error(error),
+    }
+    result
+}
+
+fn start(
+    options: Options,
+    paths: &Paths,
+    passed: Vec<Passed>,
+    notifier: &Notifier,
+    diagnostics: &Arc<Diagnostics>,
+) -> Result<(), StartError> {
+    let taken = if options.replace {
+        handover::take_over(paths).map_err(StartError::NotReplaced)?
+    } else {
+        None
+    };
+    let mut listeners = match taken {
+        Some(taken) => Listeners::handed_over(options.mode, taken),
+        None => Listeners::passed(options.mode, passed),
+    };
+    let _lock = lock(paths)?;
     // A session of its own: the terminal of whoever started it on demand does not stop it. It fails only where there is one already.
     let _already_leading = rustix::process::setsid();
     // What lies outside of its own directories is looked at while it still can be.
-    let user = user_facts();
+    let admission = Admission::of(options.mode);
     let null = File::options()
         .write(true)
         .open("/dev/null")
@@ -89,8 +180,8 @@ pub fn run() -> Result<(), StartError> {
     // It looks at other processes, which a confined one may not; it is forked before there is a thread, a key or a door.
     let attestor = Arc::new(Attestor::start().map_err(system("start its attestor"))?);
     raise_descriptor_limit().map_err(system("raise its limit of open files"))?;
-    confine(&paths)?;
-    let broker = Arc::new(prepare(&paths, user)?);
+    confine(paths)?;
+    let broker = Arc::new(prepare(paths, admission, Arc::clone(diagnostics))?);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         // Who has just come is looked for after every few steps of others, not after sixty: a flood would be ahead of it by as much.
@@ -99,22 +190,42 @@ pub fn run() -> Result<(), StartError> {
         .enable_all()
         .build()
         .map_err(system("start its threads"))?;
-    runtime.block_on(serve_doors(&paths, &broker, &attestor, &null))?;
-    for socket in [
-        paths.agent_socket(),
-        paths.guard_socket(),
-        paths.operator_socket(),
-    ] {
-        // A socket that stays behind is replaced by the next broker.
-        drop(std::fs::remove_file(socket));
+    let end = runtime.block_on(serve_doors(Served {
+        paths,
+        broker: &broker,
+        attestor: &attestor,
+        listeners: &mut listeners,
+        notifier,
+        null: &null,
+    }))?;
+    if !matches!(end, End::Replaced(_)) {
+        listeners.remove();
+        if listeners.can_be_handed_over() {
+            drop(std::fs::remove_file(paths.handover_socket()));
+        }
     }
     broker.recorder.close();
     runtime.shutdown_timeout(Duration::from_secs(1));
+    if let End::Replaced(successor) = end {
+        // The log is closed, and nothing is served any more: the rest of this process is to end.
+        successor
+            .hand_over(&listeners)
+            .map_err(system("hand its sockets over"))?;
+    }
     Ok(())
 }
 
 fn lock(paths: &Paths) -> Result<File, StartError> {
-    let file = File::create(paths.run.join("broker.lock")).map_err(system("make its lock file"))?;
+    // Private: whoever may open it may lock it, and so keep the broker from starting.
+    let file = File::options()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(paths.run.join("broker.lock"))
+        .map_err(system("make its lock file"))?;
+    file.set_permissions(Permissions::from_mode(0o600))
+        .map_err(system("close its lock file to others"))?;
     match flock(&file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(file),
         Err(rustix::io::Errno::WOULDBLOCK) => Err(StartError::Running),
@@ -123,18 +234,28 @@ fn lock(paths: &Paths) -> Result<File, StartError> {
 }
 
 /// Gives up everything but the broker's own directories and Unix sockets. A peer's namespace is looked up in `/proc`.
+///
+/// A system broker looks up who its peers are in `/etc/passwd`, which is replaced whenever it changes: so the directory stays in sight, as far
+/// as the broker's user may read there.
 fn confine(paths: &Paths) -> Result<(), StartError> {
-    let places = ServicePlaces {
+    let mut places = ServicePlaces {
         own: vec![paths.state.clone(), paths.run.clone()],
         seen: vec![PathBuf::from("/proc")],
     };
+    if paths.mode == Mode::System {
+        places.seen.push(PathBuf::from("/etc"));
+    }
     confine_service(&SERVICE, &places).map_err(|error| StartError::NotConfined(Box::new(error)))
 }
 
-fn prepare(paths: &Paths, user: UserFacts) -> Result<Broker, StartError> {
+fn prepare(
+    paths: &Paths,
+    admission: Admission,
+    diagnostics: Arc<Diagnostics>,
+) -> Result<Broker, StartError> {
     let keys = Keys::load_or_create(&paths.state)?;
     let built_in = Arc::new(Rules::built_in()?);
-    let people = People::load(&paths.state).map_err(StartError::People)?;
+    let people = People::load(&paths.state, paths.mode).map_err(StartError::People)?;
     let store = |path: PathBuf| {
         move |source| StartError::Store {
             path: path.clone(),
@@ -164,7 +285,12 @@ fn prepare(paths: &Paths, user: UserFacts) -> Result<Broker, StartError> {
     let clock = Arc::new(Clock::start(floor));
     let ticking = Arc::clone(&clock);
     let time = Arc::new(move || Timestamp::from_unix_ms(ticking.now_ms()));
-    let (log, _recovery) = Log::open(&paths.log(), keys.log, time).map_err(store(paths.log()))?;
+    let (log, recovery) = Log::open(&paths.log(), keys.log, time).map_err(store(paths.log()))?;
+    if !recovery.was_closed {
+        diagnostics.error(
+            "the last broker of this home did not end in good order; the log says what is missing",
+        );
+    }
     let ledger_path = paths.state.join("ledger");
     let now = Timestamp::from_unix_ms(clock.now_ms());
     let ledger = Ledger::open(&ledger_path, now).map_err(store(ledger_path.clone()))?;
@@ -174,18 +300,32 @@ fn prepare(paths: &Paths, user: UserFacts) -> Result<Broker, StartError> {
         ledger,
         people,
         built_in,
-        user,
+        admission,
+        diagnostics,
         protected: paths.all(),
         issuer: keys.issuer,
     }))
 }
 
-async fn serve_doors(
-    paths: &Paths,
-    broker: &Arc<Broker>,
-    attestor: &Arc<Attestor>,
-    null: &File,
-) -> Result<(), StartError> {
+/// What the doors are served with.
+struct Served<'a> {
+    paths: &'a Paths,
+    broker: &'a Arc<Broker>,
+    attestor: &'a Arc<Attestor>,
+    listeners: &'a mut Listeners,
+    notifier: &'a Notifier,
+    null: &'a File,
+}
+
+async fn serve_doors(served: Served<'_>) -> Result<End, StartError> {
+    let Served {
+        paths,
+        broker,
+        attestor,
+        listeners,
+        notifier,
+        null,
+    } = served;
     let loaded = Event::new(EventType::PolicyLoaded, Actor::Broker)
         .policy(broker.built_in.name(), Some(broker.built_in.digest()))
         .attribute("version", env!("CARGO_PKG_VERSION"));
@@ -200,42 +340,71 @@ async fn serve_doors(
     attestor
         .serve(broker)
         .map_err(system("hear its attestor"))?;
-    let agent = bind(&paths.agent_socket()).map_err(system("open the agent door"))?;
-    let guard = bind(&paths.guard_socket()).map_err(system("open the guard door"))?;
-    let operator = bind(&paths.operator_socket()).map_err(system("open the operator door"))?;
+    let agent = listeners.take_or_bind("agent", &paths.agent_socket())?;
+    let guard = listeners.take_or_bind("guard", &paths.guard_socket())?;
+    let operator = listeners.take_or_bind("operator", &paths.operator_socket())?;
+    listeners.all_taken()?;
+    let successor = await_successor(paths, broker, listeners)?;
     let mut ends = signal(SignalKind::terminate()).map_err(system("hear signals"))?;
     let mut interrupts = signal(SignalKind::interrupt()).map_err(system("hear signals"))?;
     // Whoever started us may be gone already.
     let _unheard = rustix::io::write(rustix::stdio::stdout(), b"ready\n");
     // So that whoever reads it sees its end.
     let _kept = rustix::stdio::dup2_stdout(null);
+    notifier.ready();
+    broker.diagnostics.info(format_args!(
+        "started: version {}, process {}, {} mode, {} events in the log",
+        env!("CARGO_PKG_VERSION"),
+        std::process::id(),
+        paths.mode,
+        broker.recorder.size()
+    ));
     let limits = Limits::default();
     let agents = Arc::new(AgentDoor::new(Arc::clone(broker), Arc::clone(attestor)));
-    tokio::select! {
-        end = serve(agent, agents, limits) => end.map_err(system("serve the agent door")),
-        end = serve(guard, Arc::new(GuardDoor(Arc::clone(broker))), limits) => end.map_err(system("serve the guard door")),
-        end = serve(operator, Arc::new(OperatorDoor(Arc::clone(broker))), limits) => end.map_err(system("serve the operator door")),
-        () = broker.stopping.notified() => { tokio::time::sleep(Duration::from_millis(20)).await; Ok(()) }
-        _ = ends.recv() => Ok(()),
-        _ = interrupts.recv() => Ok(()),
+    let end = tokio::select! {
+        end = serve(agent, agents, limits) => end.map(|()| End::Stopped).map_err(system("serve the agent door")),
+        end = serve(guard, Arc::new(GuardDoor(Arc::clone(broker))), limits) => end.map(|()| End::Stopped).map_err(system("serve the guard door")),
+        end = serve(operator, Arc::new(OperatorDoor(Arc::clone(broker))), limits) => end.map(|()| End::Stopped).map_err(system("serve the operator door")),
+        successor = successor => Ok(End::Replaced(successor)),
+        () = broker.stopping.notified() => Ok(End::Stopped),
+        _ = ends.recv() => Ok(End::Stopped),
+        _ = interrupts.recv() => Ok(End::Stopped),
+    };
+    notifier.stopping();
+    let why = match &end {
+        Ok(End::Replaced(_)) => "the broker was replaced by another",
+        Ok(End::Stopped) | Err(_) => "the broker was stopped",
+    };
+    broker.diagnostics.info(why);
+    if broker.begin_ending() {
+        tokio::time::sleep(LAST_REPORTS).await;
     }
+    broker.end_sessions(why).await;
+    // Whoever waits for news hears of the end before the connection goes.
+    tokio::time::sleep(FAREWELL).await;
+    end
 }
 
-/// The person whom this broker serves: the owner of its process.
-fn user_facts() -> UserFacts {
-    let uid = rustix::process::geteuid().as_raw();
-    let account = valetkey_sys::account::by_uid(uid);
-    // The person who starts a broker says by HOME where their home is, as for every other program.
-    let home = std::env::var_os("HOME")
-        .map(PathBuf::from)
-        .filter(|home| home.is_absolute())
-        .unwrap_or(account.home);
-    let groups = rustix::process::getgroups().unwrap_or_default();
-    UserFacts {
-        uid,
-        name: account.name,
-        home: home.to_string_lossy().into_owned(),
-        home_resource: None,
-        groups: groups.iter().map(|group| group.as_raw()).collect(),
-    }
+/// Waits for a broker that is to take this one's place; for ever, where a service manager holds the sockets and starts it.
+fn await_successor(
+    paths: &Paths,
+    broker: &Arc<Broker>,
+    listeners: &Listeners,
+) -> Result<impl Future<Output = Successor> + use<>, StartError> {
+    let socket = paths.handover_socket();
+    let listener = if listeners.can_be_handed_over() {
+        let bound = bind(&socket)
+            .and_then(tokio::net::UnixListener::from_std)
+            .map_err(system("open the handover socket"))?;
+        Some(bound)
+    } else {
+        None
+    };
+    let broker = Arc::clone(broker);
+    Ok(async move {
+        match listener {
+            Some(listener) => handover::await_successor(listener, broker).await,
+            None => std::future::pending().await,
+        }
+    })
 }

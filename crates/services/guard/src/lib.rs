@@ -26,6 +26,6 @@ mod terminal;
 mod watch;
 
 pub use error::RunError;
-pub use link::{LinkError, connect_or_start, sibling};
+pub use link::{LinkError, connect_or_start, replace, sibling};
 pub use measure::{NotHeld, Resolver};
 pub use run::{RunSpec, run};

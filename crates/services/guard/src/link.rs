@@ -1,6 +1,7 @@
 //! The guard's side of the broker: calls, a broker started on demand, and whether it still answers.
 
 use std::io::{BufRead as _, BufReader};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -11,7 +12,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use thiserror::Error;
-use valetkey_api::{Client, ClientError, Paths};
+use valetkey_api::{Client, ClientError, Mode, Paths};
 
 /// How long a call may take that does not wait for a person.
 const CALL_TIME: Duration = Duration::from_secs(10);
@@ -20,6 +21,9 @@ const IDLE_MAX: usize = 8;
 /// How often and how far apart a broker is tried that another process is just starting.
 const START_TRIES: u32 = 250;
 const START_PAUSE: Duration = Duration::from_millis(20);
+
+/// What the broker may have written to its standard error, such as the words of a panic, before that file is begun anew.
+const STDERR_BYTES_MAX: u64 = 64 * 1024;
 
 /// The broker cannot be reached or started.
 #[derive(Debug, Error)]
@@ -36,25 +40,30 @@ pub enum LinkError {
         /// What it said.
         reason: String,
     },
+    /// The system's broker does not answer, and is not this program's to start.
+    #[error("the system's broker is not reachable: {0}")]
+    System(ClientError),
     /// It does not answer.
     #[error("{0}")]
     Client(#[from] ClientError),
 }
 
-/// Connects to a door of the broker, starting one if none answers.
+/// Connects to a door of the broker, starting one if none answers. The system's broker is not started here: its manager does that.
 ///
 /// # Errors
 /// When none answers and none can be started.
 pub fn connect_or_start(socket: &Path, paths: &Paths) -> Result<Client, LinkError> {
-    if let Ok(client) = Client::connect(socket) {
-        return Ok(client);
+    match (Client::connect(socket), paths.mode) {
+        (Ok(client), _) => return Ok(client),
+        (Err(error), Mode::System) => return Err(LinkError::System(error)),
+        (Err(_), Mode::User) => {}
     }
     paths.create().map_err(|error| LinkError::NotStarted {
         reason: error.to_string(),
     })?;
     for _ in 0..START_TRIES {
         // One that is ending, or that another process has just begun, still holds the home: then it is tried again.
-        start(paths)?;
+        start(paths, &[])?;
         match Client::connect(socket) {
             Ok(client) => return Ok(client),
             Err(_) => std::thread::sleep(START_PAUSE),
@@ -63,7 +72,16 @@ pub fn connect_or_start(socket: &Path, paths: &Paths) -> Result<Client, LinkErro
     Ok(Client::connect(socket)?)
 }
 
-fn start(paths: &Paths) -> Result<(), LinkError> {
+/// Starts a broker that takes the place of the one that runs: it takes over the sockets, so that no peer finds a door closed, and the old one
+/// brings its work to an end. Where none runs, one is started.
+///
+/// # Errors
+/// When the new broker does not start, or the old one does not make way; its own words.
+pub fn replace(paths: &Paths) -> Result<(), LinkError> {
+    start(paths, &["--replace"])
+}
+
+fn start(paths: &Paths, options: &[&str]) -> Result<(), LinkError> {
     let program = sibling("valetkeyd");
     if !program.exists() {
         return Err(LinkError::NoProgram { path: program });
@@ -71,16 +89,13 @@ fn start(paths: &Paths) -> Result<(), LinkError> {
     let failed = |error: std::io::Error| LinkError::NotStarted {
         reason: error.to_string(),
     };
-    let diagnostics = std::fs::File::options()
-        .create(true)
-        .append(true)
-        .open(paths.state.join("valetkeyd.log"))
-        .map_err(failed)?;
+    let stderr = stderr_file(paths).map_err(failed)?;
     let mut child = Command::new(&program)
+        .args(options)
         .current_dir("/")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
-        .stderr(diagnostics)
+        .stderr(stderr)
         // Its own group: a ^C at this terminal is not for it.
         .process_group(0)
         .spawn()
@@ -102,6 +117,25 @@ fn start(paths: &Paths) -> Result<(), LinkError> {
             reason: line.trim_start_matches("error: ").to_owned(),
         }),
     }
+}
+
+/// Where a broker's standard error goes: beside its diagnostics, which it writes itself. Nothing is there but what it says before they are open,
+/// or with its last breath.
+fn stderr_file(paths: &Paths) -> std::io::Result<std::fs::File> {
+    let directory = paths.diagnostics();
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(&directory)?;
+    let file = std::fs::File::options()
+        .create(true)
+        .append(true)
+        .mode(0o600)
+        .open(directory.join("stderr.log"))?;
+    if file.metadata()?.len() > STDERR_BYTES_MAX {
+        file.set_len(0)?;
+    }
+    Ok(file)
 }
 
 /// A program that is installed beside this one.

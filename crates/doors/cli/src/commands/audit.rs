@@ -39,7 +39,11 @@ pub(crate) fn command(command: AuditCommand) -> Result<(), Fail> {
 fn open(log: Option<PathBuf>) -> Result<(LogReader, PathBuf), Fail> {
     let dir = match log {
         Some(dir) => dir,
-        None => home::paths()?.log(),
+        None => {
+            let paths = home::paths()?;
+            home::may_read_log(&paths)?;
+            paths.log()
+        }
     };
     if !dir.is_dir() {
         return Err(Fail::new(

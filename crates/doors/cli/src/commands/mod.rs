@@ -35,6 +35,7 @@ pub(crate) fn dispatch(args: Args) -> Result<u8, Fail> {
         Command::Ask(args) => ask::command(&args)?,
         Command::Status(args) => status::status(&args)?,
         Command::Stop => status::stop()?,
+        Command::Upgrade => status::upgrade()?,
         Command::Completions { shell } => {
             clap_complete::generate(
                 shell,

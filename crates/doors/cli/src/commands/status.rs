@@ -1,9 +1,10 @@
-//! `valetkey status` and `valetkey stop`: the broker's state, and its end.
+//! `valetkey status`, `stop` and `upgrade`: the broker's state, its end, and another in its place.
 
 use std::time::Duration;
 
 use rustix::fs::{FlockOperation, flock};
-use valetkey_api::{Client, Status as BrokerStatus};
+use valetkey_api::{Client, Mode, Status as BrokerStatus};
+use valetkey_approval::visible;
 
 use crate::args::ListArgs;
 use crate::fail::{Fail, Status};
@@ -17,24 +18,82 @@ pub(crate) fn status(args: &ListArgs) -> Result<(), Fail> {
         out::json(&status);
         return Ok(());
     }
-    out::line(&format!(
-        "broker       {} (process {}), since {}",
-        status.version, status.pid, status.since
-    ));
-    out::line(&format!("sessions     {}", status.sessions));
-    out::line(&format!("capabilities {} live", status.capabilities));
-    out::line(&format!("requests     {} waiting", status.questions));
+    let of = if status.of_everyone { "" } else { " of yours" };
     let health = if status.recording {
         "recording"
     } else {
         "NOT RECORDING: nothing is granted until the disk takes events again"
     };
-    out::line(&format!("log          {} events, {health}", status.events));
-    out::line(&format!("policy       base, {}", status.policy_digest));
+    let lines = [
+        (
+            "broker",
+            format!(
+                "{} (process {}), since {}",
+                status.version, status.pid, status.since
+            ),
+        ),
+        ("mode", status.mode.to_string()),
+        ("sessions", format!("{}{of}", status.sessions)),
+        ("capabilities", format!("{} live{of}", status.capabilities)),
+        ("requests", format!("{} waiting{of}", status.questions)),
+        ("log", format!("{} events, {health}", status.events)),
+        ("policy", format!("base, {}", status.policy_digest)),
+        ("diagnostics", visible(&status.diagnostics)),
+    ];
+    for (name, value) in lines {
+        out::line(&format!("{name:<12} {value}"));
+    }
+    if let Some(error) = &status.last_error {
+        out::line(&format!("last error   {}", visible(error)));
+    }
     for note in &status.posture {
         out::line(&format!("note         {note}"));
     }
     Ok(())
+}
+
+/// Puts a new broker in the place of the one that runs.
+pub(crate) fn upgrade() -> Result<(), Fail> {
+    let paths = home::paths()?;
+    let by_manager = || {
+        Fail::new(
+            Status::Failed,
+            "this broker's sockets are held by a service manager, which replaces it without closing them",
+        )
+        .hinted("`systemctl restart valetkey.service`; for a broker of your own, `systemctl --user restart valetkey.service`")
+    };
+    if paths.mode == Mode::System {
+        return Err(by_manager());
+    }
+    let before: Option<BrokerStatus> = match home::operator() {
+        Ok(mut operator) => Some(operator.get("/v1/status")?),
+        Err(_) => None,
+    };
+    if before.is_some() && !paths.handover_socket().exists() {
+        return Err(by_manager());
+    }
+    valetkey_guard::replace(&paths)?;
+    let now: BrokerStatus = home::operator()?.get("/v1/status")?;
+    match before {
+        Some(before) if before.pid == now.pid => Err(Fail::new(
+            Status::Failed,
+            "the broker that ran is still the one that runs",
+        )),
+        Some(before) => {
+            out::line(&format!(
+                "broker {} (process {}) has taken the place of {} (process {}); {} session(s) ended",
+                now.version, now.pid, before.version, before.pid, before.sessions
+            ));
+            Ok(())
+        }
+        None => {
+            out::line(&format!(
+                "broker {} (process {}) was started; none ran before",
+                now.version, now.pid
+            ));
+            Ok(())
+        }
+    }
 }
 
 /// Ends the broker and waits until it has gone.
@@ -50,6 +109,7 @@ pub(crate) fn stop() -> Result<(), Fail> {
     operator.post::<_, ()>("/v1/stop", &())?;
     // The broker holds its lock to its very end: until its log is closed.
     let lock = home::paths()?.run.join("broker.lock");
+    // A system broker's lock is its own and root's.
     let lock = std::fs::File::open(&lock).map_err(|error| Fail::new(Status::Failed, error))?;
     for _ in 0..500 {
         if flock(&lock, FlockOperation::NonBlockingLockShared).is_ok() {

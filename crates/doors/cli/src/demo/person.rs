@@ -27,12 +27,7 @@ pub(crate) struct Person {
 impl Person {
     /// Begins to answer.
     pub(crate) fn start(house: &House, interactive: bool) -> Result<Self, Fail> {
-        let root = house.valetkey();
-        let paths = Paths {
-            config: root.join("config"),
-            state: root.join("state"),
-            run: root.join("run"),
-        };
+        let paths = Paths::below(&house.valetkey());
         let over = Arc::new(AtomicBool::new(false));
         let ended = Arc::clone(&over);
         let thread = std::thread::Builder::new()

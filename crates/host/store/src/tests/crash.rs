@@ -154,3 +154,47 @@ fn what_was_acknowledged_survives_kill_nine() {
         found.len()
     );
 }
+
+/// Where the signature lines of a segment's checkpoints stand: the last byte but two of each, which is base64.
+fn signature_bytes(segment: &[u8]) -> Vec<usize> {
+    let mark = "\u{2014} valetkey.test/log ".as_bytes();
+    let starts = segment
+        .windows(mark.len())
+        .enumerate()
+        .filter(|(_, window)| *window == mark)
+        .map(|(at, _)| at + mark.len() + 20);
+    starts.collect()
+}
+
+#[test]
+fn a_start_checks_the_last_signature_and_an_audit_every_one() {
+    let home = tempfile::tempdir().unwrap();
+    let directory = home.path().join("log");
+    let (log, _) = open(&directory);
+    for number in 0..4 {
+        log.append(event(number)).unwrap();
+    }
+    drop(log);
+    let segment = crate::segments::path_of(&directory, 0);
+    let whole = std::fs::read(&segment).unwrap();
+    let places = signature_bytes(&whole);
+    assert!(places.len() >= 5, "{places:?}");
+    let changed_at = |at: usize| {
+        let mut bytes = whole.clone();
+        bytes[at] = if bytes[at] == b'A' { b'B' } else { b'A' };
+        std::fs::write(&segment, bytes).unwrap();
+    };
+    let (last, earlier) = places.split_last().unwrap();
+    changed_at(*last);
+    assert!(Log::open(&directory, key(), clock()).is_err());
+    changed_at(earlier[1]);
+    let reader = LogReader::open(&directory).unwrap();
+    assert!(matches!(
+        reader.verify(key().public(), None).unwrap(),
+        Verdict::Tampered(tampering) if tampering.kind == TamperKind::CheckpointAltered
+    ));
+    // Every event is as it was, and the last signature says so: the log goes on, and what was changed stays to be found.
+    let (log, recovery) = open(&directory);
+    assert!(recovery.was_closed && recovery.torn_tail.is_none());
+    drop(log);
+}

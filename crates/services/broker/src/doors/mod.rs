@@ -5,7 +5,7 @@ mod guard;
 mod operator;
 
 pub(crate) use agent::AgentDoor;
-pub(crate) use guard::GuardDoor;
+pub(crate) use guard::{GuardDoor, end_session};
 pub(crate) use operator::OperatorDoor;
 
 use valetkey_api::{Problem, Reply};

@@ -12,7 +12,6 @@ use valetkey_approval::Approver;
 
 use crate::broker::Broker;
 use crate::doors::reply;
-use crate::identify::identify;
 
 /// Serves people.
 #[derive(Debug)]
@@ -91,29 +90,36 @@ impl Handler for OperatorDoor {
 
 impl OperatorDoor {
     async fn answer(&self, request: &Request) -> Result<Reply, Problem> {
-        let _operator = identify(&request.peer)?;
         let broker = &self.0;
+        let operator = broker.identify(&request.peer)?;
+        let scope = broker.scope(&operator);
         match OperatorCall::try_from(request)? {
-            OperatorCall::Status => Ok(Reply::json(&broker.status())),
+            OperatorCall::Status => Ok(Reply::json(&broker.status(&operator))),
             OperatorCall::Questions => Ok(Reply::json(&OpenQuestions {
-                questions: broker.questions.list(),
+                questions: broker.questions_in(scope),
             })),
             OperatorCall::Answer(answer) => {
+                broker.may_answer(&operator, &answer.approval.approval.request_id)?;
                 let outcome = broker.answer(answer.approval).await?;
                 Ok(Reply::json(&Answered { outcome }))
             }
-            OperatorCall::Approvers => Ok(Reply::json(&broker.people.all())),
+            OperatorCall::Approvers => Ok(Reply::json(&broker.people.of(operator.uid()))),
             OperatorCall::Register(approver) => {
-                broker.register_first_approver(approver).await?;
+                let user = broker.admission.user_of(&operator);
+                broker.register_first_approver(&user, approver).await?;
                 Ok(Reply::json(&()))
             }
             OperatorCall::Capabilities => Ok(Reply::json(&LiveCapabilities {
-                capabilities: broker.live(),
+                capabilities: broker.live(scope),
             })),
-            OperatorCall::Revoke(what) => Ok(Reply::json(&broker.revoke(&what).await?)),
+            OperatorCall::Revoke(what) => Ok(Reply::json(&broker.revoke(&what, scope).await?)),
             OperatorCall::Keys => Ok(Reply::json(&broker.issuer.list(broker.now()))),
-            OperatorCall::RotateKey => Ok(Reply::json(&broker.rotate_key().await?)),
+            OperatorCall::RotateKey => {
+                broker.only_for_everyone(&operator)?;
+                Ok(Reply::json(&broker.rotate_key().await?))
+            }
             OperatorCall::Stop => {
+                broker.only_for_everyone(&operator)?;
                 broker.stopping.notify_one();
                 Ok(Reply::json(&()))
             }

@@ -23,7 +23,6 @@ use valetkey_model::{CapabilityId, RequestId};
 use crate::attest::Attestor;
 use crate::broker::Broker;
 use crate::doors::{JWK_SET, reply};
-use crate::identify::identify;
 use crate::session::Session;
 use call::AgentCall;
 use session::{Denial, Outsider, Outsiders};
@@ -67,7 +66,7 @@ impl AgentDoor {
     }
 
     async fn answer(&self, request: &Request) -> Result<Reply, Problem> {
-        let identity = identify(&request.peer)?;
+        let identity = self.broker.identify(&request.peer)?;
         let call = AgentCall::try_from(request)?;
         let outsider = match &call {
             AgentCall::Keys => return Ok(Reply::json_as(JWK_SET, &self.broker.jwks())),
@@ -160,7 +159,7 @@ impl AgentDoor {
     ) -> Result<RequestState, Problem> {
         let questions = &self.broker.questions;
         let open = questions
-            .find(asked)
+            .awaited(asked, self.broker.now())
             .filter(|question| question.asked.session == session.id);
         let Some(question) = open else {
             return questions.ended(asked, &session.id).ok_or_else(|| {

@@ -176,7 +176,7 @@ impl Outsiders {
         let now = broker.now();
         let id = SessionId::new(now, Broker::random()?);
         let opening = Opening {
-            user: broker.user.clone(),
+            user: broker.admit(identity)?,
             agent: AgentFacts {
                 id: agent_of(&attested.program.path),
                 digest: Some(attested.program.digest),

@@ -19,7 +19,7 @@ use valetkey_model::{RequestId, SessionId};
 use crate::broker::Broker;
 use crate::doors::{JWK_SET, reply};
 use crate::events;
-use crate::identify::{PeerIdentity, identify};
+use crate::identify::PeerIdentity;
 use crate::session::Session;
 use call::{GuardCall, SessionCall};
 
@@ -39,7 +39,7 @@ impl Handler for GuardDoor {
 impl GuardDoor {
     async fn answer(&self, request: &Request) -> Result<Reply, Problem> {
         // Who is not a guard learns nothing, not even what there is to call.
-        let guard = identify(&request.peer)?;
+        let guard = self.0.identify(&request.peer)?;
         match GuardCall::try_from(request)? {
             GuardCall::Open(open) => self.open(guard, &request.peer, *open).await,
             GuardCall::Keys => Ok(Reply::json_as(JWK_SET, &self.0.jwks())),
@@ -121,7 +121,7 @@ impl GuardDoor {
         let own = self
             .0
             .questions
-            .find(asked)
+            .awaited(asked, self.0.now())
             .filter(|question| question.asked.session == session.id);
         if let Some(question) = own {
             let mut state = question.state.subscribe();

@@ -37,7 +37,7 @@ impl GuardDoor {
             Some(files) => Arc::new(self.load_rules(files).await?),
         };
         let opening = Opening {
-            user: self.0.user.clone(),
+            user: self.0.admit(&guard)?,
             agent: AgentFacts {
                 id: open.agent,
                 digest: open.agent_digest,
