@@ -184,10 +184,8 @@ fn is_reachable(justification: &Justification) -> bool {
 
 /// A list of operations names each of them: a pattern in it would be a lease for what nobody has seen.
 fn is_lease(lease: &Lease) -> bool {
-    let single = |resource: &Resource| match resource {
-        Resource::File(pattern) | Resource::Exec(pattern) => pattern.is_literal(),
-        _ => true,
-    };
+    // A `*` in canonical text is a wildcard, whatever the resource; one that is meant is encoded.
+    let single = |resource: &Resource| !resource.to_string().contains('*');
     let listed = match &lease.scope {
         LeaseScope::Once | LeaseScope::Minutes | LeaseScope::Task => true,
         LeaseScope::Operations(list) => {
