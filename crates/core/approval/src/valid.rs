@@ -1,7 +1,7 @@
 //! Whether what a person approved is still what it was: asked before a capability is minted, and again before it is first used.
 
 use thiserror::Error;
-use valetkey_model::{Digest, Resource, SessionId};
+use valetkey_model::{Digest, FileKind, Resource, SessionId};
 
 use crate::asked::{Asked, FileFacts};
 
@@ -23,7 +23,8 @@ pub enum Changed {
 ///
 /// Of a file everything that was shown counts, and which object it is: kind, identity, size, owner, permissions, number of links, time of the
 /// last change of content, and the kernel's own time of the last change of any kind, which programs cannot set. A fact that was shown and
-/// cannot be had now is a change; a fact that was not known then is not compared. Reading a file changes none of them.
+/// cannot be had now is a change; a fact that was not known then is not compared. Reading a file changes none of them. Of a folder only kind,
+/// identity, owner and permissions count: whatever is made in it would change the rest, and a grant on a folder's name gives no file in it.
 ///
 /// The agent's own writes change the file, too: after the first use of a capability, ask [`FileFacts::is_same_object`] instead.
 ///
@@ -72,23 +73,26 @@ impl FileFacts {
         let unlike = |shown: bool, what| shown.then_some(what);
         unlike(self.kind != now.kind, "kind")
             .or_else(|| unlike(!self.is_same_object(now), "identity"))
-            .or_else(|| unlike(self.size != now.size, "size"))
-            .or_else(|| unlike(self.modified != now.modified, "content"))
             .or_else(|| unlike(self.owner != now.owner, "owner"))
             .or_else(|| unlike(self.mode != now.mode, "mode"))
-            .or_else(|| unlike(self.links != now.links, "number of links"))
             .or_else(|| {
-                unlike(
-                    self.changed.is_some() && self.changed != now.changed,
-                    "content or attributes",
-                )
+                if self.kind == FileKind::Directory {
+                    return None;
+                }
+                unlike(self.size != now.size, "size")
+                    .or_else(|| unlike(self.modified != now.modified, "content"))
+                    .or_else(|| unlike(self.links != now.links, "number of links"))
+                    .or_else(|| {
+                        let changed = self.changed.is_some() && self.changed != now.changed;
+                        unlike(changed, "content or attributes")
+                    })
             })
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use valetkey_model::{FileKind, Timestamp};
+    use valetkey_model::Timestamp;
 
     use super::*;
     use crate::asked::{FileIdentity, Listed};
@@ -129,6 +133,30 @@ mod tests {
             ..facts()
         };
         assert!(check(&asked, Some(without_ctime)).is_err());
+    }
+
+    #[test]
+    fn a_folder_is_the_same_while_files_come_and_go() {
+        let folder = FileFacts {
+            kind: FileKind::Directory,
+            ..facts()
+        };
+        let mut asked = question("file:/home/alice/d", "list");
+        asked.file = Some(folder.clone());
+        let later = Timestamp::from_unix_seconds(9);
+        let used = FileFacts {
+            size: 8192,
+            links: 7,
+            modified: later,
+            changed: Some(later),
+            ..folder.clone()
+        };
+        assert_eq!(check(&asked, Some(used)), Ok(()));
+        let opened_up = FileFacts {
+            mode: 0o777,
+            ..folder
+        };
+        assert!(check(&asked, Some(opened_up)).is_err());
     }
 
     #[test]

@@ -156,6 +156,7 @@ fn mark_combining(chars: &[char], marks: &mut [bool]) {
 fn native_scripts(chars: &[char]) -> Vec<Script> {
     let mut native = Vec::new();
     for word in runs(chars, is_word) {
+        // One word is enough for its script: the list stays as short as there are scripts, however long the text.
         let word: Vec<char> = chars_of(chars, &word).copied().collect();
         let text: String = word.iter().collect();
         let letter = word
@@ -163,6 +164,7 @@ fn native_scripts(chars: &[char]) -> Vec<Script> {
             .find(|c| !matches!(c.script(), Script::Common | Script::Inherited));
         if let Some(letter) = letter
             && !is_latin(*letter)
+            && !native.contains(&letter.script())
             && text.as_str().is_single_script()
             && !word
                 .iter()
