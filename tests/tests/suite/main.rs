@@ -18,6 +18,7 @@ mod ordinary_user;
 mod outside_door;
 mod passing_through;
 mod replaying;
+mod prompting;
 mod revoking;
 mod sessions;
 mod setup_errors;
