@@ -121,7 +121,8 @@ pub enum Width {
 /// How wide a resource is.
 #[must_use]
 pub fn width(resource: &Resource) -> Width {
-    let (Resource::File(pattern) | Resource::Exec(pattern)) = resource else {
+    let Resource::File(pattern) = resource else {
+        // Canonical text has a `*` only where it is a wildcard.
         return if resource.to_string().contains('*') {
             Width::Wide
         } else {
@@ -139,9 +140,9 @@ pub fn width(resource: &Resource) -> Width {
         }
         _ => return Width::Wide,
     };
-    match (resource, last) {
-        (Resource::File(_), "**") if before >= TREE_DEPTH_MIN => Width::Tree,
-        (Resource::File(_), name) if name != "**" && before >= FOLDER_DEPTH_MIN => Width::Folder,
+    match last {
+        "**" if before >= TREE_DEPTH_MIN => Width::Tree,
+        name if name != "**" && before >= FOLDER_DEPTH_MIN => Width::Folder,
         _ => Width::Wide,
     }
 }
@@ -201,7 +202,7 @@ pub fn lease_allowed(actions: ActionSet, resource: &Resource, risk: Risk) -> boo
     // What is named later is not leased until someone has thought about it.
     let kind = matches!(
         resource,
-        Resource::File(_) | Resource::Tcp { .. } | Resource::Tool { .. }
+        Resource::File(_) | Resource::Https(_) | Resource::Tcp { .. } | Resource::Tool { .. }
     );
     !never && kind && width(resource) != Width::Wide && risk < Risk::High
 }
@@ -307,6 +308,17 @@ mod tests {
             ("file:/home/alice/a.txt", "append", Risk::Elevated),
             ("tcp:db.internal:5432", "connect", Risk::Elevated),
             ("tool:github/create_issue", "call", Risk::Elevated),
+            (
+                "https://api.example.com/v1/items",
+                "connect",
+                Risk::Elevated,
+            ),
+            ("https://api.example.com/**", "connect", Risk::High),
+            (
+                "bus:org.freedesktop.Notifications/Notify",
+                "call",
+                Risk::Elevated,
+            ),
             ("file:/home/alice/**", "read", Risk::High),
             ("file:/home/alice/Reports/**", "write", Risk::High),
             ("file:/home/alice/a.txt", "read,delete", Risk::High),

@@ -11,8 +11,7 @@ use valetkey_api::{Ask, Granted, Outcome, Problem, ProblemKind, RequestState};
 use valetkey_approval::{Asked, SignedApproval, Standing, standing};
 use valetkey_capability::{AUDIENCE_GUARD, AuthorizationDetail, Capability, Claims, Confirmation};
 use valetkey_model::{
-    CapabilityId, ContextFacts, Decision, Effect, EventId, Grant, Lease, LeaseScope,
-    PolicyInput,
+    CapabilityId, ContextFacts, Decision, Effect, EventId, Grant, Lease, LeaseScope, PolicyInput,
     RequestFacts, RequestId, Resource, ResourceFacts, SessionFacts, SubjectFacts, Timestamp,
 };
 

@@ -29,17 +29,26 @@ fn words(name: &str, value: &Value) -> SafeText {
         ("single_use", Value::Bool(true)) => "one use only".to_owned(),
         ("allow_macros", Value::Bool(false)) => "no document with macros".to_owned(),
         ("allow_macros", Value::Bool(true)) => "documents with macros, too".to_owned(),
-        ("media_types", Value::Array(types)) => {
-            let types: Vec<String> = types
-                .iter()
-                .map(|kind| SafeText::quoted(kind.as_str().unwrap_or("?").as_bytes()).to_string())
-                .collect();
-            format!("only of the types {}", types.join(", "))
-        }
+        ("media_types", Value::Array(types)) => format!("only of the types {}", listed(types)),
+        ("methods", Value::Array(methods)) => format!("only by the methods {}", listed(methods)),
+        ("redact", Value::Array(kinds)) => format!("with {} taken out", listed(kinds)),
         ("not_before", Value::String(time)) => format!("not before {}", visible(time)),
         (name, value) => visible(&format!("{name}: {value}")),
     };
     SafeText::words(text)
+}
+
+fn listed(values: &[Value]) -> String {
+    let quoted: Vec<String> = values
+        .iter()
+        .map(|value| {
+            let text = value
+                .as_str()
+                .map_or_else(|| value.to_string(), str::to_owned);
+            SafeText::quoted(text.as_bytes()).to_string()
+        })
+        .collect();
+    quoted.join(", ")
 }
 
 fn bytes_of(value: &Value) -> String {

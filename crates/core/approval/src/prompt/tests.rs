@@ -164,6 +164,12 @@ fn snapshot_of_endpoint_tool_and_secret() {
     for (name, resource, actions) in [
         ("endpoint", "tcp:db.internal:5432", "connect"),
         ("tool", "tool:github/create_issue", "call"),
+        ("web_addresses", "https://api.example.com/v1/**", "connect"),
+        (
+            "desktop_service",
+            "bus:org.freedesktop.Notifications/Notify",
+            "call",
+        ),
         ("secret", "secret:vault/database/creds/reporting", "use"),
     ] {
         check(name, &question(resource, actions), &home());

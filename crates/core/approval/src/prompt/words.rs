@@ -3,7 +3,7 @@
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
-use valetkey_model::{Action, ActionSet, FileKind, PathPattern, Resource};
+use valetkey_model::{Action, ActionSet, ExecResource, FileKind, PathPattern, Resource};
 
 use crate::asked::Asked;
 use crate::show::{SafeText, visible};
@@ -20,7 +20,9 @@ pub(super) fn title(asked: &Asked) -> SafeText {
         "file" if single => "a file or folder",
         "file" => "many files",
         "exec" => "a program",
+        "https" => "a web address",
         "tcp" => "a network endpoint",
+        "bus" => "a desktop service",
         "tool" => "a tool",
         "secret" => "a secret",
         _ => "something",
@@ -45,14 +47,20 @@ pub(super) fn plain(asked: &Asked, home: Option<&Path>) -> SafeText {
             one_file(&pattern.literal_prefix(), kind, home)
         }
         Resource::File(pattern) => many_files(pattern, home),
-        Resource::Exec(pattern) if pattern.is_literal() => {
-            let path = pattern.literal_prefix();
-            let program = SafeText::quoted(path.as_os_str().as_bytes());
-            format!("the program {program}")
+        Resource::Exec(program) => one_program(program),
+        Resource::Https(_) => {
+            let text = resource.to_string();
+            let each = if text.contains('*') {
+                "every web address that matches"
+            } else {
+                "the web address"
+            };
+            format!("{each} {}", SafeText::quoted(text.as_bytes()))
         }
-        Resource::Exec(pattern) => {
-            let pattern = SafeText::quoted(pattern.to_string().as_bytes());
-            format!("every program whose path matches {pattern}")
+        Resource::Bus(_) => {
+            let text = resource.to_string();
+            let name = text.strip_prefix("bus:").unwrap_or(&text);
+            format!("the desktop service {}", SafeText::quoted(name.as_bytes()))
         }
         Resource::Tcp { host, port } => {
             format!("{}, port {port}", SafeText::quoted(host.as_bytes()))
@@ -114,6 +122,21 @@ fn verbs(actions: ActionSet, resource: &Resource) -> String {
         None => visible(&actions.to_string()),
         Some((last, [])) => (*last).to_owned(),
         Some((last, before)) => format!("{} and {last}", before.join(", ")),
+    }
+}
+
+fn one_program(program: &ExecResource) -> String {
+    let pinned = program.digest().map_or_else(String::new, |digest| {
+        format!(", as long as its digest is {digest}")
+    });
+    let pattern = program.path();
+    if pattern.is_literal() {
+        let path = pattern.literal_prefix();
+        let name = SafeText::quoted(path.as_os_str().as_bytes());
+        format!("the program {name}{pinned}")
+    } else {
+        let pattern = SafeText::quoted(pattern.to_string().as_bytes());
+        format!("every program whose path matches {pattern}{pinned}")
     }
 }
 
