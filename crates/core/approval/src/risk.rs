@@ -99,7 +99,7 @@ impl RiskReason {
             Self::Guardrails => "the built-in guardrails want a person to look",
             Self::Changes => "a file is changed",
             Self::Reaches => "something beyond files is reached",
-            Self::Several => "several files are looked at",
+            Self::Several => "more than one thing is touched",
             Self::Hidden => "a hidden file is looked at",
         }
     }
