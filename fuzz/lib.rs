@@ -5,6 +5,7 @@
 
 use base64ct::{Base64UrlUnpadded, Encoding as _};
 use ed25519_dalek::{Signer as _, SigningKey};
+use valetkey_approval::{ExportedAnswer, ExportedQuestion, visible_bytes};
 use valetkey_capability::{IssuerKey, Verified, Verifier};
 use valetkey_model::{PathSemantics, Resource, SessionId, Timestamp, canonical_json};
 
@@ -53,4 +54,20 @@ pub fn path(path: &[u8]) {
             assert_eq!(semantics.canonical(&canonical.native()), Ok(canonical));
         }
     }
+}
+
+/// Reads bytes as both files that carry approvals: what is accepted must be the one spelling of itself.
+pub fn read_export(bytes: &[u8]) {
+    if let Ok(question) = ExportedQuestion::parse(bytes) {
+        assert_eq!(question.to_bytes().unwrap(), bytes);
+    }
+    if let Ok(answer) = ExportedAnswer::parse(bytes) {
+        assert_eq!(answer.to_bytes().unwrap(), bytes);
+    }
+}
+
+/// Shows bytes as a name.
+pub fn show(bytes: &[u8]) {
+    let shown = visible_bytes(bytes);
+    assert!(!shown.chars().any(char::is_control), "{shown:?}");
 }

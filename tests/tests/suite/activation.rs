@@ -179,7 +179,7 @@ fn the_units_are_well_formed() {
     for kind in ["system", "user"] {
         let home = Home::new();
         let units = installed(kind, &home.dir());
-        assert_eq!(units.len(), 3, "a service and two sockets");
+        assert_eq!(units.len(), 4, "a service and three sockets");
         let mut command = Command::new("systemd-analyze");
         command
             .arg("verify")

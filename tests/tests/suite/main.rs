@@ -19,6 +19,7 @@ mod narrowing;
 mod ordinary_user;
 mod outside_door;
 mod passing_through;
+mod prompting;
 mod replaying;
 mod revoking;
 mod sessions;

@@ -1,12 +1,41 @@
 //! Approvals: what a person is shown, the signed answer to exactly that, and whether the answers suffice.
+//!
+//! Pure: times, facts and keys come in as arguments. What is only for the eyes of people, text made safe and the prompt, is behind the
+//! feature `show`, so that the broker is not built from tables of characters.
 #![forbid(unsafe_code)]
 
 mod approver;
+mod asked;
+mod break_glass;
+mod change;
+mod export;
+mod group;
+mod patience;
+#[cfg(any(test, feature = "show"))]
+mod prompt;
 mod quorum;
+mod risk;
+#[cfg(any(test, feature = "show"))]
 mod show;
 mod signed;
+#[cfg(test)]
+mod testkit;
+mod valid;
 
 pub use approver::{Approver, ApproverKey, Approvers};
+pub use asked::{Asked, FileFacts, FileIdentity, Listed};
+pub use break_glass::{
+    BreakGlass, BreakGlassError, BreakGlassRule, Emergency, MAX_MINUTES, ReviewError, ReviewItem,
+};
+pub use change::{ChangeLine, ChangeSummary, ChangeUnit, MAX_CHANGE_LINE_BYTES, MAX_CHANGE_LINES};
+pub use export::{ExportError, ExportedAnswer, ExportedQuestion, MAX_EXPORT_BYTES};
+pub use group::{GROUP_MAX, GROUP_WINDOW_MS, put_together};
+pub use patience::{OverBudget, Patience, PromptBudget, Wait};
+#[cfg(any(test, feature = "show"))]
+pub use prompt::{Context, Earlier, Emphasis, Field, Prompt, RegistryState};
 pub use quorum::{Approved, Standing, standing};
-pub use show::visible;
-pub use signed::{ApprovalError, Asked, FileFacts, Method, SignedApproval, Unsigned, Verdict};
+pub use risk::{Risk, RiskReason, Width, assess, lease_allowed, lease_within, width};
+#[cfg(any(test, feature = "show"))]
+pub use show::{SafeText, folded, visible, visible_bytes};
+pub use signed::{ApprovalError, Method, SignedApproval, Unsigned, Verdict};
+pub use valid::{Changed, still_valid};

@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use valetkey_model::{ApprovalId, Timestamp};
 
 use crate::approver::{Approver, Approvers};
-use crate::signed::{ApprovalError, Asked, SignedApproval, Verdict};
+use crate::asked::Asked;
+use crate::signed::{ApprovalError, SignedApproval, Verdict};
 
 /// Proof that a question was answered with yes by everyone it needed. Only [`standing`] makes one.
 #[derive(Debug, PartialEq, Eq)]
@@ -53,7 +54,14 @@ pub fn standing(
             .ok_or_else(|| ApprovalError::UnknownApprover(name.clone()))?;
         answer.verify(asked, approver, *received)?;
         match answer.approval.verdict {
+            // Anyone may say no, the requester too.
             Verdict::Deny => return Ok(Standing::Refused),
+            Verdict::Approve if is_requester(approver, asked) => {
+                if !asked.requirement.requester_may_approve() {
+                    return Err(ApprovalError::Requester(name.clone()));
+                }
+                yes.push((approver, &answer.approval.approval_id));
+            }
             Verdict::Approve => yes.push((approver, &answer.approval.approval_id)),
         }
     }
@@ -65,6 +73,12 @@ pub fn standing(
     } else {
         Standing::Open
     })
+}
+
+/// Whether the approver is the person on whose behalf the agent runs. An approver is registered under the name of their account; a name that
+/// differs in case alone is taken for the same, since a wrong yes here would make one person two.
+fn is_requester(approver: &Approver, asked: &Asked) -> bool {
+    approver.name.to_lowercase() == asked.user.to_lowercase()
 }
 
 /// Fills every seat of the quorum with a person of its own; greedy over seats, with the scarcest people first tried by backtracking.

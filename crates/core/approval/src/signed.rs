@@ -1,87 +1,20 @@
-//! The question as it was shown, and a signed answer to exactly that question.
+//! A signed answer to exactly the question that was shown.
 
 use base64ct::{Base64UrlUnpadded, Encoding as _};
 use ed25519_dalek::Signature;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use valetkey_model::{
-    AgentId, ApprovalId, ApprovalRequirement, Digest, FileKind, Grant, RequestId, SessionId,
-    Timestamp, canonical_json,
+    ApprovalId, Digest, JustificationFault, RequestId, Timestamp, canonical_json,
 };
 
 use crate::approver::{Approver, ApproverKey};
+use crate::asked::Asked;
 
-/// The domain of the digest of a question.
-const ASKED_DOMAIN: &str = "valetkey asked v1";
 /// The domain of the bytes that an approver signs.
 const APPROVAL_DOMAIN: &[u8] = b"valetkey approval v1\n";
-
-/// A question to a person: everything that the answer depends on, and so everything that is shown and signed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Asked {
-    /// The request.
-    pub request_id: RequestId,
-    /// The session that asks.
-    pub session: SessionId,
-    /// The agent's name.
-    pub agent: AgentId,
-    /// The digest of the agent's executable.
-    pub agent_digest: Option<Digest>,
-    /// The person on whose behalf it runs.
-    pub user: String,
-    /// What the person said that the session is for.
-    pub purpose: Option<String>,
-    /// What would be granted, whole.
-    pub grant: Grant,
-    /// Why, in the agent's words.
-    pub justification: Option<String>,
-    /// Facts about the file at the time of asking.
-    pub file: Option<FileFacts>,
-    /// Why policy wants a person.
-    pub reasons: Vec<String>,
-    /// Which policy asks.
-    pub policy_id: String,
-    /// The digest of that policy.
-    pub policy_digest: Digest,
-    /// Life of the grant in seconds, from the approval on.
-    pub ttl_seconds: u64,
-    /// Who must answer, and how.
-    pub requirement: ApprovalRequirement,
-    /// When it was asked.
-    pub asked_at: Timestamp,
-    /// When the question closes, and counts as a no.
-    pub expires_at: Timestamp,
-}
-
-/// What is known of a file from its handle.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct FileFacts {
-    /// What is there.
-    pub kind: FileKind,
-    /// Size in bytes.
-    pub size: u64,
-    /// Owner's user id.
-    pub owner: u32,
-    /// Permission bits.
-    pub mode: u32,
-    /// Number of hard links.
-    pub links: u64,
-    /// Last change of content.
-    pub modified: Timestamp,
-}
-
-impl Asked {
-    /// The digest that an approval signs.
-    ///
-    /// # Errors
-    /// [`ApprovalError::Form`] when the question has no canonical form.
-    pub fn digest(&self) -> Result<Digest, ApprovalError> {
-        let bytes = canonical_json(self).map_err(|_| ApprovalError::Form)?;
-        Ok(Digest::tagged(ASKED_DOMAIN, &bytes))
-    }
-}
+/// The longest reason of an approver, in bytes: it is kept, logged and shown.
+const MAX_JUSTIFICATION_BYTES: usize = 4096;
 
 /// A person's answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -121,6 +54,9 @@ pub struct Unsigned {
     pub request_id: RequestId,
     /// The digest of the question as shown.
     pub asked_digest: Digest,
+    /// The digest of the prompt in which it was shown, with what the door knew beside the question.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prompt_digest: Option<Digest>,
     /// Yes or no.
     pub verdict: Verdict,
     /// Who answers.
@@ -170,9 +106,12 @@ pub enum ApprovalError {
         "policy wants a second factor (`mfa_max_age_seconds`), which an approval cannot show yet"
     )]
     NoSecondFactor,
-    /// Policy wants a reason, and none was given.
-    #[error("this approval needs a reason: add --because TEXT")]
-    NoJustification,
+    /// Policy wants a reason, and none that suffices was given.
+    #[error(transparent)]
+    Justification(#[from] JustificationFault),
+    /// The person on whose behalf the agent runs says yes, and policy wants others to.
+    #[error("`{0}` is the person for whom the agent asks; policy wants another to approve")]
+    Requester(String),
 }
 
 impl Unsigned {
@@ -236,12 +175,12 @@ impl SignedApproval {
         if asked.requirement.mfa_max_age_seconds.is_some() && approval.verdict == Verdict::Approve {
             return Err(ApprovalError::NoSecondFactor);
         }
-        let reason = approval.justification.as_deref().map_or("", str::trim);
-        if asked.requirement.justification
-            && approval.verdict == Verdict::Approve
-            && reason.is_empty()
-        {
-            return Err(ApprovalError::NoJustification);
+        let reason = approval.justification.as_deref();
+        if reason.is_some_and(|text| text.len() > MAX_JUSTIFICATION_BYTES) {
+            return Err(ApprovalError::Form);
+        }
+        if approval.verdict == Verdict::Approve {
+            asked.requirement.justification.check(reason)?;
         }
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Constraints, Resource};
+use crate::{ApprovalRequirement, Constraints, Resource};
 
 /// The answer's kind. Anything unsure is [`Effect::Deny`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -71,60 +71,6 @@ impl Decision {
 
 fn default_ttl_seconds() -> u64 {
     Decision::DEFAULT_TTL_SECONDS
-}
-
-/// Who must approve, and in what way.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ApprovalRequirement {
-    /// How many people of which roles; every entry must be met, by distinct people.
-    pub quorum: Vec<Quorum>,
-    /// Whether the approver must give a reason.
-    #[serde(default)]
-    pub justification: bool,
-    /// How old the approver's second factor may be, in seconds.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub mfa_max_age_seconds: Option<u64>,
-    /// How long the question stays open, in seconds; then it counts as a no.
-    #[serde(default = "default_expires_seconds")]
-    pub expires_seconds: u64,
-    /// How far one yes reaches.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub lease: Option<Lease>,
-}
-
-fn default_expires_seconds() -> u64 {
-    120
-}
-
-/// A number of distinct people with a role.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Quorum {
-    /// The role, such as `owner`.
-    pub role: String,
-    /// How many people.
-    pub count: u32,
-}
-
-/// How far one approval reaches.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Lease {
-    /// What the approval is good for.
-    pub scope: LeaseScope,
-    /// For how long, in seconds.
-    pub max_seconds: u64,
-}
-
-/// What one approval is good for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum LeaseScope {
-    /// This request alone.
-    Once,
-    /// The same resource and actions for the rest of the task.
-    Task,
 }
 
 /// What must go with a grant.

@@ -13,7 +13,9 @@ mod id;
 mod input;
 mod path;
 mod pattern;
+mod requirement;
 mod resource;
+mod ticket;
 mod time;
 
 pub use action::{Action, ActionSet, ParseActionError};
@@ -21,9 +23,7 @@ pub use canonical::canonical_json;
 pub use constraint::{
     ArgumentSchema, Constraints, Method, ParseMethodError, Redaction, SchemaError,
 };
-pub use decision::{
-    ApprovalRequirement, Decision, Durability, Effect, Lease, LeaseScope, Obligations, Quorum,
-};
+pub use decision::{Decision, Durability, Effect, Obligations};
 pub use digest::{Digest, DigestStream, ParseDigestError};
 pub use grant::Grant;
 pub use id::{
@@ -36,5 +36,10 @@ pub use input::{
 };
 pub use path::{CanonicalPath, PathRefusal, PathSemantics};
 pub use pattern::{FoldedPattern, PathPattern, PatternError, PatternSet, UrlPattern};
+pub use requirement::{
+    ApprovalRequirement, Justification, JustificationFault, JustificationRule, Lease, LeaseScope,
+    Lockout, PromptLimits, Quorum,
+};
 pub use resource::{BusResource, ExecResource, HttpsResource, ParseResourceError, Resource};
+pub use ticket::{ParseTicketPatternError, TicketPattern};
 pub use time::{ParseTimestampError, Timestamp};

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use valetkey_model::{
-    ApprovalRequirement, Decision, Digest, Durability, Effect, Lease, LeaseScope, Obligations,
-    PolicyInput, Quorum, Resource,
+    ApprovalRequirement, Decision, Digest, Durability, Effect, Lease, Lockout, Obligations,
+    PolicyInput, PromptLimits, Quorum, Resource,
 };
 
 use crate::policy::rego_input;
@@ -184,6 +184,7 @@ fn granted(policy_id: String, effect: Effect, a: Decision, b: Decision) -> Decis
 
 /// A requirement that meets both: of each role the larger number, since one person's yes answers both questions.
 fn both_approvals(a: ApprovalRequirement, b: ApprovalRequirement) -> ApprovalRequirement {
+    let requester = both_requesters(&a, &b);
     let mut quorum: Vec<Quorum> = a.quorum;
     for part in b.quorum {
         match quorum.iter_mut().find(|there| there.role == part.role) {
@@ -193,23 +194,36 @@ fn both_approvals(a: ApprovalRequirement, b: ApprovalRequirement) -> ApprovalReq
     }
     ApprovalRequirement {
         quorum,
-        justification: a.justification || b.justification,
-        mfa_max_age_seconds: match (a.mfa_max_age_seconds, b.mfa_max_age_seconds) {
-            (Some(a), Some(b)) => Some(a.min(b)),
-            (a, b) => a.or(b),
-        },
+        requester,
+        justification: a.justification.both(b.justification),
+        mfa_max_age_seconds: either(a.mfa_max_age_seconds, b.mfa_max_age_seconds, u64::min),
         expires_seconds: a.expires_seconds.min(b.expires_seconds),
         // No lease means that a yes reaches no further than its request.
         lease: match (a.lease, b.lease) {
             (Some(a), Some(b)) => Some(Lease {
-                scope: match (a.scope, b.scope) {
-                    (LeaseScope::Task, LeaseScope::Task) => LeaseScope::Task,
-                    (LeaseScope::Once, _) | (_, LeaseScope::Once) => LeaseScope::Once,
-                },
+                scope: a.scope.narrower(b.scope),
                 max_seconds: a.max_seconds.min(b.max_seconds),
             }),
             (None, _) | (_, None) => None,
         },
+        budget: either(a.budget, b.budget, PromptLimits::lesser),
+        lockout: either(a.lockout, b.lockout, Lockout::stricter),
+    }
+}
+
+/// Whether both let the requester answer. Said outright wherever one of them does not, since a role alone can mean yes.
+fn both_requesters(a: &ApprovalRequirement, b: &ApprovalRequirement) -> Option<bool> {
+    if a.requester_may_approve() && b.requester_may_approve() {
+        a.requester.or(b.requester)
+    } else {
+        Some(false)
+    }
+}
+
+fn either<T>(a: Option<T>, b: Option<T>, both: impl FnOnce(T, T) -> T) -> Option<T> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(both(a, b)),
+        (a, b) => a.or(b),
     }
 }
 

@@ -3,7 +3,10 @@
 use std::fmt;
 
 use regorus::Value;
-use valetkey_model::{ApprovalRequirement, Constraints, Decision, Effect, Lease, Obligations};
+use valetkey_model::{
+    ApprovalRequirement, Constraints, Decision, Effect, Justification, Lease, LeaseScope, Lockout,
+    Obligations, PromptLimits, Resource,
+};
 
 /// The policy named in denials that the engine makes because a policy gave no usable answer.
 pub const FAIL_CLOSED_POLICY_ID: &str = "valetkey/fail-closed";
@@ -16,6 +19,13 @@ pub const SINGLE_USE_TTL_SECONDS: u64 = 60;
 const MAX_EXPIRES_SECONDS: u64 = 86_400;
 /// How long one yes may reach: a working day.
 const MAX_LEASE_SECONDS: u64 = 28_800;
+/// Resources that one yes may list: what a person can be expected to read.
+const MAX_LEASE_OPERATIONS: usize = 64;
+/// Letters that a reason must have, and tickets it must name: nobody writes more.
+const MAX_JUSTIFICATION_LENGTH: u32 = 1000;
+const MAX_TICKETS: usize = 4;
+/// Denials before a session has to wait: with more, the lockout would be one in name only.
+const MAX_LOCKOUT_DENIALS: u32 = 100;
 /// Roles in a quorum, and people of one role: more than any office can gather within a day.
 const MAX_QUORUM: usize = 8;
 const MAX_PEOPLE: u32 = 16;
@@ -123,17 +133,72 @@ fn check_approval(approval: &ApprovalRequirement) -> Result<(), Fault> {
             .any(|part| part.count == 0 || part.count > MAX_PEOPLE || !is_label(&part.role))
         || approval.expires_seconds == 0
         || approval.mfa_max_age_seconds == Some(0)
-        || approval
-            .lease
-            .as_ref()
-            .is_some_and(|lease| lease.max_seconds == 0);
+        || approval.budget.is_some_and(|limits| {
+            let PromptLimits {
+                per_session,
+                per_hour,
+            } = limits;
+            per_session == 0 || per_hour == 0
+        })
+        || !is_reachable(&approval.justification);
     if unusable {
-        Err(Fault::Shape(
+        return Err(Fault::Shape(
             "the `approval` cannot be met by anyone".to_owned(),
-        ))
-    } else {
-        Ok(())
+        ));
     }
+    if approval.requester == Some(true) && !approval.requester_may_approve() {
+        return Err(Fault::Shape(
+            "`requester_may_approve` where two people are wanted: they must be others".to_owned(),
+        ));
+    }
+    if approval
+        .lease
+        .as_ref()
+        .is_some_and(|lease| !is_lease(lease))
+    {
+        return Err(Fault::Shape(
+            "the `lease` is for no time, or lists none, too many or no single resources".to_owned(),
+        ));
+    }
+    if approval
+        .lockout
+        .as_ref()
+        .is_some_and(|lockout| !is_lockout(lockout))
+    {
+        return Err(Fault::Shape(
+            "the `lockout` never takes hold, or its longest wait is not within its first and a day"
+                .to_owned(),
+        ));
+    }
+    Ok(())
+}
+
+fn is_reachable(justification: &Justification) -> bool {
+    match justification {
+        Justification::Optional | Justification::Needed => true,
+        Justification::Rule(rule) => {
+            rule.min_length <= MAX_JUSTIFICATION_LENGTH && rule.ticket.len() <= MAX_TICKETS
+        }
+    }
+}
+
+/// A list of operations names each of them: a pattern in it would be a lease for what nobody has seen.
+fn is_lease(lease: &Lease) -> bool {
+    // A `*` in canonical text is a wildcard, whatever the resource; one that is meant is encoded.
+    let single = |resource: &Resource| !resource.to_string().contains('*');
+    let listed = match &lease.scope {
+        LeaseScope::Once | LeaseScope::Minutes | LeaseScope::Task => true,
+        LeaseScope::Operations(list) => {
+            !list.is_empty() && list.len() <= MAX_LEASE_OPERATIONS && list.iter().all(single)
+        }
+    };
+    listed && lease.max_seconds > 0
+}
+
+fn is_lockout(lockout: &Lockout) -> bool {
+    (1..=MAX_LOCKOUT_DENIALS).contains(&lockout.denials)
+        && lockout.first_seconds > 0
+        && (lockout.first_seconds..=MAX_EXPIRES_SECONDS).contains(&lockout.max_seconds)
 }
 
 /// Keeps every number and list within its limit, and the grant within what was asked.

@@ -11,7 +11,7 @@ use valetkey_api::{Ask, Granted, Outcome, Problem, ProblemKind, RequestState};
 use valetkey_approval::{Asked, SignedApproval, Standing, standing};
 use valetkey_capability::{AUDIENCE_GUARD, AuthorizationDetail, Capability, Claims, Confirmation};
 use valetkey_model::{
-    CapabilityId, ContextFacts, Decision, Effect, EventId, Grant, LeaseScope, PolicyInput,
+    CapabilityId, ContextFacts, Decision, Effect, EventId, Grant, Lease, LeaseScope, PolicyInput,
     RequestFacts, RequestId, Resource, ResourceFacts, SessionFacts, SubjectFacts, Timestamp,
 };
 
@@ -409,7 +409,9 @@ fn granted(ask: &Ask, decision: &Decision) -> Grant {
         .approval
         .as_ref()
         .and_then(|approval| approval.lease.as_ref());
-    if lease.is_some_and(|lease| lease.scope == LeaseScope::Once) {
+    // Listed operations are one use each; this request is one of them at most.
+    let once = |lease: &Lease| matches!(lease.scope, LeaseScope::Once | LeaseScope::Operations(_));
+    if lease.is_some_and(once) {
         constraints.single_use = Some(true);
     }
     // The one limit whose absence forbids: whoever asks does not bring the leave along.
@@ -450,8 +452,10 @@ fn question_of(
         purpose: opening.purpose.clone(),
         ttl_seconds: life(&grant, decision.ttl_seconds.min(lease)),
         grant,
+        also: Vec::new(),
         justification: ask.justification,
         file: ask.file,
+        change: None,
         reasons: decision.reasons.clone(),
         policy_id: decision.policy_id.clone(),
         policy_digest: session.policy_digest(),

@@ -4,8 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use valetkey_api::{Problem, ProblemKind};
-use valetkey_approval::FileFacts;
-use valetkey_model::{ActionSet, Constraints, Resource, Timestamp};
+use valetkey_approval::{FileFacts, FileIdentity};
+use valetkey_model::{ActionSet, Constraints, FileKind, Resource, Timestamp};
 use valetkey_view::{Authority, Facts, Interrupt, Limit, Observation, Purpose, Verdict, Why};
 
 use crate::desk::{Desk, Wanted};
@@ -175,5 +175,7 @@ pub(crate) fn file_facts(facts: &Facts) -> FileFacts {
         mode: facts.mode & 0o7777,
         links: facts.nlink,
         modified: Timestamp::from_unix_ms(modified_ms),
+        changed: None,
+        identity: (facts.kind != FileKind::Absent).then(|| FileIdentity::new(facts.dev, facts.ino)),
     }
 }

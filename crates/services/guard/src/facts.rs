@@ -2,7 +2,7 @@
 
 use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, Stat, fstat, openat2};
 use valetkey_approval::FileFacts;
-use valetkey_model::{FileKind, Resource};
+use valetkey_model::{FileKind, Resource, Timestamp};
 use valetkey_view::Facts;
 
 use crate::authority::file_facts;
@@ -25,7 +25,11 @@ pub(crate) fn of(resource: &Resource) -> Option<FileFacts> {
 
 /// The facts of an object that is open.
 pub(crate) fn of_stat(stat: &Stat) -> FileFacts {
-    file_facts(&Facts {
+    let changed_ms = u64::try_from(stat.st_ctime)
+        .unwrap_or(0)
+        .saturating_mul(1000)
+        .saturating_add(stat.st_ctime_nsec / 1_000_000);
+    let facts = file_facts(&Facts {
         kind: kind_of(stat.st_mode),
         size: u64::try_from(stat.st_size).unwrap_or(0),
         mode: stat.st_mode,
@@ -38,7 +42,11 @@ pub(crate) fn of_stat(stat: &Stat) -> FileFacts {
             stat.st_mtime,
             u32::try_from(stat.st_mtime_nsec).unwrap_or(0),
         ),
-    })
+    });
+    FileFacts {
+        changed: Some(Timestamp::from_unix_ms(changed_ms)),
+        ..facts
+    }
 }
 
 fn kind_of(mode: u32) -> FileKind {

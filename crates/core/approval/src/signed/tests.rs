@@ -1,51 +1,15 @@
 //! Tests of signed answers: what counts, and every forgery that must not.
 
-use valetkey_model::{Constraints, Quorum};
+use valetkey_model::{Justification, JustificationRule, SessionId};
 
 use super::*;
-use crate::{Approvers, Standing, standing};
-
-const ASKED_AT: u64 = 1_800_000_000_000;
-
-fn at(seconds: u64) -> Timestamp {
-    Timestamp::from_unix_ms(ASKED_AT + seconds * 1000)
-}
+use crate::testkit::{at, facts, question, requirement};
+use crate::{Approvers, ChangeLine, ChangeSummary, ChangeUnit, Listed, Standing, standing};
 
 fn asked(quorum: &[(&str, u32)]) -> Asked {
     Asked {
-        request_id: RequestId::new(at(0), [1; 10]),
-        session: SessionId::new(at(0), [2; 10]),
-        agent: AgentId::sanitised("agent"),
-        agent_digest: None,
-        user: "alice".to_owned(),
-        purpose: None,
-        grant: Grant {
-            resource: "file:/home/alice/a".parse().unwrap(),
-            actions: "read".parse().unwrap(),
-            constraints: Constraints::default(),
-            except: vec![],
-        },
-        justification: None,
-        file: None,
-        reasons: vec!["because".to_owned()],
-        policy_id: "p".to_owned(),
-        policy_digest: Digest::of(b"p"),
-        ttl_seconds: 300,
-        requirement: ApprovalRequirement {
-            quorum: quorum
-                .iter()
-                .map(|(role, count)| Quorum {
-                    role: (*role).to_owned(),
-                    count: *count,
-                })
-                .collect(),
-            justification: false,
-            mfa_max_age_seconds: None,
-            expires_seconds: 120,
-            lease: None,
-        },
-        asked_at: at(0),
-        expires_at: at(120),
+        requirement: requirement(quorum),
+        ..question("file:/home/alice/a", "read")
     }
 }
 
@@ -65,6 +29,7 @@ fn answer(asked: &Asked, name: &str, with: u8, verdict: Verdict) -> SignedApprov
         approval_id: ApprovalId::new(at(1), [with; 10]),
         request_id: asked.request_id.clone(),
         asked_digest: asked.digest().unwrap(),
+        prompt_digest: None,
         verdict,
         approver: name.to_owned(),
         method: Method::Terminal,
@@ -133,22 +98,27 @@ fn a_quorum_needs_distinct_people_in_the_right_roles() {
 fn an_answer_to_another_question_does_not_count() {
     let question = asked(&[("owner", 1)]);
     let yes = answer(&question, "ann", 1, Verdict::Approve);
-    let changes: [fn(&mut Asked); 7] = [
+    let changes: [fn(&mut Asked); 12] = [
         |a| a.grant.resource = "file:/home/alice/b".parse().unwrap(),
         |a| a.grant.actions = "read,write".parse().unwrap(),
         |a| a.grant.constraints.max_bytes = Some(1),
         |a| a.session = SessionId::new(at(0), [9; 10]),
         |a| a.policy_digest = Digest::of(b"older"),
         |a| a.ttl_seconds = 301,
+        |a| a.file = Some(facts()),
+        |a| a.user = "bob".to_owned(),
+        |a| a.requirement.requester = Some(true),
+        |a| a.requirement.justification = Justification::Needed,
         |a| {
-            a.file = Some(FileFacts {
-                kind: FileKind::File,
-                size: 1,
-                owner: 0,
-                mode: 0,
-                links: 1,
-                modified: at(0),
-            })
+            let line = ChangeLine::Added("1,2".to_owned());
+            a.change = Some(ChangeSummary::new(ChangeUnit::Rows, 1, 0, [line], None));
+        },
+        |a| {
+            a.also = vec![Listed {
+                request_id: a.request_id.clone(),
+                resource: "file:/home/alice/b".parse().unwrap(),
+                file: None,
+            }];
         },
     ];
     for change in changes {
@@ -199,14 +169,67 @@ fn forged_answers_do_not_count() {
 #[test]
 fn a_reason_is_wanted_where_policy_says() {
     let mut question = asked(&[("owner", 1)]);
-    question.requirement.justification = true;
-    let yes = answer(&question, "ann", 1, Verdict::Approve);
+    question.requirement.justification = Justification::Rule(JustificationRule {
+        min_length: 5,
+        ticket: vec!["^FIN-[0-9]+$".parse().unwrap()],
+    });
+    let because = |text: Option<String>| {
+        let mut unsigned = answer(&question, "ann", 1, Verdict::Approve).approval;
+        unsigned.justification = text;
+        let signed = unsigned.sign(&key(1)).unwrap();
+        weigh(&question, &[signed], 5)
+    };
+    for (text, why) in [
+        (None, JustificationFault::Missing),
+        (Some("ok"), JustificationFault::Short(5)),
+        (
+            Some("month end"),
+            JustificationFault::NoTicket("^FIN-[0-9]+$".parse().unwrap()),
+        ),
+    ] {
+        assert_eq!(
+            because(text.map(str::to_owned)),
+            Err(ApprovalError::Justification(why))
+        );
+    }
+    assert!(matches!(
+        because(Some("month end, FIN-9".to_owned())),
+        Ok(Standing::Approved(_))
+    ));
     assert_eq!(
-        weigh(&question, &[yes], 5),
-        Err(ApprovalError::NoJustification)
+        because(Some("FIN-9 ".repeat(700))),
+        Err(ApprovalError::Form)
     );
     let no = answer(&question, "ann", 1, Verdict::Deny);
     assert_eq!(weigh(&question, &[no], 5), Ok(Standing::Refused));
+}
+
+#[test]
+fn the_requester_does_not_approve_where_another_has_to() {
+    let mut alone = asked(&[("owner", 1)]);
+    alone.user = "ann".to_owned();
+    let yes = |question: &Asked, name, with| answer(question, name, with, Verdict::Approve);
+    assert!(matches!(
+        weigh(&alone, &[yes(&alone, "ann", 1)], 5),
+        Ok(Standing::Approved(_))
+    ));
+    let refused = Err(ApprovalError::Requester("ann".to_owned()));
+    for (quorum, requester) in [
+        (&[("owner", 1)][..], Some(false)),
+        (&[("owner", 2)], None),
+        (&[("owner", 2)], Some(true)),
+        (&[("owner", 1), ("finance", 1)], None),
+    ] {
+        let mut question = asked(quorum);
+        question.requirement.requester = requester;
+        for user in ["ann", "Ann"] {
+            question.user = user.to_owned();
+            let answers = [yes(&question, "bob", 2), yes(&question, "ann", 1)];
+            assert_eq!(weigh(&question, &answers, 5), refused, "{quorum:?}");
+        }
+        let no = answer(&question, "ann", 1, Verdict::Deny);
+        assert_eq!(weigh(&question, &[no], 5), Ok(Standing::Refused));
+    }
 }
 
 #[test]

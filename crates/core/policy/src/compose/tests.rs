@@ -1,7 +1,7 @@
 //! The stricter answer of two counts, in every part.
 
 use proptest::prelude::*;
-use valetkey_model::Constraints;
+use valetkey_model::{Constraints, Justification, LeaseScope};
 
 use super::*;
 use crate::FAIL_CLOSED_POLICY_ID;
@@ -156,7 +156,7 @@ fn both_questions_are_answered_by_one_meeting() {
         .map(|part| (part.role.as_str(), part.count))
         .collect();
     assert_eq!(quorum, [("owner", 2), ("security", 2)]);
-    assert!(joined.justification);
+    assert_eq!(joined.justification, Justification::Needed);
     assert_eq!(
         (joined.mfa_max_age_seconds, joined.expires_seconds),
         (Some(900), 60)
@@ -226,28 +226,66 @@ fn the_digest_is_of_all_layers_in_order() {
     );
 }
 
-fn decisions() -> impl Strategy<Value = Decision> {
-    let approval = (
-        1..4_u32,
-        any::<bool>(),
+fn requirements() -> impl Strategy<Value = ApprovalRequirement> {
+    let role = prop::sample::select(vec!["owner", "security"]);
+    let justification = prop::sample::select(vec![
+        "false",
+        "true",
+        r#"{"min_length":20}"#,
+        r#"{"ticket":"^A-[0-9]$"}"#,
+        r#"{"min_length":5,"ticket":["^A-[0-9]$","^B-[0-9]$"]}"#,
+    ]);
+    let scope = prop::sample::select(vec![
+        r#""once""#,
+        r#""task""#,
+        r#""minutes""#,
+        r#"{"operations":["file:/a","file:/b"]}"#,
+        r#"{"operations":["file:/b","file:/c"]}"#,
+    ]);
+    let limits = (1..9_u32, 1..9_u32).prop_map(|(per_session, per_hour)| PromptLimits {
+        per_session,
+        per_hour,
+    });
+    let lockout =
+        (1..9_u32, 1..90_u64, 90..900_u64).prop_map(|(denials, first_seconds, max_seconds)| {
+            Lockout {
+                denials,
+                first_seconds,
+                max_seconds,
+            }
+        });
+    (
+        (role, 1..3_u32, prop::option::of(any::<bool>())),
+        justification,
         1..900_u64,
-        prop::option::of(1..900_u64),
+        prop::option::of((scope, 1..900_u64)),
+        prop::option::of(limits),
+        prop::option::of(lockout),
     )
         .prop_map(
-            |(count, justification, expires, lease)| ApprovalRequirement {
-                quorum: vec![Quorum {
-                    role: "owner".into(),
-                    count,
-                }],
-                justification,
-                mfa_max_age_seconds: lease,
-                expires_seconds: expires,
-                lease: lease.map(|max_seconds| Lease {
-                    scope: LeaseScope::Task,
-                    max_seconds,
-                }),
+            |((role, count, requester), justification, expires, lease, budget, lockout)| {
+                ApprovalRequirement {
+                    quorum: vec![Quorum {
+                        role: role.into(),
+                        count,
+                    }],
+                    requester,
+                    justification: serde_json::from_str(justification).unwrap(),
+                    mfa_max_age_seconds: lease.map(|(_, seconds)| seconds),
+                    expires_seconds: expires,
+                    lease: lease.map(|(scope, max_seconds)| Lease {
+                        scope: serde_json::from_str(scope).unwrap(),
+                        max_seconds,
+                    }),
+                    budget,
+                    lockout,
+                }
             },
-        );
+        )
+}
+
+fn decisions() -> impl Strategy<Value = Decision> {
+    let approval = requirements();
     let effect = prop::sample::select(vec![Effect::Allow, Effect::Ask, Effect::Deny]);
     (
         effect,
@@ -267,6 +305,89 @@ fn decisions() -> impl Strategy<Value = Decision> {
             approval: (effect == Effect::Ask).then_some(approval),
             ..Decision::denied("p", "r")
         })
+}
+
+/// Whether whatever satisfies `there` satisfies `needed` too; else what does not.
+fn requires_no_less(
+    there: &ApprovalRequirement,
+    needed: &ApprovalRequirement,
+) -> Result<(), String> {
+    let reaches = |scope: &LeaseScope, item: &str| match scope {
+        LeaseScope::Once => 0,
+        LeaseScope::Operations(list) => u8::from(list.contains(&item.parse().unwrap())),
+        LeaseScope::Minutes => 2,
+        LeaseScope::Task => 3,
+    };
+    let within = |inner: &Lease, outer: &Lease| {
+        inner.max_seconds <= outer.max_seconds
+            && ["file:/a", "file:/b", "file:/c"]
+                .iter()
+                .all(|item| reaches(&inner.scope, item) <= reaches(&outer.scope, item))
+    };
+    let reasons = [
+        "",
+        "x",
+        "A-1",
+        "A-1 B-2 for the books",
+        "a long reason without a ticket",
+    ];
+    let checks = [
+        (
+            "quorum",
+            needed.quorum.iter().all(|part| {
+                let of_role = |own: &&Quorum| own.role == part.role;
+                there
+                    .quorum
+                    .iter()
+                    .find(of_role)
+                    .is_some_and(|own| own.count >= part.count)
+            }),
+        ),
+        (
+            "requester",
+            needed.requester_may_approve() || !there.requester_may_approve(),
+        ),
+        (
+            "justification",
+            reasons.iter().all(|text| {
+                needed.justification.check(Some(text)).is_ok()
+                    || there.justification.check(Some(text)).is_err()
+            }),
+        ),
+        ("expires", there.expires_seconds <= needed.expires_seconds),
+        (
+            "mfa",
+            needed.mfa_max_age_seconds.is_none()
+                || there.mfa_max_age_seconds <= needed.mfa_max_age_seconds
+                    && there.mfa_max_age_seconds.is_some(),
+        ),
+        (
+            "lease",
+            match (&there.lease, &needed.lease) {
+                (None, _) => true,
+                (Some(_), None) => false,
+                (Some(inner), Some(outer)) => within(inner, outer),
+            },
+        ),
+        (
+            "budget",
+            needed
+                .budget
+                .is_none_or(|limits| there.budget.is_some_and(|own| own.lesser(limits) == own)),
+        ),
+        (
+            "lockout",
+            needed.lockout.is_none_or(|lockout| {
+                there
+                    .lockout
+                    .is_some_and(|own| own.stricter(lockout) == own)
+            }),
+        ),
+    ];
+    match checks.iter().find(|(_, holds)| !holds) {
+        Some((what, _)) => Err(format!("{what}: {there:?} gives more than {needed:?}")),
+        None => Ok(()),
+    }
 }
 
 fn strictness(effect: Effect) -> u8 {
@@ -290,9 +411,9 @@ proptest! {
             prop_assert!(joined.constraints.within(&one.constraints));
             if let Some(needed) = &one.approval {
                 let there = joined.approval.as_ref().unwrap();
-                prop_assert!(there.quorum[0].count >= needed.quorum[0].count);
-                prop_assert!(there.expires_seconds <= needed.expires_seconds);
-                prop_assert!(there.justification || !needed.justification);
+                if let Err(what) = requires_no_less(there, needed) {
+                    return Err(TestCaseError::fail(what));
+                }
             }
         }
     }

@@ -203,7 +203,7 @@ fn a_read_is_asked_once_for_the_task_and_a_change_each_time() {
             (approval.quorum[0].role.as_str(), approval.quorum[0].count),
             ("owner", 1)
         );
-        assert!(!approval.justification);
+        assert!(!approval.justification.is_needed());
         approval.lease.unwrap().scope
     };
     assert_eq!(scope(&read), LeaseScope::Task);

@@ -76,6 +76,50 @@ fn too_much_is_no_answer() {
 }
 
 #[test]
+fn a_requirement_that_says_less_than_it_seems_to_is_no_answer() {
+    let approval = |more: serde_json::Value| {
+        let mut approval = serde_json::json!({"quorum": [{"role": "owner", "count": 1}]});
+        let members = more.as_object().unwrap().clone();
+        approval.as_object_mut().unwrap().extend(members);
+        serde_json::json!({"effect": "ask", "policy_id": "p", "approval": approval}).to_string()
+    };
+    let listed = |list: serde_json::Value| serde_json::json!({"lease": {"scope": {"operations": list}, "max_seconds": 60}});
+    let many: Vec<String> = (0..65).map(|at| format!("file:/{at}")).collect();
+    for bad in [
+        listed(serde_json::json!([])),
+        listed(serde_json::json!(["file:/w/**"])),
+        listed(serde_json::json!(["file:/w/a", "file:/w/*.csv"])),
+        listed(serde_json::json!(many)),
+        serde_json::json!({"quorum": [{"role": "owner", "count": 2}], "requester_may_approve": true}),
+        serde_json::json!({"justification": {"min_length": 1001}}),
+        serde_json::json!({"justification": {"ticket": ["^A$", "^B$", "^C$", "^D$", "^E$"]}}),
+        serde_json::json!({"justification": {"ticket": "^(a+)+$"}}),
+        serde_json::json!({"budget": {"per_session": 0, "per_hour": 5}}),
+        serde_json::json!({"lockout": {"denials": 0, "first_seconds": 60, "max_seconds": 60}}),
+        serde_json::json!({"lockout": {"denials": 101, "first_seconds": 60, "max_seconds": 60}}),
+        serde_json::json!({"lockout": {"denials": 3, "first_seconds": 0, "max_seconds": 60}}),
+        serde_json::json!({"lockout": {"denials": 3, "first_seconds": 60, "max_seconds": 59}}),
+        serde_json::json!({"lockout": {"denials": 3, "first_seconds": 60, "max_seconds": 86401}}),
+    ] {
+        let result = read_text(&approval(bad.clone()));
+        assert!(matches!(result, Err(Fault::Shape(_))), "{bad}: {result:?}");
+    }
+    for good in [
+        listed(serde_json::json!([
+            "file:/w/a",
+            "exec:/usr/bin/git",
+            "tool:github/x"
+        ])),
+        serde_json::json!({"requester_may_approve": true}),
+        serde_json::json!({"quorum": [{"role": "owner", "count": 2}], "requester_may_approve": false}),
+        serde_json::json!({"justification": {"min_length": 20, "ticket": "^[A-Z]{2,10}-[0-9]+$"}}),
+        serde_json::json!({"lockout": {"denials": 3, "first_seconds": 60, "max_seconds": 3600}}),
+    ] {
+        assert!(read_text(&approval(good.clone())).is_ok(), "{good}");
+    }
+}
+
+#[test]
 fn the_asker_learns_no_detail() {
     for fault in [
         Fault::Undefined,

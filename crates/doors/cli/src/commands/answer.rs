@@ -2,7 +2,7 @@
 
 use valetkey_api::{Answer, Answered, Client, OpenQuestions, Outcome, Paths};
 use valetkey_approval::{Asked, Method, Unsigned, Verdict};
-use valetkey_model::{ApprovalId, Timestamp};
+use valetkey_model::{ApprovalId, Digest, Timestamp};
 use valetkey_sys::clock::Clock;
 
 use crate::approver;
@@ -17,9 +17,11 @@ pub(crate) fn command(args: &AnswerArgs, verdict: Verdict) -> Result<(), Fail> {
     let mut operator = home::operator()?;
     let open: OpenQuestions = operator.get("/v1/requests")?;
     let question = find(&open.questions, &args.id)?;
-    if !args.json {
-        requests::show(question);
-    }
+    let shown = if args.json {
+        None
+    } else {
+        requests::show(question).digest()
+    };
     let outcome = answer(
         &mut operator,
         &home::paths()?,
@@ -27,6 +29,7 @@ pub(crate) fn command(args: &AnswerArgs, verdict: Verdict) -> Result<(), Fail> {
         verdict,
         args.because.clone(),
         Method::Terminal,
+        shown,
     )?;
     if args.json {
         out::json(&serde_json::json!({"request_id": question.request_id, "outcome": outcome}));
@@ -58,7 +61,7 @@ fn find<'a>(open: &'a [Asked], id: &str) -> Result<&'a Asked, Fail> {
     }
 }
 
-/// Signs an answer with the person's key and gives it to the broker.
+/// Signs an answer with the person's key and gives it to the broker; `shown` is the digest of the prompt that they saw.
 pub(crate) fn answer(
     operator: &mut Client,
     paths: &Paths,
@@ -66,6 +69,7 @@ pub(crate) fn answer(
     verdict: Verdict,
     because: Option<String>,
     method: Method,
+    shown: Option<Digest>,
 ) -> Result<Outcome, Fail> {
     let me = approver::me(operator, paths)?;
     let failed = |reason: String| Fail::new(Status::Failed, reason);
@@ -78,6 +82,7 @@ pub(crate) fn answer(
         asked_digest: question
             .digest()
             .map_err(|error| failed(error.to_string()))?,
+        prompt_digest: shown,
         verdict,
         approver: me.name,
         method,

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::json;
-use valetkey_approval::visible;
+use valetkey_approval::{SafeText, visible};
 use valetkey_audit::{AuditDecision, Checkpoint, Intact, LogPublicKey, Record, Verdict};
 use valetkey_store::{Entry, LogReader, StoreError};
 
@@ -116,7 +116,11 @@ pub(crate) fn one_line(record: &Record) -> String {
         .iter()
         .find_map(|name| record.attributes.get(*name))
         .and_then(|value| serde_json::to_value(value).ok())
-        .and_then(|value| value.as_str().map(|text| format!("  ({})", visible(text))))
+        .and_then(|value| {
+            value
+                .as_str()
+                .map(|text| format!("  ({})", SafeText::prose(text)))
+        })
         .unwrap_or_default();
     format!(
         "{} {} {}{decision}{actions}{resource}{reason}",

@@ -24,11 +24,11 @@ impl Checks {
             self.failed = self.failed.saturating_add(1);
             styled(Style::Red, "FAIL")
         };
-        let detail = valetkey_approval::visible(detail);
+        let detail = valetkey_approval::SafeText::prose(detail);
         out::line(&format!(
             "{mark}  {what}{}{}",
-            if detail.is_empty() { "" } else { ": " },
-            styled(Style::Dim, &detail)
+            if detail.as_str().is_empty() { "" } else { ": " },
+            styled(Style::Dim, detail.as_str())
         ));
     }
 

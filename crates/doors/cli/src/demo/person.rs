@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use valetkey_api::{Client, OpenQuestions, Paths};
 use valetkey_approval::{Asked, Method, Verdict};
+use valetkey_model::Digest;
 
 use super::failed;
 use super::house::House;
@@ -59,10 +60,10 @@ fn answer_until(over: &AtomicBool, paths: &Paths, interactive: bool) -> Result<V
             if seen.iter().any(|had| had.request_id == question.request_id) {
                 continue;
             }
-            let verdict = if interactive {
+            let (verdict, shown) = if interactive {
                 ask_person(&question)?
             } else {
-                Verdict::Approve
+                (Verdict::Approve, None)
             };
             let because = Some("the report is due today".to_owned());
             answer(
@@ -72,6 +73,7 @@ fn answer_until(over: &AtomicBool, paths: &Paths, interactive: bool) -> Result<V
                 verdict,
                 because,
                 Method::Terminal,
+                shown,
             )?;
             seen.push(question);
         }
@@ -79,8 +81,8 @@ fn answer_until(over: &AtomicBool, paths: &Paths, interactive: bool) -> Result<V
     Ok(seen)
 }
 
-fn ask_person(question: &Asked) -> Result<Verdict, Fail> {
-    show_question(question);
+fn ask_person(question: &Asked) -> Result<(Verdict, Option<Digest>), Fail> {
+    let shown = show_question(question).digest();
     out::line("  approve? [y/N] ");
     let mut line = String::new();
     std::io::stdin()
@@ -90,5 +92,6 @@ fn ask_person(question: &Asked) -> Result<Verdict, Fail> {
     // Only for the line break after the answer.
     drop(std::io::stdout().flush());
     let yes = matches!(line.trim().to_ascii_lowercase().as_str(), "y" | "yes");
-    Ok(if yes { Verdict::Approve } else { Verdict::Deny })
+    let verdict = if yes { Verdict::Approve } else { Verdict::Deny };
+    Ok((verdict, shown))
 }

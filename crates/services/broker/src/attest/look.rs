@@ -276,12 +276,20 @@ mod tests {
 
     impl Waiting {
         fn start(program: &std::path::Path, words: &[&str]) -> Self {
-            let child = Command::new(program)
+            let mut command = Command::new(program);
+            command
                 .args(words)
                 .stdin(Stdio::piped())
-                .stdout(Stdio::null())
-                .spawn()
-                .expect("start");
+                .stdout(Stdio::null());
+            // A process that another test forks has the copy open for writing until it executes.
+            let child = loop {
+                match command.spawn() {
+                    Err(error) if error.kind() == std::io::ErrorKind::ExecutableFileBusy => {
+                        std::thread::yield_now();
+                    }
+                    other => break other.expect("start"),
+                }
+            };
             Self(child)
         }
 
