@@ -1,6 +1,7 @@
 //! Black-box suites: every test drives the real `valetkey`, `valetkeyd` and `valetkey-sheet`.
 
 mod agent_door;
+mod approvers;
 mod asking;
 mod attack;
 mod authzen;

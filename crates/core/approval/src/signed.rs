@@ -248,4 +248,4 @@ impl SignedApproval {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -4,14 +4,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio::sync::Notify;
-use valetkey_api::{Problem, ProblemKind, Status};
-use valetkey_approval::Approver;
-use valetkey_audit::{Actor, Event, EventType};
+use valetkey_api::{AddApprover, Problem, ProblemKind, Status};
+use valetkey_approval::{Approvers, Change, SignedChange};
+use valetkey_audit::Event;
 use valetkey_capability::{Capability, Jwks};
 use valetkey_model::{Digest, Timestamp, ULID_RANDOM_BYTES, UserFacts};
 use valetkey_store::Ledger;
 use valetkey_sys::clock::Clock;
 
+use crate::events;
 use crate::issuer::Issuers;
 use crate::people::People;
 use crate::question::Questions;
@@ -89,17 +90,53 @@ impl Broker {
         self.issuer.jwks(self.now())
     }
 
-    /// Registers the first approver.
-    pub(crate) async fn register_first_approver(&self, approver: Approver) -> Result<(), Problem> {
-        let event = Event::new(EventType::RegistryApproverAdded, Actor::Operator)
-            .attribute("approver", approver.name.as_str())
-            .attribute("roles", approver.roles.join(",").as_str())
-            .attribute("public_key", approver.public_key.as_str());
-        if !self.people.all().is_empty() {
-            return self.people.add_first(approver);
+    /// Registers an approver: the first of all on trust, everyone later by an owner's signature.
+    pub(crate) async fn add_approver(&self, added: AddApprover) -> Result<(), Problem> {
+        let before = self.people.all();
+        match added {
+            AddApprover::First(approver) => {
+                let next = self.people.with_first(approver.clone())?;
+                let event = events::first_approver(&approver);
+                self.change_people(before, next, event).await
+            }
+            AddApprover::Signed(change) => match change.signed.change {
+                Change::Add(_) => self.change_approvers(&change).await,
+                Change::Remove(_) => Err(misdirected()),
+            },
         }
+    }
+
+    /// Removes an approver, by an owner's signature.
+    pub(crate) async fn remove_approver(&self, change: SignedChange) -> Result<(), Problem> {
+        match change.signed.change {
+            Change::Remove(_) => self.change_approvers(&change).await,
+            Change::Add(_) => Err(misdirected()),
+        }
+    }
+
+    async fn change_approvers(&self, change: &SignedChange) -> Result<(), Problem> {
+        let before = self.people.all();
+        let next = self.people.with_change(change)?;
+        self.change_people(before, next, events::approvers_changed(change))
+            .await
+    }
+
+    /// Records a change of the approvers, then makes it. Of two that come at once the second was signed for what is no more.
+    async fn change_people(
+        &self,
+        before: Approvers,
+        next: Approvers,
+        event: Event,
+    ) -> Result<(), Problem> {
         self.recorder.note(vec![event]).await?;
-        self.people.add_first(approver)
+        let made = self.people.replace(&before, next);
+        if let Err(problem) = &made {
+            // The log has said more than was done: it says that too.
+            self.recorder
+                .note(vec![events::approvers_unchanged(&problem.detail)])
+                .await?;
+        }
+        made
     }
 
     /// Every live capability, oldest session first.
@@ -127,7 +164,6 @@ impl Broker {
             policy_digest: self.policy_digest(),
             posture: vec![
                 "user mode: a program that runs as you outside a cell can reach the broker's keys, log and operator door".to_owned(),
-                "approver keys are kept without a passphrase".to_owned(),
             ],
         }
     }
@@ -135,4 +171,11 @@ impl Broker {
     fn policy_digest(&self) -> Digest {
         self.built_in.digest()
     }
+}
+
+fn misdirected() -> Problem {
+    Problem::new(
+        ProblemKind::Invalid,
+        "the signed change is not of the kind that is taken here",
+    )
 }

@@ -11,7 +11,7 @@ fn at(seconds: u64) -> Timestamp {
     Timestamp::from_unix_ms(ASKED_AT + seconds * 1000)
 }
 
-fn asked(quorum: &[(&str, u32)]) -> Asked {
+pub(crate) fn asked(quorum: &[(&str, u32)]) -> Asked {
     Asked {
         request_id: RequestId::new(at(0), [1; 10]),
         session: SessionId::new(at(0), [2; 10]),
@@ -60,7 +60,7 @@ fn people() -> Approvers {
     approvers
 }
 
-fn answer(asked: &Asked, name: &str, with: u8, verdict: Verdict) -> SignedApproval {
+pub(crate) fn answer(asked: &Asked, name: &str, with: u8, verdict: Verdict) -> SignedApproval {
     Unsigned {
         approval_id: ApprovalId::new(at(1), [with; 10]),
         request_id: asked.request_id.clone(),

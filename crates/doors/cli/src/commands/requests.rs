@@ -79,6 +79,9 @@ pub(crate) fn show(question: &Asked) {
         "closes",
         &format!("in {left} s, at {}", question.expires_at),
     );
+    if let Ok(digest) = question.digest() {
+        field("digest", &digest.to_string());
+    }
     if question.requirement.justification {
         field("needs", "a reason: --because TEXT");
     }

@@ -5,10 +5,10 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use valetkey_api::{
-    Answer, Answered, Handler, LiveCapabilities, OpenQuestions, Problem, Reply, Request, Revoke,
-    Route, find,
+    AddApprover, Answer, Answered, Handler, LiveCapabilities, OpenQuestions, Problem, Reply,
+    Request, Revoke, Route, find,
 };
-use valetkey_approval::Approver;
+use valetkey_approval::SignedChange;
 
 use crate::broker::Broker;
 use crate::doors::reply;
@@ -25,7 +25,8 @@ enum OperatorCall {
     Questions,
     Answer(Box<Answer>),
     Approvers,
-    Register(Approver),
+    Register(Box<AddApprover>),
+    Unregister(Box<SignedChange>),
     Capabilities,
     Revoke(Revoke),
     Keys,
@@ -40,6 +41,7 @@ enum Kind {
     Answer,
     Approvers,
     Register,
+    Unregister,
     Capabilities,
     Revoke,
     Keys,
@@ -51,12 +53,13 @@ const fn route(method: &'static str, path: &'static str, kind: Kind) -> Route<Ki
     Route { method, path, kind }
 }
 
-const ROUTES: [Route<Kind>; 10] = [
+const ROUTES: [Route<Kind>; 11] = [
     route("GET", "/v1/status", Kind::Status),
     route("GET", "/v1/requests", Kind::Questions),
     route("POST", "/v1/answers", Kind::Answer),
     route("GET", "/v1/approvers", Kind::Approvers),
     route("POST", "/v1/approvers", Kind::Register),
+    route("POST", "/v1/approvers/remove", Kind::Unregister),
     route("GET", "/v1/capabilities", Kind::Capabilities),
     route("POST", "/v1/revocations", Kind::Revoke),
     route("GET", "/v1/keys", Kind::Keys),
@@ -73,7 +76,8 @@ impl TryFrom<&Request> for OperatorCall {
             Kind::Questions => Self::Questions,
             Kind::Answer => Self::Answer(Box::new(request.json()?)),
             Kind::Approvers => Self::Approvers,
-            Kind::Register => Self::Register(request.json()?),
+            Kind::Register => Self::Register(Box::new(request.json()?)),
+            Kind::Unregister => Self::Unregister(Box::new(request.json()?)),
             Kind::Capabilities => Self::Capabilities,
             Kind::Revoke => Self::Revoke(request.json()?),
             Kind::Keys => Self::Keys,
@@ -103,8 +107,12 @@ impl OperatorDoor {
                 Ok(Reply::json(&Answered { outcome }))
             }
             OperatorCall::Approvers => Ok(Reply::json(&broker.people.all())),
-            OperatorCall::Register(approver) => {
-                broker.register_first_approver(approver).await?;
+            OperatorCall::Register(added) => {
+                broker.add_approver(*added).await?;
+                Ok(Reply::json(&()))
+            }
+            OperatorCall::Unregister(change) => {
+                broker.remove_approver(*change).await?;
                 Ok(Reply::json(&()))
             }
             OperatorCall::Capabilities => Ok(Reply::json(&LiveCapabilities {
