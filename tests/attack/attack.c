@@ -4,7 +4,8 @@
 //
 // Keys name what the test planted: decoy (a file outside, holding DECOY), pid (a process of the host that holds the decoy open as
 // descriptor 9), tcp (a listener's port on loopback), unix, bus, operator (sockets), abstract (a socket's name), granted (a file
-// granted for reading), hidden (a secret in the workspace), state (Valetkey's own directory).
+// granted for reading), hidden (a secret in the workspace), state (Valetkey's own directory), approver_key (the name
+// of an unlocked key in the kernel's key store).
 //
 // Every attack runs in a process of its own, and is harmless where it succeeds: dangerous calls have arguments that the kernel
 // refuses after it has let the caller in, so that the answer tells whether the call can be reached. The same program run without a
@@ -49,7 +50,7 @@
 #include <time.h>
 #include <unistd.h>
 
-static const char *decoy, *unix_path, *bus, *operator_path, *abstract_name, *granted, *hidden, *state;
+static const char *decoy, *unix_path, *bus, *operator_path, *abstract_name, *granted, *hidden, *state, *approver_key;
 static int host_pid, tcp_port, first_free;
 
 static char note[256];
@@ -396,6 +397,14 @@ static int a_userfaultfd(void) { return worked(syscall(SYS_userfaultfd, 0)); }
 static int a_keyctl(void) { return worked(syscall(SYS_keyctl, KEYCTL_GET_KEYRING_ID, KEY_SPEC_PROCESS_KEYRING, 1)); }
 static int a_add_key(void) { return worked(syscall(SYS_add_key, "user", "attack", "x", 1L, KEY_SPEC_PROCESS_KEYRING)); }
 static int a_request_key(void) { return reached(syscall(SYS_request_key, "user", "attack-none", NULL, 0)); }
+// The person's approver key, unlocked in the kernel's key store under a name that anyone can know.
+static int a_approver_key(void) {
+    char secret[64];
+    syscall(SYS_keyctl, KEYCTL_LINK, KEY_SPEC_USER_KEYRING, KEY_SPEC_PROCESS_KEYRING);
+    long key = syscall(SYS_keyctl, KEYCTL_SEARCH, KEY_SPEC_USER_KEYRING, "user", approver_key, 0);
+    if (key < 0) return because(CONTAINED, strerrorname_np(errno));
+    return worked(syscall(SYS_keyctl, KEYCTL_READ, key, secret, sizeof secret) > 0 ? 0 : -1);
+}
 static int a_by_handle(void) { return reached(syscall(SYS_open_by_handle_at, -1, NULL, 0)); }
 static int a_handle(void) {
     struct { struct file_handle h; char more[128]; } h = {.h.handle_bytes = 128};
@@ -576,7 +585,7 @@ static const struct {
     A(enter_all), A(hostname), A(cgroup), A(cgroup_mount),
     A(ptrace), A(vm_read), A(mem), A(environ), A(maps), A(getfd), A(kcmp), A(prlimit), A(pages), A(kill), A(seen), A(pidfd),
     A(inherited), A(tiocsti), A(tiocsti_high), A(tioclinux), A(tiocsetd),
-    A(io_uring), A(bpf), A(perf), A(userfaultfd), A(keyctl), A(add_key), A(request_key), A(by_handle), A(handle), A(fanotify),
+    A(io_uring), A(bpf), A(perf), A(userfaultfd), A(keyctl), A(add_key), A(request_key), A(approver_key), A(by_handle), A(handle), A(fanotify),
     A(process_madvise), A(syslog), A(modules), A(fmodule), A(unload), A(kexec), A(reboot), A(swap), A(quota), A(acct), A(settime),
     A(clock), A(adjust), A(domain), A(set_mm), A(personality),
 #ifdef __x86_64__
@@ -601,6 +610,7 @@ static void take(const char *word) {
     if (IS("granted")) granted = value;
     if (IS("hidden")) hidden = value;
     if (IS("state")) state = value;
+    if (IS("approver_key")) approver_key = value;
     if (IS("pid")) host_pid = atoi(value);
     if (IS("tcp")) tcp_port = atoi(value);
 }
@@ -610,7 +620,7 @@ int main(int argc, char **argv) {
     for (int fd = 3; fd < 1024; fd++)
         if (fcntl(fd, F_GETFD) >= 0) first_free = fd + 1;
     for (int n = 1; n < argc; n++) take(argv[n]);
-    if (!decoy || !unix_path || !bus || !operator_path || !abstract_name || !granted || !hidden || !state || !host_pid || !tcp_port) {
+    if (!decoy || !unix_path || !bus || !operator_path || !abstract_name || !granted || !hidden || !state || !approver_key || !host_pid || !tcp_port) {
         fprintf(stderr, "attack: something is not planted\n");
         return 2;
     }

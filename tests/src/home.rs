@@ -87,6 +87,7 @@ impl Home {
         fs::set_permissions(home.root.path(), mode).expect("open the home's root");
         home.make_dir(&home.dir());
         home.make_dir(&home.state);
+        home.give_key();
         home
     }
 
@@ -154,6 +155,33 @@ impl Home {
         made.iter().for_each(|dir| self.give(dir));
         self.give(&path);
         path
+    }
+
+    /// An approver key without a passphrase, as a person chooses it with `approver init --no-passphrase`: most tests are not about it.
+    fn give_key(&self) {
+        let config = self.state.join("config");
+        self.make_dir(&config);
+        fs::set_permissions(&config, fs::Permissions::from_mode(0o700)).expect("mode");
+        let mut seed = [0; 32];
+        let mut random = fs::File::open("/dev/urandom").expect("open");
+        std::io::Read::read_exact(&mut random, &mut seed).expect("random bytes");
+        let key = self.key_file();
+        fs::write(&key, seed).expect("write a key");
+        fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).expect("mode");
+        self.give(&key);
+    }
+
+    /// The person's approver key.
+    #[must_use]
+    pub fn key_file(&self) -> PathBuf {
+        self.state.join("config/approver.key")
+    }
+
+    /// A call of `valetkey` by somebody without a terminal.
+    #[must_use]
+    pub fn unattended<const N: usize>(&self, args: [&str; N]) -> Call {
+        let call = Call::new(self.command("setsid")).arg("--wait");
+        call.arg(self.programs.get("valetkey")).args(args)
     }
 
     fn give(&self, path: &Path) {

@@ -232,8 +232,15 @@ fn a_foreign_key_approves_nothing() {
     fs::write(&key, [7; 32]).expect("write");
     let refused = home.valetkey(["approve", id(&question)]).done().expect(3);
     drop(refused.says("not registered"));
-    // Nor without one: a new key is made, and is not registered.
+    // Nor a new one; and without one nobody is asked who is not there.
     fs::remove_file(&key).expect("remove");
+    let none = home.unattended(["approve", id(&question)]).done().expect(1);
+    drop(none.says("no approver key"));
+    drop(
+        home.valetkey(["approver", "init", "--no-passphrase"])
+            .done()
+            .ok(),
+    );
     drop(home.valetkey(["approve", id(&question)]).done().expect(3));
     assert_eq!(home.questions().len(), 1);
     session.signal(Signal::INT);

@@ -78,6 +78,7 @@ impl Planted {
             .spawn()
             .expect("start a process");
         let text = |path: &Path| path.display().to_string();
+        let approver_key = unlocked_key(home);
         let words = vec![
             format!("decoy={}", text(&decoy)),
             format!("pid={}", holder.id()),
@@ -89,6 +90,7 @@ impl Planted {
             format!("granted={}", text(&granted)),
             format!("hidden={}", text(&hidden)),
             format!("state={}", text(home.state())),
+            format!("approver_key={approver_key}"),
         ];
         Self {
             words,
@@ -96,6 +98,23 @@ impl Planted {
             _listeners: (tcp, unix, bus, hidden_listener),
         }
     }
+}
+
+/// Puts the home's approver key under a passphrase, unlocks it, and gives the name under which the kernel keeps it.
+fn unlocked_key(home: &Home) -> String {
+    let phrase = "correct horse battery\n";
+    let shown = home
+        .valetkey(["approver", "show-key", "--json"])
+        .done()
+        .ok();
+    if shown.json()["protected"] == false {
+        let set = home.valetkey(["approver", "passphrase", "--passphrase-fd", "0"]);
+        drop(set.input(phrase).done().ok());
+    }
+    let unlock = home.valetkey(["approver", "unlock", "--for", "10m", "--passphrase-fd", "0"]);
+    drop(unlock.input(phrase).done().ok());
+    let public_key = shown.json()["public_key"].clone();
+    format!("valetkey:approver:{}", public_key.as_str().expect("a key"))
 }
 
 impl Drop for Planted {

@@ -44,6 +44,15 @@ fn every_listing_has_json_that_parses() {
         .done()
         .ok()
         .json();
+    // Shown alone, it tells its children and how long it has left too.
+    let mut shown = shown;
+    let members = shown.as_object_mut().expect("an object");
+    assert_eq!(members.remove("children"), Some(serde_json::json!([])));
+    assert!(
+        members
+            .remove("remaining_seconds")
+            .is_some_and(|left| left.is_u64())
+    );
     assert_eq!(shown, caps[0]);
     drop(
         home.valetkey(["caps", "show", "cap-01K00000000000000000000000"])

@@ -2,6 +2,7 @@
 
 mod activation;
 mod agent_door;
+mod approvers;
 mod asking;
 mod attack;
 mod authzen;

@@ -8,12 +8,13 @@ mod approver;
 mod asked;
 mod break_glass;
 mod change;
-mod export;
+mod exported;
 mod group;
 mod patience;
 #[cfg(any(test, feature = "show"))]
 mod prompt;
 mod quorum;
+mod registry;
 mod risk;
 #[cfg(any(test, feature = "show"))]
 mod show;
@@ -22,18 +23,19 @@ mod signed;
 mod testkit;
 mod valid;
 
-pub use approver::{Approver, ApproverKey, Approvers};
+pub use approver::{APPROVERS_MAX, Approver, ApproverKey, Approvers, OWNER, is_name};
 pub use asked::{Asked, FileFacts, FileIdentity, Listed};
 pub use break_glass::{
     BreakGlass, BreakGlassError, BreakGlassRule, Emergency, MAX_MINUTES, ReviewError, ReviewItem,
 };
 pub use change::{ChangeLine, ChangeSummary, ChangeUnit, MAX_CHANGE_LINE_BYTES, MAX_CHANGE_LINES};
-pub use export::{ExportError, ExportedAnswer, ExportedQuestion, MAX_EXPORT_BYTES};
+pub use exported::{EXPORT_MAX_BYTES, Exported, ExportedError};
 pub use group::{GROUP_MAX, GROUP_WINDOW_MS, put_together};
 pub use patience::{OverBudget, Patience, PromptBudget, Wait};
 #[cfg(any(test, feature = "show"))]
 pub use prompt::{Context, Earlier, Emphasis, Field, Prompt, RegistryState};
 pub use quorum::{Approved, Standing, standing};
+pub use registry::{Change, ChangeError, SignedChange, UnsignedChange};
 pub use risk::{Risk, RiskReason, Width, assess, lease_allowed, lease_within, width};
 #[cfg(any(test, feature = "show"))]
 pub use show::{SafeText, folded, visible, visible_bytes};

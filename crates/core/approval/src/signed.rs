@@ -187,4 +187,4 @@ impl SignedApproval {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

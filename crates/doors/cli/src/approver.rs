@@ -1,72 +1,82 @@
-//! The person's own approver key: made on first use, kept in a private file, registered with the broker once.
+//! The person's own approver key, as the commands use it: made when it is first needed, unlocked, known to the broker.
+
+use std::os::fd::RawFd;
 
 use valetkey_api::{Client, Paths};
-use valetkey_approval::{ApproverKey, Approvers};
-use zeroize::Zeroizing;
+use valetkey_approver::{
+    ApproverError, AskPassphrase, FromDescriptor, KeyFile, Protection, Registration, Terminal,
+    Unlocked, default_name, register,
+};
 
-use crate::fail::{Fail, Status};
+use crate::fail::Fail;
 use crate::out;
 
 /// A key and the name under which it answers.
 pub(crate) struct Me {
     pub(crate) name: String,
-    pub(crate) key: ApproverKey,
+    pub(crate) key: Unlocked,
 }
 
-/// The person's key, registered with the broker.
-pub(crate) fn me(operator: &mut Client, paths: &Paths) -> Result<Me, Fail> {
-    let name = valetkey_sys::account::by_uid(rustix::process::geteuid().as_raw()).name;
-    let key = load_or_create(paths)?;
-    let own = key.approver(&name, &["owner"]);
-    let known: Approvers = operator.get("/v1/approvers")?;
-    match known
-        .iter()
-        .find(|approver| approver.public_key == own.public_key)
-    {
-        Some(approver) => Ok(Me {
-            name: approver.name.clone(),
-            key,
-        }),
-        None if known.is_empty() => {
-            operator.post::<_, ()>("/v1/approvers", &own)?;
-            out::error(&format!(
-                "note: your approver key is registered as `{name}`"
-            ));
-            Ok(Me { name, key })
+/// Where passphrases come from: the descriptor that the command line names, else the terminal.
+pub(crate) fn asker(descriptor: Option<RawFd>) -> Result<Box<dyn AskPassphrase>, Fail> {
+    Ok(match descriptor {
+        Some(number) => Box::new(FromDescriptor::new(number)?),
+        None => Box::new(Terminal),
+    })
+}
+
+/// The person's key, registered with the broker and unlocked. Where there is none yet, a person at a terminal makes one now.
+pub(crate) fn me(
+    operator: &mut Client,
+    paths: &Paths,
+    ask: &mut dyn AskPassphrase,
+) -> Result<Me, Fail> {
+    let (file, made) = match KeyFile::load(paths)? {
+        Some(file) => (file, None),
+        None => {
+            let (file, made) = make(paths, None, ask)?;
+            (file, Some(made))
         }
-        None => Err(Fail::new(
-            Status::Denied,
-            "your approver key is not registered with this broker",
-        )
-        .hinted("answer from the home whose key was registered first")),
-    }
-}
-
-fn load_or_create(paths: &Paths) -> Result<ApproverKey, Fail> {
-    let path = paths.config.join("approver.key");
-    let fail = |reason: String| {
-        Fail::new(
-            Status::Failed,
-            format!("cannot use the approver key {}: {reason}", path.display()),
-        )
     };
-    match valetkey_store::read_private(&path) {
-        Ok(bytes) => {
-            let bytes = Zeroizing::new(bytes);
-            let seed = <[u8; 32]>::try_from(bytes.as_slice())
-                .map_err(|_| fail("it does not hold 32 bytes".to_owned()))?;
-            Ok(ApproverKey::from_seed(&Zeroizing::new(seed)))
-        }
-        Err(error) if error.is_absent() => {
-            paths
-                .create()
-                .map_err(|error| Fail::new(Status::Failed, error))?;
-            let mut seed = Zeroizing::new([0; 32]);
-            getrandom::fill(&mut *seed).map_err(|error| fail(error.to_string()))?;
-            valetkey_store::write_atomically(&path, &*seed, 0o600)
-                .map_err(|error| fail(error.to_string()))?;
-            Ok(ApproverKey::from_seed(&seed))
-        }
-        Err(error) => Err(fail(error.to_string())),
+    // Before the passphrase is asked for: it would be typed in vain.
+    let registration = register(operator, &file)?;
+    if let Registration::First(name) = &registration {
+        out::error(&format!(
+            "note: your approver key is registered as `{name}`"
+        ));
     }
+    let key = match made {
+        Some(key) => key,
+        None => file.unlock(ask)?,
+    };
+    Ok(Me {
+        name: registration.name().to_owned(),
+        key,
+    })
+}
+
+/// Makes a key, protected as the person says. Nobody to ask is an error, never an unprotected key.
+pub(crate) fn make(
+    paths: &Paths,
+    name: Option<&str>,
+    ask: &mut dyn AskPassphrase,
+) -> Result<(KeyFile, Unlocked), Fail> {
+    let own = name.map_or_else(default_name, str::to_owned);
+    let passphrase = match ask.new_one(&own) {
+        Err(ApproverError::NoTerminal) => return Err(ApproverError::NoKey.into()),
+        other => other?,
+    };
+    let made = match &passphrase {
+        Some(passphrase) => {
+            passphrase.check_strength(&own)?;
+            KeyFile::create(paths, name, Protection::Passphrase(passphrase))
+        }
+        None => KeyFile::create(paths, name, Protection::None),
+    }?;
+    if passphrase.is_none() {
+        out::error(
+            "note: your approver key has no passphrase: whoever reads its file can approve as you",
+        );
+    }
+    Ok(made)
 }

@@ -1,10 +1,12 @@
 //! The command line.
 
 use std::ffi::OsString;
+use std::os::fd::RawFd;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args as ClapArgs, Parser, Subcommand};
-use valetkey_model::{CapabilityId, Grant, Resource, SessionId};
+use valetkey_model::{CapabilityId, Digest, Grant, Resource, SessionId};
 
 /// Give your agent the valet key, not the key ring.
 #[derive(Debug, Parser)]
@@ -31,6 +33,11 @@ pub(crate) enum Command {
     Approve(AnswerArgs),
     /// Say no to a request
     Deny(AnswerArgs),
+    /// Your approver key, and who may answer
+    Approver {
+        #[command(subcommand)]
+        command: ApproverCommand,
+    },
     /// See and take back what agents hold
     Caps {
         #[command(subcommand)]
@@ -129,15 +136,123 @@ pub(crate) struct ListArgs {
 }
 
 #[derive(Debug, ClapArgs)]
+#[command(
+    after_help = "To have somebody at another machine answer: `approve ID --export QUESTION` here, `approve --import QUESTION` there to look and again with `--out ANSWER` to sign, then `approve --import ANSWER` here."
+)]
 pub(crate) struct AnswerArgs {
     /// The request: its id, or an end of it that only one open request has
-    pub(crate) id: String,
+    #[arg(required_unless_present = "import", conflicts_with = "import")]
+    pub(crate) id: Option<String>,
     /// Why; kept in the log
     #[arg(long, value_name = "TEXT")]
     pub(crate) because: Option<String>,
+    /// Answer only if the question has this digest: the one that you saw
+    #[arg(long, value_name = "DIGEST")]
+    pub(crate) digest: Option<Digest>,
+    /// Write the question to a file for an approver elsewhere, and do not answer it
+    #[arg(long, value_name = "QUESTION", conflicts_with_all = ["import", "because"])]
+    pub(crate) export: Option<PathBuf>,
+    /// A file: a question to look at and, with --out, to answer; or an answer to give to the broker
+    #[arg(long, value_name = "FILE")]
+    pub(crate) import: Option<PathBuf>,
+    /// Where to write the signed answer to an imported question
+    #[arg(long, value_name = "ANSWER", requires = "import")]
+    pub(crate) out: Option<PathBuf>,
+    /// The name under which your key is registered where the imported question was asked, if not the key's own
+    #[arg(long = "as", value_name = "NAME", requires = "out")]
+    pub(crate) name: Option<String>,
+    #[command(flatten)]
+    pub(crate) passphrase: PassphraseArgs,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct PassphraseArgs {
+    /// Read passphrases from this open descriptor, one a line, instead of asking at the terminal
+    #[arg(long, value_name = "N")]
+    pub(crate) passphrase_fd: Option<RawFd>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ApproverCommand {
+    /// Make your approver key, under a passphrase
+    Init {
+        /// The name to answer under; your login name otherwise
+        #[arg(long)]
+        name: Option<String>,
+        /// Keep it unprotected: whoever reads the file can approve as you
+        #[arg(long, conflicts_with = "passphrase_fd")]
+        no_passphrase: bool,
+        #[command(flatten)]
+        passphrase: PassphraseArgs,
+    },
+    /// Print your public key, for an owner to register
+    ShowKey(ListArgs),
+    /// Change your key's passphrase, or set or remove it
+    Passphrase {
+        /// Remove it: whoever reads the file can approve as you
+        #[arg(long)]
+        remove: bool,
+        #[command(flatten)]
+        passphrase: PassphraseArgs,
+    },
+    /// Use your key without asking for its passphrase, for a while
+    Unlock {
+        /// How long, such as 90s, 15m or 2h; at most 8h
+        #[arg(long = "for", value_name = "TIME", value_parser = life)]
+        life: Option<Duration>,
+        #[command(flatten)]
+        passphrase: PassphraseArgs,
+    },
+    /// Ask for the passphrase again from now on
+    Lock,
+    /// List who may answer, and in which roles
+    List(ListArgs),
+    /// Register another approver; signed with your key, which must be an owner's
+    Add {
+        /// The name under which they answer
+        name: String,
+        /// Their public key, as `valetkey approver show-key` prints it
+        #[arg(long, value_name = "PUBLICKEY")]
+        key: String,
+        /// A role in which they may answer, such as `owner` or `finance-approver`
+        #[arg(long = "role", value_name = "ROLE", required = true)]
+        roles: Vec<String>,
+        #[command(flatten)]
+        passphrase: PassphraseArgs,
+    },
+    /// Remove an approver; signed with your key, which must be an owner's
+    Remove {
+        /// Their name
+        name: String,
+        #[command(flatten)]
+        passphrase: PassphraseArgs,
+    },
+}
+
+/// A time in words of a command line.
+fn life(text: &str) -> Result<Duration, String> {
+    let (number, unit) = match text.strip_suffix('s') {
+        Some(number) => (number, 1),
+        None => match (text.strip_suffix('m'), text.strip_suffix('h')) {
+            (Some(number), _) => (number, 60),
+            (_, Some(number)) => (number, 3600),
+            (None, None) => (text, 60),
+        },
+    };
+    let life = number
+        .parse::<u64>()
+        .ok()
+        .and_then(|number| number.checked_mul(unit))
+        .map(Duration::from_secs)
+        .filter(|life| !life.is_zero());
+    match life {
+        Some(life) if life <= valetkey_approver::LIFE_MAX => Ok(life),
+        Some(_) => Err("at most 8h".to_owned()),
+        None => Err("a time is a number with s, m or h, such as 15m".to_owned()),
+    }
 }
 
 #[derive(Debug, Subcommand)]

@@ -3,6 +3,7 @@
 use std::fmt::Display;
 
 use valetkey_api::{ClientError, ProblemKind};
+use valetkey_approver::ApproverError;
 use valetkey_guard::{LinkError, RunError};
 
 use crate::out;
@@ -85,6 +86,31 @@ impl From<ClientError> for Fail {
                     None => fail,
                 }
             }
+        }
+    }
+}
+
+impl From<ApproverError> for Fail {
+    fn from(error: ApproverError) -> Self {
+        let hint = error.hint();
+        let denied = matches!(
+            error,
+            ApproverError::WrongPassphrase
+                | ApproverError::NotRegistered
+                | ApproverError::OtherQuestion
+        );
+        if let ApproverError::Client(error) = error {
+            return error.into();
+        }
+        let status = if denied {
+            Status::Denied
+        } else {
+            Status::Failed
+        };
+        let fail = Self::new(status, error);
+        match hint {
+            Some(hint) => fail.hinted(hint),
+            None => fail,
         }
     }
 }

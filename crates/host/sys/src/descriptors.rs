@@ -1,9 +1,9 @@
-//! Closing, or marking, whole ranges of file descriptors.
+//! Closing, or marking, whole ranges of file descriptors; and taking one that was named by its number.
 
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd as _, OwnedFd, RawFd};
 
-use crate::checked_long;
+use crate::{checked, checked_long};
 
 /// Closes every descriptor of this process but those in `keep`.
 ///
@@ -38,6 +38,15 @@ pub(crate) fn close_on_exec_range(first: RawFd, count: usize) -> io::Result<()> 
         Some(more) => close_range(first, first.saturating_add(more), libc::CLOSE_RANGE_CLOEXEC),
         None => Ok(()),
     }
+}
+
+/// A duplicate of the descriptor of that number, as a command line names one that its caller opened. It closes when a program is executed.
+pub fn duplicate(number: RawFd) -> io::Result<OwnedFd> {
+    // SAFETY: F_DUPFD_CLOEXEC takes integers only; the original stays open and with its owner.
+    let result = unsafe { libc::fcntl(number, libc::F_DUPFD_CLOEXEC, 3) };
+    let copy = checked(result)?;
+    // SAFETY: the kernel has just made this descriptor for us: nothing else owns it.
+    Ok(unsafe { OwnedFd::from_raw_fd(copy) })
 }
 
 fn close_range(first: u32, last: u32, flags: u32) -> io::Result<()> {

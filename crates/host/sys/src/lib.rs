@@ -15,6 +15,7 @@ pub mod descriptors;
 pub mod device;
 pub mod exec;
 pub mod fork;
+pub mod keyring;
 pub mod network;
 pub mod pass;
 pub mod peer;

@@ -1,7 +1,7 @@
 //! The messages that cross the doors; plain data with a closed shape.
 
 use serde::{Deserialize, Serialize};
-use valetkey_approval::{Asked, FileFacts, SignedApproval};
+use valetkey_approval::{Approver, Asked, FileFacts, SignedApproval, SignedChange};
 use valetkey_capability::{Capability, Jwks};
 use valetkey_model::{
     ActionSet, AgentId, CapabilityId, Constraints, Digest, Grant, RequestId, Resource, SessionId,
@@ -401,6 +401,16 @@ pub enum KeyState {
 pub struct Answer {
     /// The answer.
     pub approval: SignedApproval,
+}
+
+/// Operator door: a person whose key may answer from now on.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum AddApprover {
+    /// The first of all, taken on trust; refused as soon as somebody is registered.
+    First(Approver),
+    /// Anyone later, signed by an owner.
+    Signed(SignedChange),
 }
 
 /// Operator door: how a question stands after an answer.

@@ -5,15 +5,16 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use tokio::sync::Notify;
-use valetkey_api::{Problem, ProblemKind};
-use valetkey_approval::Approver;
-use valetkey_audit::{Actor, Event, EventType};
+use valetkey_api::{AddApprover, Problem, ProblemKind};
+use valetkey_approval::{Approvers, Change, SignedChange};
+use valetkey_audit::Event;
 use valetkey_capability::{Capability, Jwks};
 use valetkey_model::{Timestamp, ULID_RANDOM_BYTES, UserFacts};
 use valetkey_store::Ledger;
 use valetkey_sys::clock::Clock;
 
 use crate::diagnostics::Diagnostics;
+use crate::events;
 use crate::identify::{Admission, Scope};
 use crate::issuer::Issuers;
 use crate::people::People;
@@ -97,21 +98,71 @@ impl Broker {
         self.issuer.jwks(self.now())
     }
 
-    /// Registers the first approver of a user.
-    pub(crate) async fn register_first_approver(
+    /// Registers an approver: the first of all on trust, everyone later by an owner's signature.
+    pub(crate) async fn add_approver(
         &self,
         user: &UserFacts,
-        approver: Approver,
+        added: AddApprover,
     ) -> Result<(), Problem> {
-        let mode = self.admission.mode();
-        let event = Event::new(EventType::RegistryApproverAdded, Actor::Operator)
-            .user(user.uid, &user.name)
-            .attribute("approver", approver.name.as_str())
-            .attribute("roles", approver.roles.join(",").as_str())
-            .attribute("public_key", approver.public_key.as_str());
-        self.people.may_add(mode, user, &approver)?;
-        self.recorder.note(vec![event]).await?;
-        self.people.add_first(mode, user, approver)
+        let before = self.people.of(user.uid);
+        match added {
+            AddApprover::First(approver) => {
+                let mode = self.admission.mode();
+                let next = self.people.with_first(mode, user, approver.clone())?;
+                let event = events::first_approver(&approver);
+                self.change_people(user, before, next, event).await
+            }
+            AddApprover::Signed(change) => match change.signed.change {
+                Change::Add(_) => self.change_approvers(user, &change).await,
+                Change::Remove(_) => Err(misdirected()),
+            },
+        }
+    }
+
+    /// Removes an approver, by an owner's signature.
+    pub(crate) async fn remove_approver(
+        &self,
+        user: &UserFacts,
+        change: SignedChange,
+    ) -> Result<(), Problem> {
+        match change.signed.change {
+            Change::Remove(_) => self.change_approvers(user, &change).await,
+            Change::Add(_) => Err(misdirected()),
+        }
+    }
+
+    async fn change_approvers(
+        &self,
+        user: &UserFacts,
+        change: &SignedChange,
+    ) -> Result<(), Problem> {
+        let before = self.people.of(user.uid);
+        let next = self.people.with_change(user.uid, change)?;
+        self.change_people(user, before, next, events::approvers_changed(change))
+            .await
+    }
+
+    /// Records a change of the approvers, then makes it. Of two that come at once the second was signed for what is no more.
+    async fn change_people(
+        &self,
+        user: &UserFacts,
+        before: Approvers,
+        next: Approvers,
+        event: Event,
+    ) -> Result<(), Problem> {
+        self.recorder
+            .note(vec![event.user(user.uid, &user.name)])
+            .await?;
+        let made = self.people.replace(user.uid, &before, next);
+        if let Err(problem) = &made {
+            // The log has said more than was done: it says that too.
+            self.recorder
+                .note(vec![
+                    events::approvers_unchanged(&problem.detail).user(user.uid, &user.name),
+                ])
+                .await?;
+        }
+        made
     }
 
     /// Every live capability in sight, oldest session first.
@@ -122,4 +173,11 @@ impl Broker {
             .flat_map(|session| session.live(now))
             .collect()
     }
+}
+
+fn misdirected() -> Problem {
+    Problem::new(
+        ProblemKind::Invalid,
+        "the signed change is not of the kind that is taken here",
+    )
 }

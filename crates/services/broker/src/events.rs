@@ -1,7 +1,7 @@
 //! The events that the broker writes, each built in one place.
 
 use valetkey_api::OperationReport;
-use valetkey_approval::{Asked, SignedApproval, Verdict};
+use valetkey_approval::{Approver, Asked, Change, SignedApproval, SignedChange, Verdict};
 use valetkey_audit::{Actor, AuditDecision, Event, EventType, Outcome};
 use valetkey_capability::{Capability, Claims};
 use valetkey_model::{CapabilityId, Decision, Effect, EventId, Grant, RequestId};
@@ -336,4 +336,40 @@ pub(crate) fn operation(session: &Session, report: &OperationReport) -> Event {
     } else {
         event
     }
+}
+
+/// The first approver came, and was taken on trust.
+pub(crate) fn first_approver(approver: &Approver) -> Event {
+    of_approver(EventType::RegistryApproverAdded, Actor::Operator, approver)
+        .attribute("sequence", 1_u64)
+        .attribute("on_trust", true)
+}
+
+/// An owner added or removed an approver.
+pub(crate) fn approvers_changed(change: &SignedChange) -> Event {
+    let signed = &change.signed;
+    let kind = match &signed.change {
+        Change::Add(_) => EventType::RegistryApproverAdded,
+        Change::Remove(_) => EventType::RegistryApproverRemoved,
+    };
+    of_approver(kind, Actor::Approver, signed.change.approver())
+        .attribute("by", signed.by.as_str())
+        .attribute("sequence", signed.sequence)
+        .attribute("registry", signed.registry.to_string().as_str())
+        .attribute("signature", change.signature.as_str())
+}
+
+/// A change of the approvers that stands in the log was not made after all.
+pub(crate) fn approvers_unchanged(why: &str) -> Event {
+    Event::new(EventType::AlertRaised, Actor::Broker)
+        .outcome(Outcome::Failed)
+        .attribute("reason", "the change of the approvers was not made")
+        .attribute("why", why)
+}
+
+fn of_approver(kind: EventType, actor: Actor, approver: &Approver) -> Event {
+    Event::new(kind, actor)
+        .attribute("approver", approver.name.as_str())
+        .attribute("roles", approver.roles.join(",").as_str())
+        .attribute("public_key", approver.public_key.as_str())
 }

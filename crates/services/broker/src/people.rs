@@ -5,13 +5,11 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use valetkey_api::{Mode, Problem, ProblemKind};
-use valetkey_approval::{Approver, Approvers};
+use valetkey_approval::{Approver, Approvers, ChangeError, OWNER, SignedChange};
 use valetkey_model::UserFacts;
 
 /// Users of a system broker with approvers of their own; their files are read at every start.
 const MAX_USERS: usize = 10_000;
-/// The one role in which people may register themselves: of their own sessions.
-const OWNER: &str = "owner";
 
 /// The registered approvers, in memory and on disk.
 #[derive(Debug)]
@@ -72,44 +70,76 @@ impl People {
         self.lock().get(&uid).cloned().unwrap_or_default()
     }
 
-    /// Whether a user may register this approver. The first to come through the operator door as that user is the owner of that user's
-    /// sessions; later ones need more than that. In system mode the broker knows better than the peer what the approver is called, and in
-    /// which role they answer: under their own name, as owner, for nobody else.
-    pub(crate) fn may_add(
-        &self,
-        mode: Mode,
-        user: &UserFacts,
-        approver: &Approver,
-    ) -> Result<(), Problem> {
-        may_add(&self.lock(), mode, user, approver)
-    }
-
-    /// Registers a user's first approver.
-    pub(crate) fn add_first(
+    /// The registry of a user with its first approver. The first to come through the operator door as that user is the owner of that user's
+    /// sessions; later ones need an owner's signature. In system mode the broker knows better than the peer what the approver is called, and
+    /// in which role they answer: under their own name, as owner, for nobody else.
+    pub(crate) fn with_first(
         &self,
         mode: Mode,
         user: &UserFacts,
         approver: Approver,
+    ) -> Result<Approvers, Problem> {
+        may_add(&self.lock(), mode, user, &approver)?;
+        let mut random = [0; 16];
+        getrandom::fill(&mut random).map_err(|error| {
+            Problem::new(ProblemKind::Unavailable, format!("no randomness: {error}"))
+        })?;
+        let registry: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
+        Approvers::found(registry, approver).ok_or_else(|| {
+            Problem::new(
+                ProblemKind::Invalid,
+                "the first approver needs a usable name and key, and the role `owner`",
+            )
+        })
+    }
+
+    /// The registry of a user after a change that an owner signed.
+    pub(crate) fn with_change(
+        &self,
+        uid: u32,
+        change: &SignedChange,
+    ) -> Result<Approvers, Problem> {
+        self.of(uid).changed(change).map_err(|error| {
+            let denied = matches!(
+                error,
+                ChangeError::UnknownSigner(_)
+                    | ChangeError::Signature
+                    | ChangeError::NotOwner(_)
+                    | ChangeError::LastOwner
+            );
+            let kind = if denied {
+                ProblemKind::Denied
+            } else {
+                ProblemKind::Invalid
+            };
+            Problem::new(kind, error.to_string())
+        })
+    }
+
+    /// Puts `next` in the place of `before`, on disk first. Nothing is changed when the registry is not `before` any more.
+    pub(crate) fn replace(
+        &self,
+        uid: u32,
+        before: &Approvers,
+        next: Approvers,
     ) -> Result<(), Problem> {
         let mut approvers = self.lock();
-        may_add(&approvers, mode, user, &approver)?;
-        let mut next = Approvers::default();
-        if !next.add(approver) {
+        if approvers.get(&uid).cloned().unwrap_or_default() != *before {
             return Err(Problem::new(
-                ProblemKind::Invalid,
-                "the approver's name or key is not usable",
+                ProblemKind::Busy,
+                "the approvers have changed meanwhile",
             ));
         }
         let failed = |reason: String| {
             Problem::new(
                 ProblemKind::Unavailable,
-                format!("cannot keep the approver: {reason}"),
+                format!("cannot keep the approvers: {reason}"),
             )
         };
         let bytes = serde_json::to_vec_pretty(&next).map_err(|error| failed(error.to_string()))?;
-        valetkey_store::write_atomically(&self.place.of(user.uid), &bytes, 0o600)
+        valetkey_store::write_atomically(&self.place.of(uid), &bytes, 0o600)
             .map_err(|error| failed(error.to_string()))?;
-        approvers.insert(user.uid, next);
+        approvers.insert(uid, next);
         Ok(())
     }
 
@@ -181,14 +211,7 @@ fn read(path: &Path) -> Result<Option<Approvers>, String> {
 
 /// The approvers of a file, each checked again as if it were new: no two share a name or key.
 fn read_strictly(bytes: &[u8]) -> Option<Approvers> {
-    let read: Approvers = serde_json::from_slice(bytes).ok()?;
-    let mut checked = Approvers::default();
-    for approver in read.iter() {
-        if !checked.add(approver.clone()) {
-            return None;
-        }
-    }
-    Some(checked)
+    serde_json::from_slice::<Approvers>(bytes).ok()?.checked()
 }
 
 #[cfg(test)]
@@ -214,7 +237,10 @@ mod tests {
         let key = |byte| ApproverKey::from_seed(&[byte; 32]);
         {
             let people = People::load(state.path(), Mode::System).expect("load");
-            let add = |user, approver| people.add_first(Mode::System, user, approver);
+            let add = |user: &UserFacts, approver| {
+                let next = people.with_first(Mode::System, user, approver)?;
+                people.replace(user.uid, &people.of(user.uid), next)
+            };
             add(&first, key(1).approver("alice", &["owner"])).expect("the first");
             add(&second, key(2).approver("bob", &["owner"])).expect("another user's first");
             let again = add(&first, key(3).approver("alice", &["owner"]));
@@ -237,7 +263,7 @@ mod tests {
             key.approver("alice", &["admin"]),
             key.approver("alice", &[]),
         ] {
-            let refused = people.add_first(Mode::System, &user(1000, "alice"), approver);
+            let refused = people.with_first(Mode::System, &user(1000, "alice"), approver);
             assert_eq!(refused.expect_err("refused").kind, ProblemKind::Denied);
         }
         assert!(people.of(1000).is_empty());

@@ -6,7 +6,7 @@ use super::*;
 use crate::testkit::{at, facts, question, requirement};
 use crate::{Approvers, ChangeLine, ChangeSummary, ChangeUnit, Listed, Standing, standing};
 
-fn asked(quorum: &[(&str, u32)]) -> Asked {
+pub(crate) fn asked(quorum: &[(&str, u32)]) -> Asked {
     Asked {
         requirement: requirement(quorum),
         ..question("file:/home/alice/a", "read")
@@ -24,7 +24,7 @@ fn people() -> Approvers {
     approvers
 }
 
-fn answer(asked: &Asked, name: &str, with: u8, verdict: Verdict) -> SignedApproval {
+pub(crate) fn answer(asked: &Asked, name: &str, with: u8, verdict: Verdict) -> SignedApproval {
     Unsigned {
         approval_id: ApprovalId::new(at(1), [with; 10]),
         request_id: asked.request_id.clone(),

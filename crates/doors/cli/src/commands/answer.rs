@@ -1,45 +1,66 @@
 //! `valetkey approve` and `valetkey deny`: a signed answer to exactly the question that is shown.
 
-use valetkey_api::{Answer, Answered, Client, OpenQuestions, Outcome, Paths};
-use valetkey_approval::{Asked, Method, Unsigned, Verdict};
-use valetkey_model::{ApprovalId, Digest, Timestamp};
-use valetkey_sys::clock::Clock;
+use valetkey_api::{OpenQuestions, Outcome};
+use valetkey_approval::{Asked, Method, Verdict};
+use valetkey_approver::{ApproverError, Reply, answer};
+use valetkey_model::Digest;
 
 use crate::approver;
 use crate::args::AnswerArgs;
-use crate::commands::requests;
+use crate::commands::{files, requests};
 use crate::fail::{Fail, Status};
 use crate::home;
 use crate::out;
 
-/// Answers a request from the command line.
+/// Answers a request from the command line, or passes questions and answers through files.
 pub(crate) fn command(args: &AnswerArgs, verdict: Verdict) -> Result<(), Fail> {
+    if let Some(file) = &args.import {
+        return files::import(args, file, verdict);
+    }
     let mut operator = home::operator()?;
     let open: OpenQuestions = operator.get("/v1/requests")?;
-    let question = find(&open.questions, &args.id)?;
+    let question = find(&open.questions, args.id.as_deref().unwrap_or_default())?;
+    check_digest(question, args.digest)?;
+    if let Some(file) = &args.export {
+        return files::export(question, file);
+    }
     let shown = if args.json {
         None
     } else {
         requests::show(question).digest()
     };
-    let outcome = answer(
-        &mut operator,
-        &home::paths()?,
-        question,
+    let mut ask = approver::asker(args.passphrase.passphrase_fd)?;
+    let me = approver::me(&mut operator, &home::paths()?, &mut *ask)?;
+    let reply = Reply {
         verdict,
-        args.because.clone(),
-        Method::Terminal,
+        because: args.because.clone(),
+        method: Method::Terminal,
         shown,
-    )?;
+    };
+    let outcome = answer(&mut operator, &me.key, &me.name, question, &reply)?;
+    tell(args, question.request_id.as_str(), outcome);
+    Ok(())
+}
+
+/// Says what an answer led to.
+pub(crate) fn tell(args: &AnswerArgs, request: &str, outcome: Outcome) {
     if args.json {
-        out::json(&serde_json::json!({"request_id": question.request_id, "outcome": outcome}));
-        return Ok(());
+        out::json(&serde_json::json!({"request_id": request, "outcome": outcome}));
+        return;
     }
     out::line(match outcome {
         Outcome::Approved => "approved",
         Outcome::Refused => "refused",
         Outcome::Open => "your answer counts; more people must answer",
     });
+}
+
+/// Holds a question to the digest that the person saw, where they say which.
+pub(crate) fn check_digest(question: &Asked, seen: Option<Digest>) -> Result<(), Fail> {
+    let now = question.digest().map_err(ApproverError::from)?;
+    if seen.is_some_and(|seen| seen != now) {
+        return Err(ApproverError::OtherQuestion.into());
+    }
     Ok(())
 }
 
@@ -59,38 +80,4 @@ fn find<'a>(open: &'a [Asked], id: &str) -> Result<&'a Asked, Fail> {
                 .hinted("`valetkey requests` shows the open ones"),
         ),
     }
-}
-
-/// Signs an answer with the person's key and gives it to the broker; `shown` is the digest of the prompt that they saw.
-pub(crate) fn answer(
-    operator: &mut Client,
-    paths: &Paths,
-    question: &Asked,
-    verdict: Verdict,
-    because: Option<String>,
-    method: Method,
-    shown: Option<Digest>,
-) -> Result<Outcome, Fail> {
-    let me = approver::me(operator, paths)?;
-    let failed = |reason: String| Fail::new(Status::Failed, reason);
-    let mut random = [0; valetkey_model::ULID_RANDOM_BYTES];
-    getrandom::fill(&mut random).map_err(|error| failed(error.to_string()))?;
-    let now = Timestamp::from_unix_ms(Clock::start(0).now_ms());
-    let signed = Unsigned {
-        approval_id: ApprovalId::new(now, random),
-        request_id: question.request_id.clone(),
-        asked_digest: question
-            .digest()
-            .map_err(|error| failed(error.to_string()))?,
-        prompt_digest: shown,
-        verdict,
-        approver: me.name,
-        method,
-        justification: because,
-        time: now,
-    }
-    .sign(&me.key)
-    .map_err(|error| failed(error.to_string()))?;
-    let answered: Answered = operator.post("/v1/answers", &Answer { approval: signed })?;
-    Ok(answered.outcome)
 }

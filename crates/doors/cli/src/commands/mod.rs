@@ -1,9 +1,11 @@
 //! What each command does.
 
 mod answer;
+mod approver;
 mod ask;
 mod audit;
 mod caps;
+mod files;
 mod keys;
 mod requests;
 mod run;
@@ -16,7 +18,6 @@ use crate::args::{Args, Command};
 use crate::demo;
 use crate::fail::Fail;
 
-pub(crate) use answer::answer;
 pub(crate) use audit::one_line;
 pub(crate) use requests::show as show_question;
 
@@ -29,6 +30,7 @@ pub(crate) fn dispatch(args: Args) -> Result<u8, Fail> {
         Command::Requests(args) => requests::list(&args)?,
         Command::Approve(args) => answer::command(&args, Verdict::Approve)?,
         Command::Deny(args) => answer::command(&args, Verdict::Deny)?,
+        Command::Approver { command } => approver::command(command)?,
         Command::Caps { command } => caps::command(command)?,
         Command::Keys { command } => keys::command(&command)?,
         Command::Audit { command } => audit::command(command)?,

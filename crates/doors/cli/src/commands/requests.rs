@@ -50,6 +50,9 @@ pub(crate) fn show(question: &Asked) -> Prompt {
     out::line(prompt.whole(WIDTH).trim_end());
     let left = question.expires_at.ms_since(now()) / 1000;
     out::line(&format!(" time left    {left} s"));
+    if let Ok(digest) = question.digest() {
+        out::line(&format!(" digest       {digest}"));
+    }
     if question.requirement.justification.is_needed() {
         out::line(" to approve   add a reason: --because TEXT");
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use rustix::fs::{FlockOperation, flock};
 use valetkey_api::{Client, Mode, Status as BrokerStatus};
 use valetkey_approval::visible;
+use valetkey_approver::{KeyFile, Unlock, unlocked_until};
 
 use crate::args::ListArgs;
 use crate::fail::{Fail, Status};
@@ -14,8 +15,14 @@ use crate::out;
 /// Shows the broker's state.
 pub(crate) fn status(args: &ListArgs) -> Result<(), Fail> {
     let status: BrokerStatus = home::operator()?.get("/v1/status")?;
+    let key = own_key();
     if args.json {
-        out::json(&status);
+        let mut told =
+            serde_json::to_value(&status).map_err(|error| Fail::new(Status::Failed, error))?;
+        if let Some(told) = told.as_object_mut() {
+            told.insert("approver_key".to_owned(), key.json());
+        }
+        out::json(&told);
         return Ok(());
     }
     let of = if status.of_everyone { "" } else { " of yours" };
@@ -49,6 +56,7 @@ pub(crate) fn status(args: &ListArgs) -> Result<(), Fail> {
     for note in &status.posture {
         out::line(&format!("note         {note}"));
     }
+    out::line(&format!("your key     {}", key.words()));
     Ok(())
 }
 
@@ -93,6 +101,57 @@ pub(crate) fn upgrade() -> Result<(), Fail> {
             ));
             Ok(())
         }
+    }
+}
+
+/// What there is to say of the key of the person who asks. The broker does not know the file.
+enum OwnKey {
+    Absent,
+    Unreadable(String),
+    Unprotected,
+    Protected(Unlock),
+}
+
+fn own_key() -> OwnKey {
+    let loaded = home::paths().map(|paths| KeyFile::load(&paths));
+    match loaded {
+        Ok(Ok(None)) => OwnKey::Absent,
+        Ok(Ok(Some(file))) if file.is_protected() => OwnKey::Protected(unlocked_until(&file)),
+        Ok(Ok(Some(_))) => OwnKey::Unprotected,
+        Ok(Err(error)) => OwnKey::Unreadable(error.to_string()),
+        Err(_) => OwnKey::Absent,
+    }
+}
+
+impl OwnKey {
+    fn words(&self) -> String {
+        match self {
+            Self::Absent => "none yet".to_owned(),
+            Self::Unreadable(why) => why.clone(),
+            Self::Unprotected => {
+                "without a passphrase: whoever reads its file can approve as you".to_owned()
+            }
+            Self::Protected(Unlock::Locked) => "under a passphrase, locked".to_owned(),
+            Self::Protected(Unlock::Until(time)) => {
+                format!(
+                    "under a passphrase, unlocked until {time}: until then a program that runs as you outside a cell can use it"
+                )
+            }
+            Self::Protected(Unlock::NoKeyStore) => {
+                "under a passphrase, asked for each time: this kernel keeps no keys".to_owned()
+            }
+        }
+    }
+
+    fn json(&self) -> serde_json::Value {
+        let (protection, until) = match self {
+            Self::Absent => ("absent", None),
+            Self::Unreadable(_) => ("unreadable", None),
+            Self::Unprotected => ("none", None),
+            Self::Protected(Unlock::Until(time)) => ("passphrase", Some(*time)),
+            Self::Protected(Unlock::Locked | Unlock::NoKeyStore) => ("passphrase", None),
+        };
+        serde_json::json!({"protection": protection, "unlocked_until": until})
     }
 }
 

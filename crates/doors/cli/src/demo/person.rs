@@ -8,11 +8,13 @@ use std::time::Duration;
 
 use valetkey_api::{Client, OpenQuestions, Paths};
 use valetkey_approval::{Asked, Method, Verdict};
+use valetkey_approver::{KeyFile, Protection, Reply, Terminal, answer};
 use valetkey_model::Digest;
 
 use super::failed;
 use super::house::House;
-use crate::commands::{answer, show_question};
+use crate::approver::me;
+use crate::commands::show_question;
 use crate::fail::Fail;
 use crate::out;
 
@@ -29,6 +31,8 @@ impl Person {
     /// Begins to answer.
     pub(crate) fn start(house: &House, interactive: bool) -> Result<Self, Fail> {
         let paths = Paths::below(&house.valetkey());
+        // The house is gone soon: its key needs no passphrase.
+        drop(KeyFile::create(&paths, None, Protection::None)?);
         let over = Arc::new(AtomicBool::new(false));
         let ended = Arc::clone(&over);
         let thread = std::thread::Builder::new()
@@ -65,16 +69,14 @@ fn answer_until(over: &AtomicBool, paths: &Paths, interactive: bool) -> Result<V
             } else {
                 (Verdict::Approve, None)
             };
-            let because = Some("the report is due today".to_owned());
-            answer(
-                &mut operator,
-                paths,
-                &question,
+            let reply = Reply {
                 verdict,
-                because,
-                Method::Terminal,
+                because: Some("the report is due today".to_owned()),
+                method: Method::Terminal,
                 shown,
-            )?;
+            };
+            let me = me(&mut operator, paths, &mut Terminal)?;
+            answer(&mut operator, &me.key, &me.name, &question, &reply)?;
             seen.push(question);
         }
     }

@@ -5,10 +5,10 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use valetkey_api::{
-    Answer, Answered, Handler, LiveCapabilities, OpenQuestions, Problem, Reply, Request, Revoke,
-    Route, find,
+    AddApprover, Answer, Answered, Handler, LiveCapabilities, OpenQuestions, Problem, Reply,
+    Request, Revoke, Route, find,
 };
-use valetkey_approval::Approver;
+use valetkey_approval::SignedChange;
 
 use crate::broker::Broker;
 use crate::doors::reply;
@@ -24,7 +24,8 @@ enum OperatorCall {
     Questions,
     Answer(Box<Answer>),
     Approvers,
-    Register(Approver),
+    Register(Box<AddApprover>),
+    Unregister(Box<SignedChange>),
     Capabilities,
     Revoke(Revoke),
     Keys,
@@ -39,6 +40,7 @@ enum Kind {
     Answer,
     Approvers,
     Register,
+    Unregister,
     Capabilities,
     Revoke,
     Keys,
@@ -50,12 +52,13 @@ const fn route(method: &'static str, path: &'static str, kind: Kind) -> Route<Ki
     Route { method, path, kind }
 }
 
-const ROUTES: [Route<Kind>; 10] = [
+const ROUTES: [Route<Kind>; 11] = [
     route("GET", "/v1/status", Kind::Status),
     route("GET", "/v1/requests", Kind::Questions),
     route("POST", "/v1/answers", Kind::Answer),
     route("GET", "/v1/approvers", Kind::Approvers),
     route("POST", "/v1/approvers", Kind::Register),
+    route("POST", "/v1/approvers/remove", Kind::Unregister),
     route("GET", "/v1/capabilities", Kind::Capabilities),
     route("POST", "/v1/revocations", Kind::Revoke),
     route("GET", "/v1/keys", Kind::Keys),
@@ -72,7 +75,8 @@ impl TryFrom<&Request> for OperatorCall {
             Kind::Questions => Self::Questions,
             Kind::Answer => Self::Answer(Box::new(request.json()?)),
             Kind::Approvers => Self::Approvers,
-            Kind::Register => Self::Register(request.json()?),
+            Kind::Register => Self::Register(Box::new(request.json()?)),
+            Kind::Unregister => Self::Unregister(Box::new(request.json()?)),
             Kind::Capabilities => Self::Capabilities,
             Kind::Revoke => Self::Revoke(request.json()?),
             Kind::Keys => Self::Keys,
@@ -104,9 +108,14 @@ impl OperatorDoor {
                 Ok(Reply::json(&Answered { outcome }))
             }
             OperatorCall::Approvers => Ok(Reply::json(&broker.people.of(operator.uid()))),
-            OperatorCall::Register(approver) => {
+            OperatorCall::Register(added) => {
                 let user = broker.admission.user_of(&operator);
-                broker.register_first_approver(&user, approver).await?;
+                broker.add_approver(&user, *added).await?;
+                Ok(Reply::json(&()))
+            }
+            OperatorCall::Unregister(change) => {
+                let user = broker.admission.user_of(&operator);
+                broker.remove_approver(&user, *change).await?;
                 Ok(Reply::json(&()))
             }
             OperatorCall::Capabilities => Ok(Reply::json(&LiveCapabilities {
