@@ -150,6 +150,12 @@ impl System {
         .start()
     }
 
+    /// Gives a person an approver key.
+    fn give_key(&self, uid: u32) {
+        let key = ["approver", "init", "--no-passphrase"];
+        drop(self.valetkey(uid, key).done().ok());
+    }
+
     fn questions(&self, uid: u32) -> Vec<Value> {
         let listed = self
             .valetkey(uid, ["requests", "--json"])
@@ -200,6 +206,7 @@ fn a_person_of_the_group_asks_answers_and_takes_back_through_a_system_broker() {
     let mut session = system.session(ALICE, script);
     let question = system.question(ALICE);
     assert_eq!(question["user"], format!("uid{ALICE}"));
+    system.give_key(ALICE);
     let approved = system
         .valetkey(ALICE, ["approve", id(&question)])
         .done()
@@ -302,7 +309,8 @@ fn people_of_a_system_broker_touch_nothing_of_each_others() {
             r#"{{"name":"uid{BOB}","roles":["owner","auditor"],"public_key":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}}"#
         ),
     ] {
-        let refused = system.at_door(BOB, "operator.sock", "POST", "/v1/approvers", &approver);
+        let first = format!(r#"{{"first":{approver}}}"#);
+        let refused = system.at_door(BOB, "operator.sock", "POST", "/v1/approvers", &first);
         assert!(refused.starts_with("HTTP/1.1 403"), "{refused}");
     }
     // At the guard door a session belongs to its guard.
@@ -333,6 +341,7 @@ fn people_of_a_system_broker_touch_nothing_of_each_others() {
             );
         }
     }
+    system.give_key(ALICE);
     drop(system.valetkey(ALICE, ["approve", asked]).done().ok());
     session.wait_for("on", SOON);
     // What is granted now is neither seen nor taken back by another; their own key is no key of hers.
