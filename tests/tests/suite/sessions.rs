@@ -142,3 +142,43 @@ fn capabilities_belong_to_their_session() {
     first.end_input();
     drop(first.finish(SOON));
 }
+
+#[test]
+fn a_grant_for_a_time_ends_in_its_time() {
+    needs_cells!();
+    let home = Home::new();
+    // Elsewhere than in the home, where a person would be asked afterwards.
+    let given = home.outside("given");
+    fs::create_dir(&given).expect("make");
+    fs::write(given.join("a"), "the notes\n").expect("write");
+    let grant = format!("{}=read,ttl=3s", given.display());
+    let script = format!(
+        "cat {0}/a; while cat {0}/a >/dev/null 2>&1; do sleep 0.1; done; echo over",
+        given.display()
+    );
+    let mut session = home
+        .run(&["--grant", &grant], &["sh", "-c", script.as_str()])
+        .start();
+    session.wait_for("the notes", SOON);
+    let listed = home.valetkey(["caps", "list", "--json"]).done().ok().json();
+    assert!(
+        listed[0]["resource"]
+            .as_str()
+            .is_some_and(|text| text.contains("/given")),
+        "{listed}"
+    );
+    let ended = session.finish(SOON).ok();
+    assert_eq!(ended.text(), "the notes\nover\n");
+    // What policy gave because of it lived no longer.
+    let minted = home.events("capability.minted");
+    let of_given = minted.iter().filter(|event| {
+        event["resource"]
+            .as_str()
+            .is_some_and(|text| text.contains("/given"))
+    });
+    let lives: Vec<u64> = of_given
+        .filter_map(|event| event["attributes"]["ttl_seconds"].as_u64())
+        .collect();
+    assert!(!lives.is_empty(), "{minted:?}");
+    assert!(lives.iter().all(|life| *life <= 3), "{lives:?}");
+}

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args as ClapArgs, Parser, Subcommand};
+use valetkey_api::StartGrant;
 use valetkey_model::{CapabilityId, Digest, Grant, Resource, SessionId};
 
 /// Give your agent the valet key, not the key ring.
@@ -92,9 +93,9 @@ pub(crate) struct RunArgs {
     /// The tree to work in: read, write, create, delete and run there
     #[arg(long, value_name = "DIR")]
     pub(crate) workspace: Option<PathBuf>,
-    /// What else to grant, such as `~/notes=read` or `file:/srv/data/**=read,list`
-    #[arg(long, value_name = "RESOURCE=ACTIONS", value_parser = crate::grant::parse)]
-    pub(crate) grant: Vec<Grant>,
+    /// What else to grant, such as `~/notes=read` or `file:/srv/data/**=read,list,ttl=10m,max_bytes=1000000`
+    #[arg(long, value_name = "RESOURCE=ACTIONS[,ttl=TIME][,LIMIT=VALUE]", value_parser = crate::grant::parse_start)]
+    pub(crate) grant: Vec<StartGrant>,
     /// A directory with a policy bundle that decides this session
     #[arg(long, value_name = "DIR")]
     pub(crate) policy: Option<PathBuf>,
@@ -233,7 +234,7 @@ pub(crate) enum ApproverCommand {
 }
 
 /// A time in words of a command line.
-fn life(text: &str) -> Result<Duration, String> {
+pub(crate) fn life(text: &str) -> Result<Duration, String> {
     let (number, unit) = match text.strip_suffix('s') {
         Some(number) => (number, 1),
         None => match (text.strip_suffix('m'), text.strip_suffix('h')) {

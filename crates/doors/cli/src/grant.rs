@@ -2,7 +2,43 @@
 
 use std::path::{Component, Path, PathBuf};
 
+use serde_json::{Map, Value};
+use valetkey_api::StartGrant;
 use valetkey_model::{Action, ActionSet, Constraints, Grant, PathPattern, Resource};
+
+/// Reads what [`parse`] reads, with a time and limits after it: `~/notes=read,ttl=10m,max_bytes=4096`.
+pub(crate) fn parse_start(text: &str) -> Result<StartGrant, String> {
+    let (mut plain, mut ttl_seconds, mut limits) = (text, None, Map::new());
+    while let Some((before, option)) = plain.rsplit_once(',') {
+        let Some((name, value)) = option.split_once('=') else {
+            break;
+        };
+        let twice = if name == "ttl" {
+            let time = crate::args::life(value)?;
+            ttl_seconds.replace(time.as_secs().max(1)).is_some()
+        } else {
+            add_limit(&mut limits, name, value)
+        };
+        if twice {
+            return Err(format!("`{name}` is given twice"));
+        }
+        plain = before;
+    }
+    let mut grant = parse(plain)?;
+    grant.constraints = limits_of(limits)?;
+    Ok(StartGrant { grant, ttl_seconds })
+}
+
+/// Adds a limit as text; whether it was there already. Its value is JSON, or plain text.
+pub(crate) fn add_limit(limits: &mut Map<String, Value>, name: &str, value: &str) -> bool {
+    let value = serde_json::from_str(value).unwrap_or_else(|_| Value::from(value));
+    limits.insert(name.to_owned(), value).is_some()
+}
+
+/// The limits as constraints: members of the closed set, each of its own form.
+pub(crate) fn limits_of(limits: Map<String, Value>) -> Result<Constraints, String> {
+    serde_json::from_value(Value::Object(limits)).map_err(|error| error.to_string())
+}
 
 /// Reads `~/notes=read`, `./src/**=read,write` or `file:/srv/data/**=read,list,ttl=…`.
 ///
@@ -71,6 +107,30 @@ fn absolute(text: &str) -> Result<PathBuf, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_time_and_limits_come_after_the_actions() {
+        let start =
+            parse_start("/a/b,c=read,append,ttl=10m,max_bytes=4096,single_use=true").unwrap();
+        assert_eq!(start.ttl_seconds, Some(600));
+        assert_eq!(start.grant.resource, "file:/a/b,c".parse().unwrap());
+        assert_eq!(start.grant.constraints.max_bytes, Some(4096));
+        assert!(start.grant.constraints.is_single_use());
+        assert_eq!(
+            parse_start("/a=read").unwrap(),
+            parse("/a=read").unwrap().into()
+        );
+        for wrong in [
+            "/a=read,ttl=long",
+            "/a=read,ttl=1m,ttl=2m",
+            "/a=read,max_fun=1",
+            "/a=read,max_bytes=many",
+            "/a,ttl=1m",
+            "ttl=1m",
+        ] {
+            assert!(parse_start(wrong).is_err(), "{wrong}");
+        }
+    }
 
     #[test]
     fn people_write_paths_and_resources() {

@@ -23,9 +23,29 @@ pub struct OpenSession {
     /// The tree to work in.
     pub workspace: Option<Resource>,
     /// What the person grants at the start.
-    pub grants: Vec<Grant>,
+    pub grants: Vec<StartGrant>,
     /// A policy bundle for this session, as its files; the built-in one otherwise.
     pub policy: Option<Vec<BundleFile>>,
+}
+
+/// What the person grants when starting a session, and for how long.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StartGrant {
+    /// What.
+    pub grant: Grant,
+    /// For how many seconds from the start of the session; for all of it where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ttl_seconds: Option<u64>,
+}
+
+impl From<Grant> for StartGrant {
+    fn from(grant: Grant) -> Self {
+        Self {
+            grant,
+            ttl_seconds: None,
+        }
+    }
 }
 
 /// One file of a policy bundle.

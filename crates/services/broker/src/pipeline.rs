@@ -92,7 +92,13 @@ impl Broker {
             )
         } else {
             let input = self.input(session, ask, id, self.now());
-            session.opening.rules.decide(&input)
+            let age = session.begun_seconds(self.now());
+            let mut decision = session.opening.rules.decide(&input);
+            if let Some(left) = session.opening.seconds_left(&ask.resource, age) {
+                // What the person granted for a time does not outlast it.
+                decision.ttl_seconds = decision.ttl_seconds.min(left);
+            }
+            decision
         };
         let took_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
         let decided = events::decided(session, ask, id, &decision, took_us);
@@ -100,6 +106,7 @@ impl Broker {
     }
 
     fn input(&self, session: &Session, ask: &Ask, id: &RequestId, now: Timestamp) -> PolicyInput {
+        let age_seconds = now.ms_since(session.opened_at) / 1000;
         let (last_minute, last_hour) = session.count_request(now);
         let opening = &session.opening;
         let mut resource = ResourceFacts::of(&ask.resource);
@@ -126,8 +133,8 @@ impl Broker {
                     id: session.id.clone(),
                     purpose: opening.purpose.clone(),
                     workspace: opening.workspace.clone(),
-                    grants: opening.grants.clone(),
-                    age_seconds: now.ms_since(session.opened_at) / 1000,
+                    grants: opening.grants_at(session.begun_seconds(now)),
+                    age_seconds,
                     labels: Vec::new(),
                 },
             },

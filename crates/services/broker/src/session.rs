@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
-use valetkey_api::News;
+use valetkey_api::{News, StartGrant};
 use valetkey_capability::{Capability, Claims};
 use valetkey_model::{
     ActionSet, AgentFacts, CapabilityId, Digest, EventId, Grant, Resource, SessionId, Timestamp,
@@ -43,8 +43,36 @@ pub(crate) struct Opening {
     pub(crate) agent: AgentFacts,
     pub(crate) purpose: Option<String>,
     pub(crate) workspace: Option<Resource>,
-    pub(crate) grants: Vec<Grant>,
+    pub(crate) grants: Vec<StartGrant>,
     pub(crate) rules: Arc<Rules>,
+}
+
+impl Opening {
+    /// What the person's grants still give when so many seconds have begun.
+    pub(crate) fn grants_at(&self, begun_seconds: u64) -> Vec<Grant> {
+        let live = |start: &&StartGrant| start.ttl_seconds.is_none_or(|ttl| begun_seconds < ttl);
+        self.grants
+            .iter()
+            .filter(live)
+            .map(|start| start.grant.clone())
+            .collect()
+    }
+
+    /// For how many seconds more the person's grants give a resource; nothing where they set no end.
+    pub(crate) fn seconds_left(&self, resource: &Resource, begun_seconds: u64) -> Option<u64> {
+        let covers = |place: &Resource| place.covers(resource);
+        if self.workspace.as_ref().is_some_and(covers) {
+            return None;
+        }
+        let mut longest = None;
+        for start in &self.grants {
+            if start.grant.covers(resource) {
+                let left = start.ttl_seconds?.saturating_sub(begun_seconds);
+                longest = longest.max(Some(left));
+            }
+        }
+        longest.filter(|left| *left > 0)
+    }
 }
 
 /// One run of an agent.
@@ -124,6 +152,11 @@ impl Session {
     /// The digest of the policy that this session is decided by.
     pub(crate) fn policy_digest(&self) -> Digest {
         self.opening.rules.digest()
+    }
+
+    /// How many seconds have begun since it was opened: what is granted for a time is not given for longer.
+    pub(crate) fn begun_seconds(&self, now: Timestamp) -> u64 {
+        now.ms_since(self.opened_at).div_ceil(1000)
     }
 
     /// Counts a request; gives how many there were in the last minute and the last hour, this one included.

@@ -8,7 +8,9 @@ use std::sync::Arc;
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::Signal;
-use valetkey_api::{BundleFile, Client, CloseSession, OpenSession, Paths, SessionOpened};
+use valetkey_api::{
+    BundleFile, Client, CloseSession, OpenSession, Paths, SessionOpened, StartGrant,
+};
 use valetkey_model::{Grant, Resource};
 use valetkey_sandbox::{Cell, CellSpec, Event, Launching, mount_points, root_links};
 use valetkey_sys::signals::{signal_descriptor, take_signal};
@@ -51,7 +53,7 @@ pub struct RunSpec {
     /// The tree to work in.
     pub workspace: Option<PathBuf>,
     /// What else the person grants.
-    pub grants: Vec<Grant>,
+    pub grants: Vec<StartGrant>,
     /// A policy bundle, as its files.
     pub policy: Option<Vec<BundleFile>>,
     /// What the session is for.
@@ -83,7 +85,7 @@ struct Plan {
     cell: CellSpec,
     agent: Found,
     workspace: Option<Resource>,
-    grants: Vec<Grant>,
+    grants: Vec<StartGrant>,
     policy: Option<Vec<BundleFile>>,
     purpose: Option<String>,
     hidden: Vec<PathBuf>,
@@ -111,7 +113,7 @@ impl Plan {
                     .workspace
                     .as_ref()
                     .is_some_and(|workspace| dir.starts_with(workspace))
-                || spec.grants.iter().any(granted)
+                || spec.grants.iter().any(|start| granted(&start.grant))
         };
         let wanted = environment::Wanted {
             own: &own,
@@ -130,7 +132,11 @@ impl Plan {
             .first()
             .ok_or_else(|| RunError::NoCommand(PathBuf::new()))?;
         let agent = command::find(program, &path, &cwd)?;
-        let grants = spec.grants.clone();
+        let grants: Vec<Grant> = spec
+            .grants
+            .iter()
+            .map(|start| start.grant.clone())
+            .collect();
         let workspace = match &spec.workspace {
             None => None,
             Some(path) => {
@@ -157,7 +163,7 @@ impl Plan {
             cell,
             agent,
             workspace,
-            grants,
+            grants: spec.grants.clone(),
             policy: spec.policy.clone(),
             purpose: spec.purpose.clone(),
             hidden,
@@ -308,10 +314,16 @@ impl Session {
             });
         }
         for granted in &opened.granted {
-            session
-                .desk
-                .hold_on(granted)
-                .map_err(|problem| RunError::Refused(Box::new(problem)))?;
+            // What was granted for a time ends with it; all else lasts as long as the session.
+            let for_a_time = plan.grants.iter().any(|start| {
+                start.ttl_seconds.is_some() && start.grant.resource == granted.capability.resource
+            });
+            let held = if for_a_time {
+                session.desk.hold(granted).map(drop)
+            } else {
+                session.desk.hold_on(granted)
+            };
+            held.map_err(|problem| RunError::Refused(Box::new(problem)))?;
         }
         Ok(session)
     }

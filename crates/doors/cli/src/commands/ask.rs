@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use serde_json::{Map, Value};
+use serde_json::Map;
 use valetkey_approval::visible;
 use valetkey_client::{Agent, Ask, State};
 use valetkey_model::Constraints;
 
 use crate::args::AskArgs;
 use crate::fail::{Fail, Status};
+use crate::grant;
 use crate::out;
 
 /// Asks, waits for a person where one has to answer, and says what was granted.
@@ -62,12 +63,11 @@ fn limits(texts: &[String]) -> Result<Constraints, Fail> {
         let (name, value) = text
             .split_once('=')
             .ok_or_else(|| usage(format!("`{text}` is no limit")))?;
-        let value = serde_json::from_str(value).unwrap_or_else(|_| Value::from(value));
-        if members.insert(name.to_owned(), value).is_some() {
+        if grant::add_limit(&mut members, name, value) {
             return Err(usage(format!("`{name}` is given twice")));
         }
     }
-    serde_json::from_value(Value::Object(members)).map_err(|error| usage(error.to_string()))
+    grant::limits_of(members).map_err(usage)
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use valetkey_api::{
     Ask, OpenSession, Peer, Problem, ProblemKind, RefusedGrant, Reply, RequestState, SessionOpened,
+    StartGrant,
 };
 use valetkey_model::{AgentFacts, Constraints, Grant, SessionId};
 
@@ -95,7 +96,7 @@ impl GuardDoor {
         &self,
         session: &Arc<Session>,
         workspace: Option<valetkey_model::Resource>,
-        grants: Vec<Grant>,
+        grants: Vec<StartGrant>,
     ) -> Result<Reply, Problem> {
         use valetkey_model::{Action, ActionSet};
         const WORK: ActionSet = ActionSet::of(&[
@@ -121,7 +122,10 @@ impl GuardDoor {
             refused: Vec::new(),
             policy_digest: session.policy_digest(),
         };
-        for grant in work.into_iter().chain(grants) {
+        for grant in work
+            .into_iter()
+            .chain(grants.into_iter().map(|start| start.grant))
+        {
             let ask = Ask {
                 session: session.id.clone(),
                 resource: grant.resource.clone(),
