@@ -9,7 +9,7 @@ use std::sync::Arc;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::Signal;
 use valetkey_api::{
-    BundleFile, Client, CloseSession, OpenSession, Paths, SessionOpened, StartGrant,
+    BundleFile, Client, CloseSession, Granted, OpenSession, Paths, SessionOpened, StartGrant,
 };
 use valetkey_model::{Grant, Resource};
 use valetkey_sandbox::{Cell, CellSpec, Event, Launching, mount_points, root_links};
@@ -313,19 +313,24 @@ impl Session {
                 problem: Box::new(refused.problem),
             });
         }
-        for granted in &opened.granted {
-            // What was granted for a time ends with it; all else lasts as long as the session.
+        session.hold_start(&opened.granted, plan)?;
+        Ok(session)
+    }
+
+    /// Holds what was given at the start. What was granted for a time ends with it; all else lasts as long as the session.
+    fn hold_start(&self, granted: &[Granted], plan: &Plan) -> Result<(), RunError> {
+        for granted in granted {
             let for_a_time = plan.grants.iter().any(|start| {
                 start.ttl_seconds.is_some() && start.grant.resource == granted.capability.resource
             });
             let held = if for_a_time {
-                session.desk.hold(granted).map(drop)
+                self.desk.hold(granted).map(drop)
             } else {
-                session.desk.hold_on(granted)
+                self.desk.hold_on(granted)
             };
             held.map_err(|problem| RunError::Refused(Box::new(problem)))?;
         }
-        Ok(session)
+        Ok(())
     }
 
     fn serve(&self, mut launching: Launching, plan: &Plan) -> Result<u8, RunError> {
