@@ -95,36 +95,12 @@ impl Plan {
     fn make(spec: &RunSpec, paths: &Paths) -> Result<Self, RunError> {
         let system = |what: &'static str| move |source| RunError::System { what, source };
         let cwd = std::env::current_dir().map_err(system("find the working directory"))?;
-        let own: Vec<(OsString, OsString)> = std::env::vars_os().collect();
         let mut cell = CellSpec::new(spec.command.clone());
         let home = std::env::var_os("HOME")
             .map(PathBuf::from)
             .filter(|home| home.is_absolute());
         cell.home = home.unwrap_or(cell.home);
-        let in_cell = |dir: &Path| {
-            let granted = |grant: &Grant| {
-                grant
-                    .resource
-                    .as_file()
-                    .is_some_and(|pattern| pattern.matches(dir))
-            };
-            cell.system_dirs.iter().any(|own| dir.starts_with(own))
-                || spec
-                    .workspace
-                    .as_ref()
-                    .is_some_and(|workspace| dir.starts_with(workspace))
-                || spec.grants.iter().any(|start| granted(&start.grant))
-        };
-        let wanted = environment::Wanted {
-            own: &own,
-            further: &spec.environment,
-            home: &cell.home,
-            user: &cell.user_name,
-            cwd: &cwd,
-            in_cell: &in_cell,
-        };
-        let env = environment::build(&wanted);
-        cell.env = env;
+        cell.env = environment_of(spec, &cell, &cwd);
         // The command is found as the person's shell would find it; what it finds itself is another matter.
         let path = std::env::var_os("PATH").unwrap_or_default();
         let program = spec
@@ -216,6 +192,29 @@ impl Plan {
         }
         config
     }
+}
+
+/// The agent's environment: of the person's own, what may pass.
+fn environment_of(spec: &RunSpec, cell: &CellSpec, cwd: &Path) -> Vec<(OsString, OsString)> {
+    let own: Vec<(OsString, OsString)> = std::env::vars_os().collect();
+    let in_cell = |dir: &Path| {
+        let granted = |start: &StartGrant| {
+            let pattern = start.grant.resource.as_file();
+            pattern.is_some_and(|pattern| pattern.matches(dir))
+        };
+        let workspace = spec.workspace.as_ref();
+        cell.system_dirs.iter().any(|own| dir.starts_with(own))
+            || workspace.is_some_and(|workspace| dir.starts_with(workspace))
+            || spec.grants.iter().any(granted)
+    };
+    environment::build(&environment::Wanted {
+        own: &own,
+        further: &spec.environment,
+        home: &cell.home,
+        user: &cell.user_name,
+        cwd,
+        in_cell: &in_cell,
+    })
 }
 
 /// Puts the program that the person named into the cell, read-only, where neither the system directories nor a grant hold it.
