@@ -1,12 +1,13 @@
 //! A hostile peer at the guard door, one attack at a time, while a well-behaved one keeps asking: it is served, in time, and nothing else is granted.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use valetkey_tests::{Call, Guard, Home, Peer, Started, hostile_program, until};
+use valetkey_tests::{Call, Guard, Home, Peer, Started, hostile_program, is_root, skipped, until};
 
 const SOON: Duration = Duration::from_secs(20);
 /// What the broker may hold at its worst.
@@ -91,8 +92,16 @@ impl House {
         figure.expect("VmHWM").parse().expect("a number")
     }
 
-    fn descriptors(&self) -> usize {
-        fs::read_dir(self.proc("fd")).expect("fd").count()
+    /// How many descriptors the broker has open, if that can be seen: to its own user it shows nothing of itself.
+    fn descriptors(&self) -> Option<usize> {
+        match fs::read_dir(self.proc("fd")) {
+            Ok(open) => Some(open.count()),
+            Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+                assert!(!is_root(), "{error}");
+                None
+            }
+            Err(error) => panic!("{error}"),
+        }
     }
 
     /// Starts an attack; it is over when what is given is dropped.
@@ -122,7 +131,7 @@ fn withstand(attacks: &[Attack]) {
         let under = house.measure(ATTACK_TIME);
         drop(running);
         until("the broker has closed what the attack opened", SOON, || {
-            (house.descriptors() <= before + 2).then_some(())
+            (house.descriptors() <= before.map(|before| before + 2)).then_some(())
         });
         tell(*attack, &alone, &under, house.peak_kib());
         for (what, alone, under) in [
@@ -210,18 +219,23 @@ fn coming_and_going_slows_only_who_does_it() {
 #[test]
 fn descriptors_passed_unasked_are_not_kept() {
     let house = House::new();
-    let before = house.descriptors();
+    let Some(before) = house.descriptors() else {
+        return skipped(
+            "descriptors_passed_unasked",
+            "to its own user the broker does not show its descriptors",
+        );
+    };
     let attack = house.attack(("descriptors", 2, 32));
     let begun = Instant::now();
     let mut most = 0;
     while begun.elapsed() < ATTACK_TIME {
-        most = most.max(house.descriptors());
+        most = most.max(house.descriptors().expect("as root"));
     }
     // Its connections and processes, and those on their way out; not the 64 descriptors that come with every request.
     assert!(most < before + 2 * (2 + 64), "{before} {most}");
     drop(attack);
     until("everything is closed", SOON, || {
-        (house.descriptors() <= before + 1).then_some(())
+        (house.descriptors() <= Some(before + 1)).then_some(())
     });
     withstand(&[("descriptors", 2, 32)]);
 }
