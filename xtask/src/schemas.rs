@@ -8,16 +8,30 @@ use crate::cargo::Cargo;
 struct Schema {
     file: &'static str,
     package: &'static str,
-    features: &'static str,
-    example: &'static str,
+    /// What the example is told to print, where it knows several.
+    argument: Option<&'static str>,
 }
 
-const SCHEMAS: &[Schema] = &[Schema {
-    file: "schemas/audit-event.json",
-    package: "valetkey-audit",
-    features: "schema",
-    example: "print_schema",
-}];
+const SCHEMAS: &[Schema] = &[
+    Schema {
+        file: "schemas/audit-event.json",
+        package: "valetkey-audit",
+        argument: None,
+    },
+    of_api("schemas/policy-input.json", "policy-input"),
+    of_api("schemas/policy-decision.json", "policy-decision"),
+    of_api("schemas/openapi-agent.json", "openapi-agent"),
+    of_api("schemas/openapi-guard.json", "openapi-guard"),
+    of_api("schemas/openapi-operator.json", "openapi-operator"),
+];
+
+const fn of_api(file: &'static str, argument: &'static str) -> Schema {
+    Schema {
+        file,
+        package: "valetkey-api",
+        argument: Some(argument),
+    }
+}
 
 /// Writes every schema anew.
 ///
@@ -52,14 +66,16 @@ pub fn stale(cargo: &Cargo) -> Vec<String> {
 }
 
 fn made(cargo: &Cargo, schema: &Schema) -> Result<String, String> {
-    cargo.output(&[
+    let mut args = vec![
         "run",
         "--quiet",
         "--package",
         schema.package,
         "--features",
-        schema.features,
+        "schema",
         "--example",
-        schema.example,
-    ])
+        "print_schema",
+    ];
+    args.extend(schema.argument.iter().flat_map(|name| ["--", name]));
+    cargo.output(&args)
 }

@@ -16,14 +16,11 @@ use std::time::{Duration, Instant};
 use valetkey_api::{
     Ask, Client, CloseSession, OpenSession, OperationReport, Report, RequestState, SessionOpened,
 };
-use valetkey_benches::measure::{Times, rate, show, timed};
+use valetkey_benches::measure::{Times, rate, ratio, show, timed};
 use valetkey_benches::product::Product;
 use valetkey_benches::table::Table;
-use valetkey_benches::{Failure, machine};
-use valetkey_model::{
-    AgentFacts, AgentId, Constraints, ContextFacts, PolicyInput, RequestFacts, RequestId, Resource,
-    ResourceFacts, SessionFacts, SessionId, SubjectFacts, Timestamp, UserFacts,
-};
+use valetkey_benches::{Failure, inputs, machine, opa};
+use valetkey_model::{AgentId, Constraints, Resource, SessionId, Timestamp};
 use valetkey_policy::{PolicySet, starter};
 
 /// Turns of every case.
@@ -107,7 +104,8 @@ fn main() -> Result<(), Failure> {
         }
     }
     println!("{ROUNDS} rounds, turn and turn about; the rate is that of the middle one\n\n{table}");
-    bounds(&product, &workspace)
+    bounds(&product, &workspace)?;
+    beside_opa(&workspace)
 }
 
 /// What was measured of one case.
@@ -263,7 +261,7 @@ fn bounds(product: &Product, workspace: &Path) -> Result<(), Failure> {
         ("policy: allowed", workspace),
         ("policy: denied", Path::new("/srv/elsewhere")),
     ] {
-        let input = input(&directory.join("file.txt"), workspace)?;
+        let input = inputs::read(&directory.join("file.txt"), workspace)?;
         let mut times = Times::default();
         for _ in 0..ALONE {
             let start = Instant::now();
@@ -301,48 +299,35 @@ fn round_trips(product: &Product) -> Result<Times, Failure> {
     Ok(times)
 }
 
-fn input(path: &Path, workspace: &Path) -> Result<PolicyInput, Failure> {
-    let time = Timestamp::from_unix_ms(1_768_662_720_000);
-    let resource = Resource::file(path)?;
-    let facts = PolicyInput {
-        resource: ResourceFacts::of(&resource),
-        request: RequestFacts {
-            id: RequestId::new(time, [1; 10]),
-            resource,
-            actions: "read".parse()?,
-            constraints: Constraints::default(),
-            justification: None,
-            granted_by_person: None,
-        },
-        subject: SubjectFacts {
-            user: UserFacts {
-                uid: 1000,
-                name: "alice".to_owned(),
-                home: "/home/alice".to_owned(),
-                home_resource: None,
-                groups: vec![1000, 27],
-            },
-            agent: AgentFacts {
-                id: AgentId::sanitised("bench"),
-                digest: None,
-                attested: false,
-            },
-            session: SessionFacts {
-                id: SessionId::new(time, [2; 10]),
-                purpose: Some("to be measured".to_owned()),
-                workspace: Some(Resource::tree(workspace)?),
-                grants: Vec::new(),
-                age_seconds: 1,
-                labels: Vec::new(),
-            },
-        },
-        context: ContextFacts {
-            time,
-            platform: "linux".to_owned(),
-            requests_last_minute: 3,
-            requests_last_hour: 40,
-            protected: Vec::new(),
-        },
+/// Policy alone, by our engine and by OPA as a library: the same bundles and inputs, in one thread each, one after the other.
+fn beside_opa(workspace: &Path) -> Result<(), Failure> {
+    let inputs = inputs::all(workspace)?;
+    let Some(opa) = opa::beside(&inputs, ROUNDS)? else {
+        return Ok(());
     };
-    Ok(facts.with_derived_facts())
+    let policy = PolicySet::new(&starter("base")?)?;
+    let mut ours = Times::default();
+    for _ in 0..ROUNDS {
+        for input in &inputs {
+            let start = Instant::now();
+            std::hint::black_box(policy.decide(std::hint::black_box(input)));
+            ours.add(start.elapsed());
+        }
+    }
+    let mut table = Table::new(&["base and guardrails", "p50", "p99", "× valetkey"]);
+    for (name, times) in [("valetkey", &ours), ("OPA as a library", &opa.times)] {
+        table.row([
+            name.to_owned(),
+            show(times.median()),
+            show(times.at(990)),
+            ratio(times.median(), ours.median()),
+        ]);
+    }
+    println!("{} inputs, {ROUNDS} rounds\n\n{table}", inputs.len());
+    if !opa.otherwise.is_empty() {
+        let list = opa.otherwise.join("\n");
+        return Err(format!("OPA decides otherwise:\n{list}").into());
+    }
+    println!("Each of both decided the same for every input.\n");
+    Ok(())
 }

@@ -1,4 +1,4 @@
-//! What a capability costs: signing and strict verification, beside `jsonwebtoken` and the bare Ed25519 of each.
+//! What a capability costs: signing and strict verification, beside `jsonwebtoken`, `biscuit-auth` and the bare Ed25519 of each.
 //!
 //! `cargo run --release -p valetkey-benches --bin mint`
 
@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use ed25519_dalek::{Signer as _, SigningKey};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use valetkey_benches::biscuit::Peer as Biscuit;
 use valetkey_benches::measure::{Times, rate, ratio, show};
 use valetkey_benches::table::Table;
 use valetkey_benches::{Failure, machine};
@@ -40,12 +41,14 @@ fn main() -> Result<(), Failure> {
 
     let theirs = Theirs::new()?;
     let their_token = theirs.encode(&claims)?;
+    let biscuit = Biscuit::new(&SEED, &claims, now)?;
+    let biscuit_token = biscuit.mint()?;
 
     let bare = SigningKey::from_bytes(&SEED);
     let bare_public = bare.verifying_key();
     let signature = bare.sign(token.as_bytes());
 
-    let mint: [Work<'_>; 3] = [
+    let mint: [Work<'_>; 4] = [
         (
             "mint, valetkey",
             Box::new(|| key.sign_claims(&claims).is_ok()),
@@ -54,12 +57,13 @@ fn main() -> Result<(), Failure> {
             "mint, jsonwebtoken",
             Box::new(|| theirs.encode(&claims).is_ok()),
         ),
+        ("mint, biscuit-auth", Box::new(|| biscuit.mint().is_ok())),
         (
             "Ed25519 sign alone",
             Box::new(|| bare.sign(black_box(token.as_bytes())) == signature),
         ),
     ];
-    let verify: [Work<'_>; 3] = [
+    let verify: [Work<'_>; 4] = [
         (
             "verify, valetkey",
             Box::new(|| verifier.verify(&token, now).is_ok()),
@@ -67,6 +71,10 @@ fn main() -> Result<(), Failure> {
         (
             "verify, jsonwebtoken",
             Box::new(|| theirs.decode(&their_token)),
+        ),
+        (
+            "verify and authorize, biscuit-auth",
+            Box::new(|| biscuit.verify(&biscuit_token)),
         ),
         (
             "Ed25519 strict verification alone",
@@ -79,9 +87,10 @@ fn main() -> Result<(), Failure> {
     ];
     println!("## mint\n\n{}\n", machine::line());
     println!(
-        "one thread, a token of {} bytes ({} with jsonwebtoken)\n",
+        "one thread, a token of {} bytes ({} with jsonwebtoken, {} with biscuit-auth)\n",
         token.len(),
-        their_token.len()
+        their_token.len(),
+        biscuit_token.len()
     );
     let mut table = Table::new(&["", "p50", "p99", "a second", "× valetkey"]);
     for works in [mint, verify] {

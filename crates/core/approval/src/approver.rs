@@ -55,6 +55,7 @@ impl fmt::Debug for ApproverKey {
 
 /// A registered approver.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Approver {
     /// The name under which answers are given.
@@ -115,6 +116,7 @@ pub fn is_name(text: &str) -> bool {
 
 /// Everyone who may answer. Names and keys are distinct, so that one person cannot count as two.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Approvers {
     /// Random, chosen with the first approver: a change that was signed for one registry is none for another.

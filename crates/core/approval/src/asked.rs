@@ -14,6 +14,7 @@ const ASKED_DOMAIN: &str = "valetkey asked v1";
 
 /// A question to a person: everything that the answer depends on, and so everything that is shown and signed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Asked {
     /// The request.
@@ -59,6 +60,7 @@ pub struct Asked {
 
 /// One more file of a question that was put together.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Listed {
     /// The request that is answered with it.
@@ -71,6 +73,7 @@ pub struct Listed {
 
 /// What is known of a file from its handle.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct FileFacts {
     /// What is there.
@@ -90,6 +93,7 @@ pub struct FileFacts {
     pub changed: Option<Timestamp>,
     /// Which object it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<String>", extend("pattern" = "^(?:0|[1-9a-f][0-9a-f]{0,15}):(?:0|[1-9a-f][0-9a-f]{0,15})$")))]
     pub identity: Option<FileIdentity>,
 }
 

@@ -13,6 +13,7 @@ const CHANGE_DOMAIN: &[u8] = b"valetkey approver change v1\n";
 
 /// What changes. Both name the approver whole: what is signed is what is there, or will be.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Change {
     /// This person may answer from now on.
@@ -33,6 +34,7 @@ impl Change {
 
 /// A change before it is signed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct UnsignedChange {
     /// The digest of the registry as it is before.
@@ -49,6 +51,7 @@ pub struct UnsignedChange {
 
 /// A signed change. Its signature covers every other member.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct SignedChange {
     /// What is signed.

@@ -18,6 +18,7 @@ const MAX_JUSTIFICATION_BYTES: usize = 4096;
 
 /// A person's answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
     /// Yes.
@@ -28,6 +29,11 @@ pub enum Verdict {
 
 /// Where the answer was given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(
+    feature = "schema",
+    derive(schemars::JsonSchema),
+    schemars(rename = "ApprovalMethod")
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Method {
     /// `valetkey approve` or `deny` at a terminal.
@@ -46,6 +52,7 @@ pub enum Method {
 
 /// An answer before it is signed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Unsigned {
     /// The answer's id.
@@ -71,6 +78,7 @@ pub struct Unsigned {
 
 /// A signed answer. Its signature covers every other member.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct SignedApproval {
     /// What is signed.

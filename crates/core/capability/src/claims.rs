@@ -113,6 +113,7 @@ impl Claims {
 
 /// A capability as shown to people and programs; it proves nothing, the token does.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Capability {
     /// Its id.
     pub capability_id: CapabilityId,

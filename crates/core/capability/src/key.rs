@@ -94,6 +94,7 @@ impl PublicKey {
 
 /// A public key as RFC 7517 writes it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Jwk {
     /// `OKP`.
     pub kty: String,
@@ -112,6 +113,7 @@ pub struct Jwk {
 
 /// A set of public keys as RFC 7517 writes it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Jwks {
     /// The keys.
     pub keys: Vec<Jwk>,

@@ -10,6 +10,8 @@ mod method;
 mod redaction;
 mod schema;
 
+#[cfg(feature = "schema")]
+pub(crate) use method::MAX_METHOD_BYTES;
 pub use method::{Method, ParseMethodError};
 pub use redaction::Redaction;
 use redaction::deserialize_set;
@@ -17,6 +19,7 @@ pub use schema::{ArgumentSchema, SchemaError};
 
 /// Limits that a grant carries. A member that is absent limits nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Constraints {
     /// Bytes that may be read in all, over every open.
@@ -49,6 +52,7 @@ pub struct Constraints {
         skip_serializing_if = "Option::is_none",
         deserialize_with = "deserialize_set"
     )]
+    #[cfg_attr(feature = "schema", schemars(with = "BTreeSet<Redaction>"))]
     pub redact: Option<BTreeSet<Redaction>>,
     /// HTTP methods that may be used, on an https resource.
     #[serde(
@@ -56,6 +60,7 @@ pub struct Constraints {
         skip_serializing_if = "Option::is_none",
         deserialize_with = "deserialize_set"
     )]
+    #[cfg_attr(feature = "schema", schemars(with = "BTreeSet<Method>"))]
     pub methods: Option<BTreeSet<Method>>,
     /// What the arguments of a tool's call must meet.
     #[serde(
@@ -63,6 +68,7 @@ pub struct Constraints {
         skip_serializing_if = "Option::is_none",
         deserialize_with = "deserialize_present"
     )]
+    #[cfg_attr(feature = "schema", schemars(with = "ArgumentSchema"))]
     pub arguments: Option<ArgumentSchema>,
     /// The time before which nothing is granted.
     #[serde(default, skip_serializing_if = "Option::is_none")]

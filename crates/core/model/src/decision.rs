@@ -6,6 +6,7 @@ use crate::{ApprovalRequirement, Constraints, Resource};
 
 /// The answer's kind. Anything unsure is [`Effect::Deny`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 #[must_use]
 pub enum Effect {
@@ -19,6 +20,7 @@ pub enum Effect {
 
 /// A decision of policy, whole. Its shape is closed: an unknown member makes the decision void, and so a denial.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Decision {
     /// Allow, ask or deny.
@@ -75,6 +77,7 @@ fn default_ttl_seconds() -> u64 {
 
 /// What must go with a grant.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Obligations {
     /// When the record of operations must be durable.
@@ -87,6 +90,7 @@ pub struct Obligations {
 
 /// When the record of an operation must be durable.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Durability {
     /// Before its effect can be seen.

@@ -6,6 +6,7 @@ use crate::{ActionSet, Constraints, Resource};
 
 /// What is given: `actions` on `resource` but not on `except`, within `constraints`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Grant {
     /// What it is about.

@@ -11,6 +11,7 @@ use crate::{
 
 /// All that a policy may use to decide.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PolicyInput {
     /// What is asked.
     pub request: RequestFacts,
@@ -83,6 +84,7 @@ fn with_visibility(actions: ActionSet) -> ActionSet {
 
 /// What is asked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RequestFacts {
     /// The request's id.
     pub id: RequestId,
@@ -102,6 +104,7 @@ pub struct RequestFacts {
 
 /// Who asks: the person, the agent and the session.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SubjectFacts {
     /// The person on whose behalf the agent runs.
     pub user: UserFacts,
@@ -113,6 +116,7 @@ pub struct SubjectFacts {
 
 /// The person on whose behalf the agent runs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct UserFacts {
     /// The user id on this host.
     pub uid: u32,
@@ -129,6 +133,7 @@ pub struct UserFacts {
 
 /// The program: in a cell, or outside of one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct AgentFacts {
     /// Its name.
     pub id: AgentId,
@@ -142,6 +147,7 @@ pub struct AgentFacts {
 
 /// One run of an agent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SessionFacts {
     /// The session's id.
     pub id: SessionId,
@@ -159,6 +165,7 @@ pub struct SessionFacts {
 
 /// What kind of object a path leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum FileKind {
     /// Nothing is there.
@@ -175,6 +182,7 @@ pub enum FileKind {
 
 /// Facts from the handle, given by the guard.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ResourceFacts {
     /// Derived: the scheme: `file`, `exec`, `https`, `tcp`, `tool`, `secret` or `bus`.
     pub scheme: String,
@@ -244,6 +252,7 @@ impl ResourceFacts {
 
 /// Time, place and counts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ContextFacts {
     /// Now.
     pub time: Timestamp,

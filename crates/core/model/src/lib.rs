@@ -8,6 +8,8 @@ mod canonical;
 mod constraint;
 mod decision;
 mod digest;
+#[cfg(any(test, feature = "schema"))]
+mod form;
 mod grant;
 mod id;
 mod input;
@@ -15,6 +17,9 @@ mod path;
 mod pattern;
 mod requirement;
 mod resource;
+#[cfg(feature = "schema")]
+mod schema;
+mod strict;
 mod ticket;
 mod time;
 
@@ -41,5 +46,8 @@ pub use requirement::{
     Lockout, PromptLimits, Quorum,
 };
 pub use resource::{BusResource, ExecResource, HttpsResource, ParseResourceError, Resource};
+#[cfg(feature = "schema")]
+pub use schema::{policy_decision_schema, policy_input_schema};
+pub use strict::read_json;
 pub use ticket::{ParseTicketPatternError, TicketPattern};
 pub use time::{ParseTimestampError, Timestamp};

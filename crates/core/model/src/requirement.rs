@@ -7,6 +7,7 @@ use crate::{Resource, TicketPattern};
 
 /// Who must approve, and in what way.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ApprovalRequirement {
     /// How many people of which roles; every entry must be met, by distinct people.
@@ -60,6 +61,7 @@ impl ApprovalRequirement {
 
 /// A number of distinct people with a role.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Quorum {
     /// The role, such as `owner`.
@@ -70,6 +72,7 @@ pub struct Quorum {
 
 /// How far one approval reaches.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Lease {
     /// What the approval is good for.
@@ -80,6 +83,7 @@ pub struct Lease {
 
 /// What one approval is good for. In order: each reaches no further than the next.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum LeaseScope {
     /// This request alone.
@@ -118,6 +122,7 @@ impl LeaseScope {
 
 /// How often people may be asked by one session. What is over it is denied without a question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct PromptLimits {
     /// Questions in the session's whole life.
@@ -139,6 +144,7 @@ impl PromptLimits {
 
 /// What follows when people say no again and again, or do not answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Lockout {
     /// After how many denials in a row the session has to wait.
@@ -170,6 +176,7 @@ impl Lockout {
 
 /// Whether an approver must give a reason. In policy `false`, `true`, or an object of [`JustificationRule`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(from = "JustificationForm", into = "JustificationForm")]
 pub enum Justification {
     /// None is needed.
@@ -183,6 +190,7 @@ pub enum Justification {
 
 /// What a reason must have.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct JustificationRule {
     /// Letters and digits that it must have at least.
@@ -194,6 +202,7 @@ pub struct JustificationRule {
         skip_serializing_if = "Vec::is_empty",
         deserialize_with = "one_or_many"
     )]
+    #[cfg_attr(feature = "schema", schemars(with = "OneOrMany"))]
     pub ticket: Vec<TicketPattern>,
 }
 
@@ -275,6 +284,7 @@ impl Default for JustificationRule {
 }
 
 #[derive(Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(untagged)]
 enum JustificationForm {
     Flag(bool),
@@ -302,6 +312,7 @@ impl From<Justification> for JustificationForm {
 }
 
 #[derive(Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(untagged)]
 enum OneOrMany {
     One(TicketPattern),

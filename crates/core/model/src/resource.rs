@@ -19,7 +19,7 @@ pub use exec::ExecResource;
 pub use https::HttpsResource;
 
 /// The longest resource text in bytes: a `PATH_MAX` path with every byte percent-encoded.
-const MAX_TEXT_BYTES: usize = 3 * 4096 + 16;
+pub(crate) const MAX_TEXT_BYTES: usize = 3 * 4096 + 16;
 
 /// What can be asked for. Parsed once, at the edge; equal resources have equal text.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 /// The longest pattern, and the longest ticket: positions fit the bits of a `u128`.
-const MAX_BYTES: usize = 64;
+pub(crate) const MAX_BYTES: usize = 64;
 /// The largest count. More than a ticket has characters means the same as that many.
 const MAX_COUNT: u32 = 64;
 

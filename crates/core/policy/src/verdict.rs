@@ -5,7 +5,7 @@ use std::fmt;
 use regorus::Value;
 use valetkey_model::{
     ApprovalRequirement, Constraints, Decision, Effect, Justification, Lease, LeaseScope, Lockout,
-    Obligations, PromptLimits, Resource,
+    Obligations, PromptLimits, Resource, read_json,
 };
 
 /// The policy named in denials that the engine makes because a policy gave no usable answer.
@@ -91,7 +91,7 @@ pub(crate) fn read(answer: &Value, asked: &Constraints) -> Result<Decision, Faul
         .to_json_str()
         .map_err(|error| Fault::Shape(error.to_string()))?;
     let decision: Decision =
-        serde_json::from_str(&text).map_err(|error| Fault::Shape(error.to_string()))?;
+        read_json(text.as_bytes()).map_err(|error| Fault::Shape(error.to_string()))?;
     check(&decision)?;
     Ok(bounded(decision, asked))
 }

@@ -55,7 +55,7 @@ pub(crate) enum Command {
         command: AuditCommand,
     },
     /// Ask for access, as an agent: in a cell, or outside of one at the person's broker
-    Ask(AskArgs),
+    Ask(Box<AskArgs>),
     /// Show the broker's state
     Status(ListArgs),
     /// End the broker of this home

@@ -5,9 +5,12 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use valetkey_api::{AgentAsk, AgentRequestState, Client, ClientError, Problem};
-use valetkey_capability::Capability;
-use valetkey_model::{ActionSet, CapabilityId, Constraints, RequestId, Resource, Timestamp};
+use valetkey_api::{
+    AgentAsk, AgentNarrow, AgentRequestState, Client, ClientError, Denial, Denials,
+    LiveCapabilities, OutsideCapability, Released,
+};
+use valetkey_capability::{Capability, Jwks};
+use valetkey_model::{ActionSet, CapabilityId, Constraints, RequestId, Resource};
 
 use crate::place::default_socket;
 
@@ -52,18 +55,82 @@ impl Ask {
     }
 }
 
-/// A refusal that the agent was told.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
-pub struct Denial {
-    /// When.
-    pub time: Timestamp,
-    /// What was asked for.
-    pub resource: Resource,
-    /// Which actions.
-    pub actions: ActionSet,
-    /// Why not, and what to do.
-    #[serde(flatten)]
-    pub problem: Problem,
+/// What of a capability is kept in a narrower one. What is not named stays as it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Narrowing(AgentNarrow);
+
+impl Narrowing {
+    /// Nothing less yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Part of its resource alone.
+    #[must_use]
+    pub fn to(mut self, resource: Resource) -> Self {
+        self.0.resource = Some(resource);
+        self
+    }
+
+    /// Some of its actions alone.
+    #[must_use]
+    pub fn only(mut self, actions: ActionSet) -> Self {
+        self.0.actions = Some(actions);
+        self
+    }
+
+    /// Further limits; of two, the tighter holds.
+    #[must_use]
+    pub fn within(mut self, constraints: Constraints) -> Self {
+        self.0.constraints = constraints;
+        self
+    }
+
+    /// Without what this names.
+    #[must_use]
+    pub fn without(mut self, resource: Resource) -> Self {
+        self.0.except.push(resource);
+        self
+    }
+
+    /// For so many seconds at most.
+    #[must_use]
+    pub fn for_seconds(mut self, seconds: u64) -> Self {
+        self.0.ttl_seconds = Some(seconds);
+        self
+    }
+}
+
+/// What was narrowed: in a cell told in words, outside of one with the token that the program carries itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Narrowed {
+    /// In words.
+    pub capability: Capability,
+    /// The same, signed; never there in a cell.
+    pub token: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum NarrowAnswer {
+    Outside(Box<OutsideCapability>),
+    InCell(Box<Capability>),
+}
+
+impl From<NarrowAnswer> for Narrowed {
+    fn from(answer: NarrowAnswer) -> Self {
+        match answer {
+            NarrowAnswer::Outside(both) => Self {
+                capability: both.capability,
+                token: Some(both.token),
+            },
+            NarrowAnswer::InCell(capability) => Self {
+                capability: *capability,
+                token: None,
+            },
+        }
+    }
 }
 
 /// Rows to append to a sheet of a workbook.
@@ -87,16 +154,6 @@ pub struct Performed {
     pub capability_id: CapabilityId,
     /// What was done, as the document's adapter tells it.
     pub report: Value,
-}
-
-#[derive(Deserialize)]
-struct Held {
-    capabilities: Vec<Capability>,
-}
-
-#[derive(Deserialize)]
-struct Refused {
-    denials: Vec<Denial>,
 }
 
 #[derive(Serialize)]
@@ -189,8 +246,44 @@ impl Agent {
     /// [`ClientError::Broken`] when the answer does not come.
     pub fn capabilities(&mut self) -> Result<Vec<Capability>, ClientError> {
         self.client.set_timeout(Some(PATIENCE))?;
-        let held: Held = self.client.get("/v1/capabilities")?;
+        let held: LiveCapabilities = self.client.get("/v1/capabilities")?;
         Ok(held.capabilities)
+    }
+
+    /// Makes a capability that gives less. It ends with the one that it is made from, at the latest.
+    ///
+    /// # Errors
+    /// [`ClientError::Problem`] when it would not be narrower or the capability is not live, [`ClientError::Broken`] when the answer
+    /// does not come.
+    pub fn narrow(
+        &mut self,
+        id: &CapabilityId,
+        narrowing: &Narrowing,
+    ) -> Result<Narrowed, ClientError> {
+        self.client.set_timeout(Some(PATIENCE))?;
+        let target = format!("/v1/capabilities/{id}/narrow");
+        let answer: NarrowAnswer = self.client.post(&target, &narrowing.0)?;
+        Ok(answer.into())
+    }
+
+    /// Gives a capability back. Tells what ended: it, and all that was narrowed from it.
+    ///
+    /// # Errors
+    /// [`ClientError::Problem`] when it is not live, [`ClientError::Broken`] when the answer does not come.
+    pub fn release(&mut self, id: &CapabilityId) -> Result<Vec<CapabilityId>, ClientError> {
+        self.client.set_timeout(Some(PATIENCE))?;
+        let target = format!("/v1/capabilities/{id}/release");
+        let released: Released = self.client.post(&target, &serde_json::json!({}))?;
+        Ok(released.capabilities)
+    }
+
+    /// The public keys that tokens verify with, for whoever enforces them.
+    ///
+    /// # Errors
+    /// [`ClientError::Broken`] when the answer does not come.
+    pub fn keys(&mut self) -> Result<Jwks, ClientError> {
+        self.client.set_timeout(Some(PATIENCE))?;
+        self.client.get("/.well-known/jwks.json")
     }
 
     /// The last refusals, newest last.
@@ -199,7 +292,7 @@ impl Agent {
     /// [`ClientError::Broken`] when the answer does not come.
     pub fn denials(&mut self) -> Result<Vec<Denial>, ClientError> {
         self.client.set_timeout(Some(PATIENCE))?;
-        let refused: Refused = self.client.get("/v1/denials")?;
+        let refused: Denials = self.client.get("/v1/denials")?;
         Ok(refused.denials)
     }
 

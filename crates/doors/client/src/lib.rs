@@ -21,10 +21,10 @@
 mod agent;
 mod place;
 
-pub use agent::{Agent, AppendRows, Ask, Denial, Performed, State};
+pub use agent::{Agent, AppendRows, Ask, Narrowed, Narrowing, Performed, State};
 pub use place::{IN_CELL, default_socket};
-pub use valetkey_api::{ClientError, Problem, ProblemKind};
-pub use valetkey_capability::Capability;
+pub use valetkey_api::{ClientError, Denial, Problem, ProblemKind};
+pub use valetkey_capability::{Capability, Jwk, Jwks};
 pub use valetkey_model::{
     Action, ActionSet, CapabilityId, Constraints, RequestId, Resource, Timestamp,
 };

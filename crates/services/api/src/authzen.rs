@@ -18,6 +18,7 @@ pub const EVALUATIONS_MAX: usize = 64;
 
 /// A subject or a resource.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Entity {
     /// What kind of thing it is.
     #[serde(rename = "type")]
@@ -31,6 +32,7 @@ pub struct Entity {
 
 /// What is to be done.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct NamedAction {
     /// The action's name.
     pub name: String,
@@ -41,6 +43,7 @@ pub struct NamedAction {
 
 /// What else the decision may use.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct EvaluationContext {
     /// Why, in the asker's words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -52,6 +55,7 @@ pub struct EvaluationContext {
 
 /// One evaluation; in a batch, what it leaves out is taken from the whole.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Evaluation {
     /// Who: the peer itself.
     #[serde(
@@ -59,6 +63,7 @@ pub struct Evaluation {
         deserialize_with = "object",
         skip_serializing_if = "Option::is_none"
     )]
+    #[cfg_attr(feature = "schema", schemars(with = "Entity"))]
     pub subject: Option<Entity>,
     /// What is to be done.
     #[serde(
@@ -66,6 +71,7 @@ pub struct Evaluation {
         deserialize_with = "object",
         skip_serializing_if = "Option::is_none"
     )]
+    #[cfg_attr(feature = "schema", schemars(with = "NamedAction"))]
     pub action: Option<NamedAction>,
     /// To what.
     #[serde(
@@ -73,6 +79,7 @@ pub struct Evaluation {
         deserialize_with = "object",
         skip_serializing_if = "Option::is_none"
     )]
+    #[cfg_attr(feature = "schema", schemars(with = "Entity"))]
     pub resource: Option<Entity>,
     /// What else.
     #[serde(
@@ -80,11 +87,13 @@ pub struct Evaluation {
         deserialize_with = "object",
         skip_serializing_if = "Option::is_none"
     )]
+    #[cfg_attr(feature = "schema", schemars(with = "EvaluationContext"))]
     pub context: Option<EvaluationContext>,
 }
 
 /// How a batch is gone through.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Semantic {
     /// All of them.
@@ -98,6 +107,7 @@ pub enum Semantic {
 
 /// How a batch is to be executed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct EvaluationOptions {
     /// How it is gone through.
     #[serde(default)]
@@ -106,6 +116,7 @@ pub struct EvaluationOptions {
 
 /// A batch. Without evaluations of its own it is a single one.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Evaluations {
     /// Who, for each that does not say.
     #[serde(
@@ -113,6 +124,7 @@ pub struct Evaluations {
         deserialize_with = "object",
         skip_serializing_if = "Option::is_none"
     )]
+    #[cfg_attr(feature = "schema", schemars(with = "Entity"))]
     pub subject: Option<Entity>,
     /// What is to be done, for each that does not say.
     #[serde(
@@ -120,6 +132,7 @@ pub struct Evaluations {
         deserialize_with = "object",
         skip_serializing_if = "Option::is_none"
     )]
+    #[cfg_attr(feature = "schema", schemars(with = "NamedAction"))]
     pub action: Option<NamedAction>,
     /// To what, for each that does not say.
     #[serde(
@@ -127,6 +140,7 @@ pub struct Evaluations {
         deserialize_with = "object",
         skip_serializing_if = "Option::is_none"
     )]
+    #[cfg_attr(feature = "schema", schemars(with = "Entity"))]
     pub resource: Option<Entity>,
     /// What else, for each that does not say.
     #[serde(
@@ -134,6 +148,7 @@ pub struct Evaluations {
         deserialize_with = "object",
         skip_serializing_if = "Option::is_none"
     )]
+    #[cfg_attr(feature = "schema", schemars(with = "EvaluationContext"))]
     pub context: Option<EvaluationContext>,
     /// The evaluations.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -176,6 +191,7 @@ impl Evaluations {
 
 /// A decision. It is no grant: no capability comes of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct EvaluationDecision {
     /// Whether policy allows it as it was asked, with nobody to be asked first.
@@ -186,6 +202,7 @@ pub struct EvaluationDecision {
 
 /// Why a decision is as it is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct DecisionContext {
     /// The request, as the log names it.
@@ -207,6 +224,7 @@ pub struct DecisionContext {
 
 /// The decisions of a batch, in the order of its evaluations.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct EvaluationDecisions {
     /// As many as were executed.
@@ -215,6 +233,7 @@ pub struct EvaluationDecisions {
 
 /// Where this decision point answers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct DecisionPoint {
     /// Its name. It is served on a Unix socket, so this is no address, and has no TLS.

@@ -4,9 +4,12 @@
 mod authzen;
 mod client;
 mod message;
+#[cfg(feature = "schema")]
+mod openapi;
 mod outside;
 mod paths;
 mod problem;
+mod refusal;
 #[cfg(feature = "server")]
 mod route;
 #[cfg(feature = "server")]
@@ -18,9 +21,12 @@ pub use authzen::{
 };
 pub use client::{Client, ClientError, Response};
 pub use message::*;
+#[cfg(feature = "schema")]
+pub use openapi::openapi;
 pub use outside::{OutsideCapability, OutsideRequestState};
 pub use paths::{HomeError, Mode, Paths};
 pub use problem::{Problem, ProblemKind};
+pub use refusal::{Denial, Denials};
 #[cfg(feature = "server")]
 pub use route::{Found, Route, find};
 #[cfg(feature = "server")]

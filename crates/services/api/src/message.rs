@@ -12,6 +12,7 @@ use crate::{Mode, Problem};
 
 /// Guard door: opens a session. The guard vouches for these facts; the broker adds what it sees of the peer itself.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct OpenSession {
     /// The agent's name.
@@ -30,6 +31,7 @@ pub struct OpenSession {
 
 /// What the person grants when starting a session, and for how long.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct StartGrant {
     /// What.
@@ -50,6 +52,7 @@ impl From<Grant> for StartGrant {
 
 /// One file of a policy bundle.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct BundleFile {
     /// Path below the bundle's root.
@@ -60,6 +63,7 @@ pub struct BundleFile {
 
 /// Guard door: the answer to [`OpenSession`].
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct SessionOpened {
     /// The session's id.
@@ -76,6 +80,7 @@ pub struct SessionOpened {
 
 /// A part of what was asked at the start that was not given.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct RefusedGrant {
     /// What was asked.
@@ -88,6 +93,7 @@ pub struct RefusedGrant {
 
 /// A capability and the token that proves it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Granted {
     /// The signed token.
@@ -100,6 +106,7 @@ pub struct Granted {
 
 /// Guard door: asks for access, with facts from the handle.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Ask {
     /// The session.
@@ -123,6 +130,7 @@ pub struct Ask {
 
 /// Agent door: asks for access. The guard adds the session and the facts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct AgentAsk {
     /// What is wanted.
@@ -139,6 +147,7 @@ pub struct AgentAsk {
 
 /// The state of a request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "state", rename_all = "lowercase")]
 #[expect(
     clippy::large_enum_variant,
@@ -170,6 +179,7 @@ pub enum RequestState {
 
 /// What the agent is told of a request: never the token.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "state", rename_all = "lowercase")]
 pub enum AgentRequestState {
     /// Granted.
@@ -190,6 +200,7 @@ pub enum AgentRequestState {
 
 /// Guard door: uses a capability that must be counted by the broker, such as one that is good for a single use.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct UseCapability {
     /// The session.
@@ -200,6 +211,7 @@ pub struct UseCapability {
 
 /// Guard door: gives a capability back.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ReleaseCapability {
     /// The session.
@@ -211,6 +223,7 @@ pub struct ReleaseCapability {
 
 /// Guard door and agent door: what ended when a capability was given back.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Released {
     /// It, and all that was narrowed from it; nothing if it was not live.
@@ -219,6 +232,7 @@ pub struct Released {
 
 /// Guard door: asks for a narrower capability. What is absent is as in the one that is narrowed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Narrow {
     /// The session.
@@ -242,6 +256,7 @@ pub struct Narrow {
 
 /// Agent door: asks for a narrower capability. The guard adds the session.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct AgentNarrow {
     /// Part of its resource.
@@ -278,6 +293,7 @@ impl AgentNarrow {
 
 /// Guard door: what happened, batched.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Report {
     /// The operations.
@@ -288,6 +304,7 @@ pub struct Report {
 
 /// One operation that the guard carried out or refused.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct OperationReport {
     /// When.
@@ -320,6 +337,7 @@ pub struct OperationReport {
 
 /// Guard door: what the guard must know, answered when there is news or the wait is over.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct News {
     /// The number of the last piece of news; to be sent with the next wait.
@@ -335,6 +353,7 @@ pub struct News {
 
 /// Guard door: closes a session.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct CloseSession {
     /// The command's exit status as a shell would see it.
@@ -343,22 +362,25 @@ pub struct CloseSession {
 
 /// Operator door: the open questions.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct OpenQuestions {
     /// Oldest first.
     pub questions: Vec<Asked>,
 }
 
-/// Operator door: the live capabilities.
+/// Operator door and agent door: the live capabilities.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct LiveCapabilities {
-    /// Oldest first.
+    /// At the operator door, oldest first.
     pub capabilities: Vec<Capability>,
 }
 
 /// Operator door: which capabilities to take back.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Revoke {
     /// One.
@@ -375,6 +397,7 @@ pub enum Revoke {
 
 /// Operator door: what was taken back.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Revoked {
     /// What was meant; oldest session first.
@@ -386,6 +409,7 @@ pub struct Revoked {
 
 /// Operator door: the keys that capabilities are signed with.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct IssuerKeys {
     /// The one that signs first.
@@ -394,6 +418,7 @@ pub struct IssuerKeys {
 
 /// One key of the issuer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct KeyInfo {
     /// Its id: the RFC 7638 thumbprint.
@@ -407,6 +432,7 @@ pub struct KeyInfo {
 
 /// What a key of the issuer is good for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum KeyState {
     /// It signs, and verifies.
@@ -417,6 +443,7 @@ pub enum KeyState {
 
 /// Operator door: a signed answer, and the approver's public part for the first use.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Answer {
     /// The answer.
@@ -425,6 +452,7 @@ pub struct Answer {
 
 /// Operator door: a person whose key may answer from now on.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum AddApprover {
     /// The first of all, taken on trust; refused as soon as somebody is registered.
@@ -435,6 +463,7 @@ pub enum AddApprover {
 
 /// Operator door: how a question stands after an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Outcome {
     /// Granted.
@@ -447,6 +476,7 @@ pub enum Outcome {
 
 /// Operator door: what an answer led to.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Answered {
     /// How the question stands.
@@ -455,6 +485,7 @@ pub struct Answered {
 
 /// Operator door: the broker's state.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Status {
     /// The program's version.
@@ -489,6 +520,7 @@ pub struct Status {
 
 /// Agent door in a cell: a typed operation on a document.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "operation", deny_unknown_fields)]
 pub enum DocumentOperation {
     /// Appends rows to a sheet of a workbook.
@@ -511,6 +543,7 @@ pub enum DocumentOperation {
 
 /// Agent door in a cell: what a document operation did.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct OperationDone {
     /// Under which capability.
     pub capability_id: CapabilityId,

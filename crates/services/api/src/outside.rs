@@ -8,6 +8,7 @@ use crate::{Granted, RequestState};
 
 /// The state of a request as a program outside of any cell is told it: as in a cell, and with the token, which it has to carry itself.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "state", rename_all = "lowercase")]
 pub enum OutsideRequestState {
     /// Granted.
@@ -57,6 +58,7 @@ impl OutsideRequestState {
 
 /// A capability and the token that proves it, as a program outside of any cell is told of what it narrowed.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct OutsideCapability {
     /// In words.

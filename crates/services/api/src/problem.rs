@@ -5,6 +5,7 @@ use valetkey_model::RequestId;
 
 /// What went wrong, as a closed list: whose fault it is, and so which status it has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum ProblemKind {
     /// Policy or a person said no.
     #[serde(rename = "urn:valetkey:problem:denied")]
@@ -49,7 +50,7 @@ impl ProblemKind {
         }
     }
 
-    fn title(self) -> &'static str {
+    pub(crate) fn title(self) -> &'static str {
         match self {
             Self::Denied => "refused",
             Self::Expired => "nobody answered in time",
@@ -66,6 +67,7 @@ impl ProblemKind {
 
 /// A problem detail (RFC 9457) with Valetkey's members.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Problem {
     /// What kind of problem.
     #[serde(rename = "type")]

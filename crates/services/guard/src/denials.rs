@@ -3,23 +3,11 @@
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 
-use serde::Serialize;
-use valetkey_api::Problem;
-use valetkey_model::{ActionSet, Resource, Timestamp};
+use valetkey_api::Denial;
 use valetkey_sandbox::Noticeboard;
 
 /// How many are kept.
 const KEPT: usize = 50;
-
-/// One refusal.
-#[derive(Clone, Debug, Serialize)]
-pub(crate) struct Denial {
-    pub(crate) time: Timestamp,
-    pub(crate) resource: Resource,
-    pub(crate) actions: ActionSet,
-    #[serde(flatten)]
-    pub(crate) problem: Problem,
-}
 
 /// Keeps refusals and publishes them in the cell.
 #[derive(Debug, Default)]

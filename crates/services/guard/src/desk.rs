@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use valetkey_api::{
-    AgentNarrow, Ask, ClientError, Granted, OperationReport, Problem, ProblemKind,
+    AgentNarrow, Ask, ClientError, Denial, Granted, OperationReport, Problem, ProblemKind,
     ReleaseCapability, Released, Report, RequestState, UseCapability,
 };
 use valetkey_approval::FileFacts;
@@ -13,7 +13,7 @@ use valetkey_capability::{Capability, Jwks, TokenError};
 use valetkey_model::{ActionSet, CapabilityId, Constraints, RequestId, Resource, SessionId};
 use valetkey_view::View;
 
-use crate::denials::{Denial, Denials};
+use crate::denials::Denials;
 use crate::holdings::{End, Held, HoldError, Holdings};
 use crate::link::Link;
 use crate::notice::Notices;

@@ -7,15 +7,13 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::Serialize;
 use valetkey_api::{
-    AgentAsk, AgentNarrow, AgentRequestState, DocumentOperation, Handler, Limits, Problem,
-    ProblemKind, Reply, Request, Route, find, serve,
+    AgentAsk, AgentNarrow, AgentRequestState, Denials, DocumentOperation, Handler, Limits,
+    LiveCapabilities, Problem, ProblemKind, Reply, Request, Route, find, serve,
 };
 use valetkey_capability::Capability;
 use valetkey_model::{CapabilityId, RequestId};
 
-use crate::denials::Denial;
 use crate::desk::{Answer, Desk, Wanted};
 use crate::document::Documents;
 
@@ -29,16 +27,6 @@ const MAX_JUSTIFICATION: usize = 2000;
 pub(crate) struct AgentDoor {
     pub(crate) desk: Arc<Desk>,
     pub(crate) documents: Arc<Documents>,
-}
-
-#[derive(Debug, Serialize)]
-struct Held {
-    capabilities: Vec<Capability>,
-}
-
-#[derive(Debug, Serialize)]
-struct Refused {
-    denials: Vec<Denial>,
 }
 
 impl Handler for AgentDoor {
@@ -107,7 +95,7 @@ impl TryFrom<&Request> for AgentCall {
         Ok(match found.kind {
             Kind::Ask => Self::Ask(Box::new(request.json()?)),
             Kind::Look => {
-                let wait = request.query_number("wait").unwrap_or(0);
+                let wait = request.query_number("wait")?.unwrap_or(0);
                 let wait = Duration::from_secs(wait.min(MAX_WAIT_SECONDS));
                 Self::Look(found.id(0)?, wait)
             }
@@ -128,7 +116,7 @@ impl AgentDoor {
             AgentCall::Look(id, wait) => state(self.desk.look(&id, wait)?),
             AgentCall::Capabilities => {
                 let live = self.desk.holdings.live();
-                Ok(Reply::json(&Held {
+                Ok(Reply::json(&LiveCapabilities {
                     capabilities: live
                         .iter()
                         .map(|held| Capability::clone(&held.capability()))
@@ -140,7 +128,7 @@ impl AgentDoor {
                 Ok(Reply::json(&*held.capability()))
             }
             AgentCall::Release(id) => Ok(Reply::json(&self.desk.release(&id)?)),
-            AgentCall::Denials => Ok(Reply::json(&Refused {
+            AgentCall::Denials => Ok(Reply::json(&Denials {
                 denials: self.desk.denials.list(),
             })),
             AgentCall::Operate(operation) => Ok(Reply::json(&self.documents.perform(*operation)?)),
@@ -219,4 +207,39 @@ pub(crate) fn open(listener: OwnedFd, door: AgentDoor) -> std::io::Result<()> {
             drop(runtime.block_on(serve(listener, Arc::new(door), limits)));
         })?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use serde_json::Value;
+
+    use super::*;
+
+    /// The description is made from the types and compared by `cargo xtask check`; here its calls are held against the door's.
+    #[test]
+    fn every_call_of_the_door_in_a_cell_is_described_and_no_other() {
+        let file = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../../../schemas/openapi-agent.json"
+        );
+        let text = std::fs::read_to_string(file).expect("read");
+        let document: Value = serde_json::from_str(&text).expect("JSON");
+        let mut described = BTreeSet::new();
+        for (path, methods) in document["paths"].as_object().expect("paths") {
+            let parts = path.split('/');
+            let plain = parts.map(|part| if part.starts_with('{') { "{}" } else { part });
+            let path = plain.collect::<Vec<_>>().join("/");
+            for (method, operation) in methods.as_object().expect("methods") {
+                let tags = operation["tags"].as_array().expect("tags");
+                if tags.iter().any(|tag| tag == "cell") {
+                    described.insert((method.to_uppercase(), path.clone()));
+                }
+            }
+        }
+        let own = ROUTES.iter();
+        let own = own.map(|route| (route.method.to_owned(), route.path.to_owned()));
+        assert_eq!(described, own.collect());
+    }
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 /// The longest method: as long as the longest that is registered (`UPDATEREDIRECTREF`, with some room).
-const MAX_METHOD_BYTES: usize = 24;
+pub(crate) const MAX_METHOD_BYTES: usize = 24;
 
 /// An HTTP method (RFC 9110, section 9) in capitals, as all registered ones are.
 ///

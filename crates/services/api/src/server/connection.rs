@@ -128,7 +128,8 @@ async fn answer<H: Handler>(
         query: head.uri.query().unwrap_or("").to_owned(),
         body,
     };
-    let _wait = if request.query_number("wait").unwrap_or(0) > 0 {
+    // A wait that cannot be read takes a place until the door has refused it.
+    let _wait = if !matches!(request.query_number("wait"), Ok(None | Some(0))) {
         match Held::of(&account.waits, 1, limits.waits_of_process) {
             None => return busy("this process waits for too many answers").into(),
             held => held,

@@ -55,23 +55,42 @@ pub struct Request {
 }
 
 impl Request {
-    /// The body as a value.
+    /// The body as a value; every structure in it is an object.
     ///
     /// # Errors
     /// A problem that says where the body is not of the documented form.
     pub fn json<T: serde::de::DeserializeOwned>(&self) -> Result<T, Problem> {
-        serde_json::from_slice(&self.body)
-            .map_err(|error| Problem::new(ProblemKind::Invalid, error.to_string()))
+        let invalid = |why: String| Problem::new(ProblemKind::Invalid, why);
+        // No message is a list. A reader that first looks for a tag would take one for a message, too.
+        if self.body.trim_ascii_start().starts_with(b"[") {
+            return Err(invalid("a message is no list".to_owned()));
+        }
+        valetkey_model::read_json(&self.body).map_err(|error| invalid(error.to_string()))
     }
 
-    /// A number from the query, such as `wait=30`.
-    #[must_use]
-    pub fn query_number(&self, name: &str) -> Option<u64> {
-        self.query
+    /// A number from the query, such as `wait=30`, or none where it is not there.
+    ///
+    /// # Errors
+    /// A problem when it is no number that can be meant, or is there twice: what is not understood is not passed over.
+    pub fn query_number(&self, name: &str) -> Result<Option<u64>, Problem> {
+        let mut named = self
+            .query
             .split('&')
-            .filter_map(|pair| pair.split_once('='))
-            .find(|(key, _)| *key == name)
-            .and_then(|(_, value)| value.parse().ok())
+            .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+            .filter(|(key, _)| *key == name)
+            .map(|(_, value)| value);
+        let (first, second) = (named.next(), named.next());
+        let Some(text) = first else {
+            return Ok(None);
+        };
+        let number = Some(text)
+            .filter(|text| second.is_none() && text.bytes().all(|byte| byte.is_ascii_digit()))
+            .and_then(|text| text.parse().ok());
+        let wrong = || {
+            let detail = format!("`{name}` is one whole number, in digits");
+            Problem::new(ProblemKind::Invalid, detail)
+        };
+        number.map(Some).ok_or_else(wrong)
     }
 }
 
@@ -151,4 +170,69 @@ pub fn bind(path: &Path) -> io::Result<StdListener> {
     std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
     listener.set_nonblocking(true)?;
     Ok(listener)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(query: &str, body: &str) -> Request {
+        Request {
+            peer: Arc::new(Peer {
+                uid: 0,
+                pid: 1,
+                pidfd: None,
+            }),
+            method: "GET".to_owned(),
+            path: "/".to_owned(),
+            query: query.to_owned(),
+            body: body.to_owned().into(),
+        }
+    }
+
+    fn number(query: &str) -> Result<Option<u64>, u16> {
+        request(query, "")
+            .query_number("wait")
+            .map_err(|problem| problem.kind.status())
+    }
+
+    #[test]
+    fn a_list_is_no_message_and_no_part_of_one() {
+        use crate::{AgentNarrow, DocumentOperation};
+        let narrow = |body: &str| request("", body).json::<AgentNarrow>();
+        assert!(narrow("{}").is_ok());
+        for body in [
+            "[]",
+            " \n[]",
+            r#"{"constraints":[]}"#,
+            r#"{"constraints":[5]}"#,
+        ] {
+            let refused = narrow(body).unwrap_err();
+            assert_eq!(refused.kind, ProblemKind::Invalid, "{body}");
+        }
+        let operation = r#"["sheet.append_rows","file:/a.xlsx","Sheet1",[]]"#;
+        assert!(request("", operation).json::<DocumentOperation>().is_err());
+    }
+
+    #[test]
+    fn a_number_in_the_query_is_one_or_a_problem() {
+        for query in ["", "after=3", "waits=3", "after=x"] {
+            assert_eq!(number(query), Ok(None), "{query}");
+        }
+        assert_eq!(number("wait=30"), Ok(Some(30)));
+        assert_eq!(number("after=1&wait=0"), Ok(Some(0)));
+        for query in [
+            "wait",
+            "wait=",
+            "wait=x",
+            "wait=-1",
+            "wait=+1",
+            "wait=1.0",
+            "wait=%31",
+            "wait=1&wait=1",
+            "wait=18446744073709551616",
+        ] {
+            assert_eq!(number(query), Err(400), "{query}");
+        }
+    }
 }

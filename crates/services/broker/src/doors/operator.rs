@@ -135,3 +135,19 @@ impl OperatorDoor {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::doors::described;
+
+    /// The description is made from the types and compared by `cargo xtask check`; here its calls are held against the door's.
+    #[test]
+    fn every_call_of_the_operator_door_is_described_and_no_other() {
+        let own = ROUTES.iter().map(|route| (route.method, route.path));
+        assert_eq!(
+            described::calls("openapi-operator.json", "operator"),
+            described::set(own)
+        );
+    }
+}

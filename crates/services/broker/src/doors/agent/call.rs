@@ -88,7 +88,7 @@ impl TryFrom<&Request> for AgentCall {
                 Self::Ask(Box::new(ask))
             }
             Kind::Look => {
-                let wait = request.query_number("wait").unwrap_or(0);
+                let wait = request.query_number("wait")?.unwrap_or(0);
                 let wait = Duration::from_secs(wait.min(MAX_WAIT_SECONDS));
                 Self::Look(found.id(0)?, wait)
             }
@@ -145,4 +145,20 @@ fn justified(text: Option<&str>) -> Result<(), Problem> {
 
 fn invalid(detail: &str) -> Problem {
     Problem::new(ProblemKind::Invalid, detail)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::doors::described;
+
+    /// The description is made from the types and compared by `cargo xtask check`; here its calls are held against the door's.
+    #[test]
+    fn every_call_of_the_agent_door_is_described_and_no_other() {
+        let own = ROUTES.iter().map(|route| (route.method, route.path));
+        assert_eq!(
+            described::calls("openapi-agent.json", "outside"),
+            described::set(own)
+        );
+    }
 }

@@ -12,12 +12,10 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::Serialize;
 use valetkey_api::{
-    AgentAsk, Ask, Handler, OutsideCapability, OutsideRequestState, Problem, ProblemKind, Released,
-    Reply, Request, RequestState,
+    AgentAsk, Ask, Denial, Denials, Handler, LiveCapabilities, OutsideCapability,
+    OutsideRequestState, Problem, ProblemKind, Released, Reply, Request, RequestState,
 };
-use valetkey_capability::Capability;
 use valetkey_model::{CapabilityId, RequestId};
 
 use crate::attest::Attestor;
@@ -25,7 +23,7 @@ use crate::broker::Broker;
 use crate::doors::{JWK_SET, reply};
 use crate::session::Session;
 use call::AgentCall;
-use session::{Denial, Outsider, Outsiders};
+use session::{Outsider, Outsiders};
 
 /// What an agent outside of a cell can do after a refusal that asking may change.
 const HOW_TO_REQUEST: &str =
@@ -39,16 +37,6 @@ const CROWDED: &str = "programs outside of cells have as many questions open as 
 pub(crate) struct AgentDoor {
     broker: Arc<Broker>,
     outsiders: Arc<Outsiders>,
-}
-
-#[derive(Debug, Serialize)]
-struct Held {
-    capabilities: Vec<Capability>,
-}
-
-#[derive(Debug, Serialize)]
-struct Refused {
-    denials: Vec<Denial>,
 }
 
 impl Handler for AgentDoor {
@@ -88,7 +76,7 @@ impl AgentDoor {
         match call {
             AgentCall::Ask(ask) => self.ask(outsider, *ask).await,
             AgentCall::Look(asked, wait) => self.look(outsider, &asked, wait).await,
-            AgentCall::Capabilities => Ok(Reply::json(&Held {
+            AgentCall::Capabilities => Ok(Reply::json(&LiveCapabilities {
                 capabilities: session.live(broker.now()),
             })),
             AgentCall::Narrow(parent, wanted) => {
@@ -97,7 +85,7 @@ impl AgentDoor {
                 Ok(Reply::json(&OutsideCapability::from(granted)))
             }
             AgentCall::Release(held) => self.release(outsider, &held).await,
-            AgentCall::Denials => Ok(Reply::json(&Refused {
+            AgentCall::Denials => Ok(Reply::json(&Denials {
                 denials: outsider.denials(),
             })),
             AgentCall::Keys => Ok(Reply::json_as(JWK_SET, &broker.jwks())),

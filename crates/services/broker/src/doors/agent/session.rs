@@ -4,10 +4,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use serde::Serialize;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
-use valetkey_api::{Peer, Problem, ProblemKind};
+use valetkey_api::{Denial, Peer, Problem, ProblemKind};
 use valetkey_model::{ActionSet, AgentFacts, AgentId, RequestId, Resource, SessionId, Timestamp};
 
 use crate::attest::{Attested, Attestor, Look};
@@ -25,16 +24,6 @@ const ASKED_MAX: usize = 64;
 const QUESTIONS_MAX: usize = 32;
 /// Refusals that are kept for the agent to read.
 const DENIALS_MAX: usize = 50;
-
-/// One refusal.
-#[derive(Clone, Debug, Serialize)]
-pub(super) struct Denial {
-    pub(super) time: Timestamp,
-    pub(super) resource: Resource,
-    pub(super) actions: ActionSet,
-    #[serde(flatten)]
-    pub(super) problem: Problem,
-}
 
 /// A process outside of any cell, its attested program and its session.
 #[derive(Debug)]

@@ -88,8 +88,8 @@ impl TryFrom<&Request> for GuardCall {
             Kind::Keys => Self::Keys,
             Kind::News => Self::News {
                 session: found.id(0)?,
-                after: request.query_number("after").unwrap_or(0),
-                wait: wait_of(request),
+                after: request.query_number("after")?.unwrap_or(0),
+                wait: wait_of(request)?,
             },
             Kind::Close => Self::InSession(found.id(0)?, SessionCall::Close(request.json()?)),
             Kind::Ask => {
@@ -97,7 +97,7 @@ impl TryFrom<&Request> for GuardCall {
                 Self::InSession(ask.session.clone(), SessionCall::Ask(Box::new(ask)))
             }
             Kind::Wait => {
-                let call = SessionCall::Wait(found.id(1)?, wait_of(request));
+                let call = SessionCall::Wait(found.id(1)?, wait_of(request)?);
                 Self::InSession(found.id(0)?, call)
             }
             Kind::Withdraw => Self::InSession(found.id(0)?, SessionCall::Withdraw(found.id(1)?)),
@@ -121,7 +121,23 @@ impl TryFrom<&Request> for GuardCall {
     }
 }
 
-fn wait_of(request: &Request) -> Duration {
-    let seconds = request.query_number("wait").unwrap_or(0);
-    Duration::from_secs(seconds.min(MAX_WAIT_SECONDS))
+fn wait_of(request: &Request) -> Result<Duration, Problem> {
+    let seconds = request.query_number("wait")?.unwrap_or(0);
+    Ok(Duration::from_secs(seconds.min(MAX_WAIT_SECONDS)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::doors::described;
+
+    /// The description is made from the types and compared by `cargo xtask check`; here its calls are held against the door's.
+    #[test]
+    fn every_call_of_the_guard_door_is_described_and_no_other() {
+        let own = ROUTES.iter().map(|route| (route.method, route.path));
+        assert_eq!(
+            described::calls("openapi-guard.json", "guard"),
+            described::set(own)
+        );
+    }
 }
