@@ -11,6 +11,7 @@ mod constraints;
 mod demo;
 mod documents;
 mod failing;
+mod forging;
 mod hostile_bytes;
 mod hostile_peers;
 mod keeping;
