@@ -140,6 +140,28 @@ impl Pty {
     /// When it does not come.
     #[track_caller]
     pub fn finish(mut self) -> i32 {
+        self.ended()
+    }
+
+    /// Waits for the program's end, and gives everything that it showed.
+    ///
+    /// # Panics
+    /// When it does not come.
+    #[track_caller]
+    #[must_use]
+    pub fn shown(mut self) -> String {
+        let _status = self.ended();
+        // What it wrote last may still be on its way; a mark after it tells that all of it has come.
+        let mark = b"<the end>";
+        rustix::io::write(&self.slave, mark).expect("the terminal's far end");
+        let text = self.wait_for("<the end>");
+        let screen = self.screen();
+        let end = screen.rfind("<the end>").unwrap_or(text.len());
+        screen[..end].to_owned()
+    }
+
+    #[track_caller]
+    fn ended(&mut self) -> i32 {
         let begun = Instant::now();
         loop {
             if let Some(status) = self.child.try_wait().expect("wait") {

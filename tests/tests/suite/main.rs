@@ -12,6 +12,7 @@ mod demo;
 mod documents;
 mod failing;
 mod forging;
+mod forging_places;
 mod hostile_bytes;
 mod hostile_peers;
 mod keeping;
