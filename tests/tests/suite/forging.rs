@@ -77,15 +77,16 @@ fn ask(home: &Home, guard: &mut Guard, below: &str, more: &Value) -> Question {
     let put = guard.peer.post("/v1/requests", &ask).expect("an answer");
     assert_eq!(put.body["state"], "pending", "{put:?}");
     let request = put.body["request_id"].clone();
-    let listed = Peer::connect(&home.door("operator"))
-        .expect("connect")
-        .get("/v1/requests")
-        .expect("an answer");
-    let questions = listed.body["questions"].as_array().expect("questions");
-    let of_it = questions
-        .iter()
-        .find(|question| question["request_id"] == request);
-    of_it.expect("the question").clone()
+    // What may be put together with others is shown a moment later.
+    until("the question", SOON, || {
+        let mut door = Peer::connect(&home.door("operator")).expect("connect");
+        let listed = door.get("/v1/requests").expect("an answer");
+        let questions = listed.body["questions"].as_array().expect("questions");
+        let of_it = questions
+            .iter()
+            .find(|question| question["request_id"] == request);
+        of_it.cloned()
+    })
 }
 
 /// Every value that differs from this one in one place: a leaf that is another, a member that is gone, an element twice.
@@ -515,6 +516,10 @@ fn a_broker_killed_while_it_is_answered_gives_nothing_without_a_record_and_nothi
             given.join().expect("a peer")
         });
         let was_told = answer.is_some_and(|answer| answer.body["outcome"] == "approved");
+        // Until it is gone it may still seem to listen.
+        until("the killed broker ends", SOON, || {
+            (!place.broker.is_running()).then_some(())
+        });
         until("the next broker starts", SOON, || {
             let started = place.home.try_start_broker();
             started.map(|started| place.broker = started)

@@ -17,7 +17,7 @@ use super::needs_cells;
 /// How many prompts a hundred operations may cost.
 const PROMPTS_PER_HUNDRED_MAX: f64 = 5.0;
 /// How long one task may take; most take a second.
-const TASK: Duration = Duration::from_secs(90);
+pub(crate) const TASK: Duration = Duration::from_secs(90);
 /// What marks the content of everything that a task has no business with.
 const DECOY: &str = "DECOY";
 
@@ -33,9 +33,9 @@ fn workload_dir(name: &str) -> PathBuf {
 
 /// Something that may be asked for: actions on one path, `~` for the home.
 #[derive(Clone, Debug)]
-struct Wanted {
-    actions: BTreeSet<String>,
-    path: PathBuf,
+pub(crate) struct Wanted {
+    pub(crate) actions: BTreeSet<String>,
+    pub(crate) path: PathBuf,
 }
 
 impl Wanted {
@@ -47,14 +47,10 @@ impl Wanted {
         }
     }
 
-    /// Whether a question asks for no more than this.
-    fn covers(&self, question: &Question) -> bool {
-        let also = question["also"].as_array().into_iter().flatten();
-        let mut asked = also
-            .map(|listed| &listed["resource"])
-            .chain([&question["grant"]["resource"]]);
+    /// Whether one resource of a question is this, with no more actions.
+    fn covers(&self, resource: &Value, question: &Question) -> bool {
         let actions = question["grant"]["actions"].as_array().expect("actions");
-        asked.all(|resource| *resource == resource_of(&self.path))
+        *resource == resource_of(&self.path)
             && actions
                 .iter()
                 .all(|action| self.actions.contains(action.as_str().expect("text")))
@@ -176,22 +172,29 @@ impl Task {
 }
 
 /// Who answers: yes to what the task's list has, no to all else.
-struct Scripted {
+pub(crate) struct Scripted {
     over: Arc<AtomicBool>,
-    approved: Arc<Mutex<Vec<Wanted>>>,
+    pub(crate) approved: Arc<Mutex<Vec<Wanted>>>,
+    /// The questions that were put to them. One about several files is one.
+    asked: Arc<Mutex<BTreeSet<String>>>,
     thread: Option<thread::JoinHandle<()>>,
 }
 
 impl Scripted {
-    fn start(home: &Arc<Home>) -> Self {
+    pub(crate) fn start(home: &Arc<Home>) -> Self {
         let over = Arc::new(AtomicBool::new(false));
         let approved = Arc::new(Mutex::new(Vec::<Wanted>::new()));
+        let asked = Arc::new(Mutex::new(BTreeSet::new()));
         let (ended, list, home) = (Arc::clone(&over), Arc::clone(&approved), Arc::clone(home));
+        let seen = Arc::clone(&asked);
         let thread = thread::spawn(move || {
             while !ended.load(Ordering::Acquire) {
                 for question in open_questions(&home) {
+                    seen.lock()
+                        .expect("the questions")
+                        .insert(id(&question).to_owned());
                     let list = list.lock().expect("the list").clone();
-                    let verb = if list.iter().any(|wanted| wanted.covers(&question)) {
+                    let verb = if is_wanted(&question, &list) {
                         "approve"
                     } else {
                         "deny"
@@ -205,8 +208,14 @@ impl Scripted {
         Self {
             over,
             approved,
+            asked,
             thread: Some(thread),
         }
+    }
+
+    /// How many questions they were asked until now.
+    pub(crate) fn asked(&self) -> usize {
+        self.asked.lock().expect("the questions").len()
     }
 }
 
@@ -217,6 +226,15 @@ impl Drop for Scripted {
         let ended = self.thread.take().map(thread::JoinHandle::join);
         assert!(thread::panicking() || !matches!(ended, Some(Err(_))));
     }
+}
+
+/// Whether everything that a question asks for is in the list.
+fn is_wanted(question: &Question, list: &[Wanted]) -> bool {
+    let also = question["also"].as_array().into_iter().flatten();
+    let mut asked = also
+        .map(|listed| &listed["resource"])
+        .chain([&question["grant"]["resource"]]);
+    asked.all(|resource| list.iter().any(|wanted| wanted.covers(resource, question)))
 }
 
 /// What is open, asked at the door itself: a program for each look would keep this machine busy.
@@ -271,7 +289,9 @@ impl Counts {
             .collect();
         self.tasks += 1;
         self.operations += events.iter().filter(|event| is_operation(event)).count();
-        self.prompts += asked.len();
+        // What was put together with others is no prompt of its own.
+        let is_first = |event: &&&Value| event["attributes"]["with"].is_null();
+        self.prompts += asked.iter().filter(is_first).count();
         for (name, danger) in &task.dangers {
             self.dangers += 1;
             let at = format!("danger {name} in {}", task.name);
@@ -459,7 +479,7 @@ fn day_of(name: &str) -> Counts {
 }
 
 /// Says why the workloads cannot be run here, if they cannot.
-fn lacks_a_program() -> bool {
+pub(crate) fn lacks_a_program() -> bool {
     let missing = ["python3", "git", "make", "cc"]
         .into_iter()
         .find(|name| host_program(name).is_none());
