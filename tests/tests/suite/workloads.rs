@@ -457,6 +457,7 @@ fn day_of(name: &str) -> Counts {
         had = assert_nothing_happened(&task, &had, &home);
         outputs.push((task, output));
     }
+    let asked = person.asked();
     drop(person);
     home.verify();
     let trail = home.trail();
@@ -475,6 +476,11 @@ fn day_of(name: &str) -> Counts {
             .collect();
         counts.add(task, &own, output, &home);
     }
+    // What the person saw is in the log.
+    assert!(
+        asked > 0 && asked <= counts.prompts,
+        "{asked} of {counts:?}"
+    );
     counts
 }
 
