@@ -1,0 +1,142 @@
+//! What takes time: signing, which may need a passphrase and its slow derivation, and calls of the broker. One thread, one thing after another.
+
+use std::sync::mpsc::{Receiver, Sender};
+
+use valetkey_api::{Client, Paths, Revoke, Revoked};
+use valetkey_approval::{Asked, Method};
+use valetkey_approver::{
+    ApproverError, AskPassphrase, KeyFile, Passphrase, Reply, Unlocked, answer, register,
+};
+use valetkey_model::{CapabilityId, Digest};
+
+use crate::app::{Answering, Done, Effect, Event, Unanswered};
+use crate::feed::connect;
+use crate::runtime::Waker;
+
+/// Works until nobody asks any more.
+pub(crate) fn work(paths: &Paths, asked: &Receiver<Effect>, to: &Sender<Event>, waker: &Waker) {
+    for effect in asked {
+        let done = match effect {
+            Effect::Answer(answering, passphrase) => answer_all(paths, answering, passphrase),
+            Effect::Revoke(ids) => vec![Done::Revoked(revoke(paths, &ids))],
+            // The terminal's part.
+            Effect::ForgetTyped | Effect::Quit => Vec::new(),
+        };
+        for one in done {
+            if to.send(Event::Done(one)).is_err() {
+                return;
+            }
+        }
+        waker.wake();
+    }
+}
+
+/// Answers each question by itself. Nothing is signed before the key is there.
+fn answer_all(paths: &Paths, answering: Answering, passphrase: Option<Passphrase>) -> Vec<Done> {
+    let given = passphrase.is_some();
+    let (mut operator, name, key) = match me(paths, passphrase) {
+        Ok(me) => me,
+        Err(ApproverError::WrongPassphrase) => {
+            return vec![Done::Locked {
+                answering,
+                wrong: true,
+            }];
+        }
+        // Nobody was asked yet.
+        Err(ApproverError::NoTerminal) if !given => {
+            return vec![Done::Locked {
+                answering,
+                wrong: false,
+            }];
+        }
+        Err(error) => {
+            let why = words(&error);
+            return answering
+                .questions
+                .into_iter()
+                .map(|(asked, _)| {
+                    Done::Answered(asked.request_id, Err(Unanswered::Failed(why.clone())))
+                })
+                .collect();
+        }
+    };
+    answering
+        .questions
+        .iter()
+        .map(|(asked, shown)| {
+            let result = answer_one(&mut operator, &key, &name, (asked, *shown), &answering);
+            Done::Answered(asked.request_id.clone(), result)
+        })
+        .collect()
+}
+
+fn answer_one(
+    operator: &mut Client,
+    key: &Unlocked,
+    name: &str,
+    (asked, shown): (&Asked, Option<Digest>),
+    answering: &Answering,
+) -> Result<valetkey_api::Outcome, Unanswered> {
+    let reply = Reply {
+        verdict: answering.verdict,
+        because: answering.because.clone(),
+        method: Method::Terminal,
+        shown,
+    };
+    answer(operator, key, name, asked, &reply).map_err(|error| match error {
+        ApproverError::Gone(_) => Unanswered::Closed,
+        other => Unanswered::Failed(words(&other)),
+    })
+}
+
+/// The operator door, the name under which the key answers, and the key.
+fn me(
+    paths: &Paths,
+    passphrase: Option<Passphrase>,
+) -> Result<(Client, String, Unlocked), ApproverError> {
+    let file = KeyFile::load(paths)?.ok_or(ApproverError::NoKey)?;
+    let mut operator = connect(paths)?;
+    // Before the passphrase is asked for: it would be typed in vain.
+    let registration = register(&mut operator, &file)?;
+    let key = file.unlock(&mut Typed(passphrase))?;
+    Ok((operator, registration.name().to_owned(), key))
+}
+
+/// A passphrase that was typed, once.
+struct Typed(Option<Passphrase>);
+
+impl AskPassphrase for Typed {
+    fn existing(&mut self) -> Result<Passphrase, ApproverError> {
+        self.0.take().ok_or(ApproverError::NoTerminal)
+    }
+
+    fn new_one(&mut self, _name: &str) -> Result<Option<Passphrase>, ApproverError> {
+        Err(ApproverError::NoTerminal)
+    }
+
+    fn tries(&self) -> u32 {
+        1
+    }
+}
+
+/// An error with what to do next.
+fn words(error: &ApproverError) -> String {
+    match error.hint() {
+        Some(hint) => format!("{error}; {hint}"),
+        None => error.to_string(),
+    }
+}
+
+/// Takes them back one by one; what ended with them is said, too.
+fn revoke(paths: &Paths, ids: &[CapabilityId]) -> Result<Vec<CapabilityId>, String> {
+    let mut operator = connect(paths).map_err(|error| error.to_string())?;
+    let mut ended = Vec::new();
+    for id in ids {
+        let revoked: Revoked = operator
+            .post("/v1/revocations", &Revoke::Capability(id.clone()))
+            .map_err(|error| error.to_string())?;
+        ended.extend(revoked.capabilities);
+        ended.extend(revoked.descendants);
+    }
+    Ok(ended)
+}
