@@ -13,6 +13,7 @@ mod documents;
 mod failing;
 mod hostile_bytes;
 mod hostile_peers;
+mod inbox;
 mod keeping;
 mod listings;
 mod modes;

@@ -50,14 +50,11 @@ impl<W: Write> Ansi<W> {
             }
         }
         // The view uses these and no other; what it does not use looks plain.
-        let colour = match fg {
-            Color::Red => ";31",
-            Color::Green => ";32",
-            Color::Yellow => ";33",
-            Color::Cyan => ";36",
-            _ => "",
-        };
-        self.put(colour);
+        for (colour, code) in [(Color::Red, ";31"), (Color::Yellow, ";33")] {
+            if fg == colour {
+                self.put(code);
+            }
+        }
         self.put("m");
     }
 }
@@ -78,13 +75,14 @@ impl<W: Write> Backend for Ansi<W> {
             }
             // Whatever came before, no cell holds what a terminal would act on.
             let symbol = cell.symbol();
+            let is_plain = symbol.bytes().all(|byte| (b' '..=b'~').contains(&byte));
             if symbol.chars().any(char::is_control) {
                 self.put("?");
             } else {
                 self.put(symbol);
             }
             // Where the cursor is after a wide character is the terminal's opinion: it is told anew.
-            next = symbol.is_ascii().then(|| (x.saturating_add(1), y));
+            next = is_plain.then(|| (x.saturating_add(1), y));
         }
         self.put("\x1b[0m");
         Ok(())
@@ -157,8 +155,7 @@ mod tests {
         backend.flush().unwrap();
         assert_eq!(
             String::from_utf8(out).unwrap(),
-            "\x1b[1;1H\x1b[0m?\x1b[2;1H"
-                .replace("\x1b[2;1H", "\x1b[1;2H\x1b[0;1;31mx\x1b[2;1Hx\x1b[0m")
+            "\x1b[1;1H\x1b[0m?\x1b[1;2H\x1b[0;1;31mx\x1b[2;1Hx\x1b[0m"
         );
     }
 }

@@ -88,9 +88,9 @@ impl Parser {
             }
             Read::Key(key) => {
                 self.waiting.clear();
-                typed.push(match key {
-                    Key::Char(c) if self.pasting => Typed::Pasted(c),
-                    key => Typed::Key(key),
+                typed.push(match (key, self.pasting) {
+                    (Key::Char(c), true) => Typed::Pasted(c),
+                    (key, _) => Typed::Key(key),
                 });
             }
         }

@@ -14,10 +14,10 @@ use valetkey_sys::signals::signal_descriptor;
 use crate::app::Row;
 use crate::{Inbox, InboxError, feed};
 
-/// How often the broker is asked.
+/// How often the broker is asked, beyond what it waits itself.
 const EVERY: Timespec = Timespec {
     tv_sec: 0,
-    tv_nsec: 250_000_000,
+    tv_nsec: 100_000_000,
 };
 
 /// Writes a line for each question that is open or opens, until the process is told to end. With `json`, each is the question as it is at the
@@ -34,12 +34,13 @@ pub fn lines(
     let signals = [Signal::INT, Signal::TERM, Signal::HUP].map(Signal::as_raw);
     let signals = signal_descriptor(&signals).map_err(InboxError::Terminal)?;
     let clock = Clock::start(0);
-    let mut client = None;
+    let mut feed = feed::Feed::new(&inbox.paths);
     let mut known: BTreeSet<RequestId> = BTreeSet::new();
     let mut is_down = false;
     loop {
-        match feed::questions(&inbox.paths, &mut client) {
-            Ok(open) => {
+        match feed.next() {
+            Ok(news) => {
+                let open = news.questions;
                 is_down = false;
                 for asked in &open {
                     if known.insert(asked.request_id.clone()) {

@@ -83,9 +83,12 @@ fn answer_one(
         method: Method::Terminal,
         shown,
     };
-    answer(operator, key, name, asked, &reply).map_err(|error| match error {
-        ApproverError::Gone(_) => Unanswered::Closed,
-        other => Unanswered::Failed(words(&other)),
+    answer(operator, key, name, asked, &reply).map_err(|error| {
+        if matches!(error, ApproverError::Gone(_)) {
+            Unanswered::Closed
+        } else {
+            Unanswered::Failed(words(&error))
+        }
     })
 }
 

@@ -1,4 +1,8 @@
 //! What each key does, where it is pressed.
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "a key that means nothing in a place does nothing there, new ones too"
+)]
 
 use valetkey_approval::Verdict;
 use valetkey_model::RequestId;
@@ -16,9 +20,13 @@ impl App {
         if typed == Typed::Key(Key::Interrupt) {
             return vec![Effect::Quit];
         }
-        // Too small to show what a key would be about.
-        if self.is_paused() || (self.is_too_small() && typed != Typed::Key(Key::Char('q'))) {
+        if self.is_paused() {
             return Vec::new();
+        }
+        // Too small to show what any other key would be about.
+        if self.is_too_small() {
+            let quits = typed == Typed::Key(Key::Char('q'));
+            return quits.then_some(Effect::Quit).into_iter().collect();
         }
         self.notice = None;
         match (self.dialog.take(), typed) {

@@ -10,6 +10,10 @@ mod keys;
 mod news;
 mod pages;
 mod rows;
+#[cfg(test)]
+pub(crate) mod testkit;
+#[cfg(test)]
+mod tests;
 
 use std::path::PathBuf;
 

@@ -2,6 +2,8 @@
 
 mod lists;
 mod pages;
+#[cfg(test)]
+mod tests;
 
 use ratatui::Frame;
 use ratatui::layout::Rect;

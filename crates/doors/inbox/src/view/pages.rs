@@ -8,7 +8,7 @@ use unicode_width::UnicodeWidthStr as _;
 use valetkey_approval::{Verdict, visible};
 use valetkey_model::CapabilityId;
 
-use super::{Theme, fit, put};
+use super::{Theme, clock, fit, put};
 use crate::app::{App, Confirm, Dialog, Link, Reason, Tab};
 
 /// What is about to be approved, whole.
@@ -172,7 +172,12 @@ fn confirm_lines(app: &App, page: &Confirm, width: usize) -> (Line<'static>, Str
         .as_deref()
         .map(|text| format!("  {text}"))
         .unwrap_or_default();
-    let said = Line::from(fit(&format!("{what}{notice}{because}"), width)).bold();
+    let left = page.targets.iter().filter_map(|id| app.row(id));
+    let left = left.map(|row| row.seconds_left(app.now)).min();
+    let left = left
+        .map(|left| format!("  {} left", clock(left)))
+        .unwrap_or_default();
+    let said = Line::from(fit(&format!("{what}{left}{notice}{because}"), width)).bold();
     let keys = if page.seen {
         "y signs your yes   b reason   Esc goes back".to_owned()
     } else {
