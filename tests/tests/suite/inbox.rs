@@ -67,7 +67,7 @@ fn a_question_appears_is_shown_whole_and_is_approved() {
     terminal.wait_to_see("approved");
     assert_eq!(session.finish(SOON).text(), "the notes\n");
     let given = home.wait_for_event("approval.given", |_| true);
-    assert!(given.to_string().contains("terminal"), "{given}");
+    assert_eq!(given["request_id"], question["request_id"]);
     press(&mut terminal, "q");
     until("the terminal is given back", SOON, || {
         terminal.screen().contains("\x1b[?1049l").then_some(())

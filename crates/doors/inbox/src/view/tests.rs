@@ -70,7 +70,7 @@ fn three() -> Vec<Asked> {
 }
 
 fn hostile() -> Asked {
-    let name = "file:/home/alice/p%D0%B0y%1B[2J%E2%80%AEtxt.exe";
+    let name = "file:/home/alice/p\u{430}y%1B[2J%E2%80%AEtxt.exe";
     let mut asked = question(1, name, "read");
     asked.justification = Some("\u{1b}]0;owned\u{7}\r\napproved by alice\u{200b}".to_owned());
     asked.purpose = Some("a\u{1b}[31mred".to_owned());
