@@ -137,7 +137,7 @@ impl<W: Write> Backend for Ansi<W> {
 
 #[cfg(test)]
 mod tests {
-    use ratatui::style::{Style, Stylize as _};
+    use ratatui::style::Style;
 
     use super::*;
 

@@ -29,7 +29,7 @@ const PASTE_ENDS: &[u8] = b"\x1b[201~";
 /// The longest sequence or character that is waited for.
 const LONGEST: usize = 32;
 
-/// Keys out of bytes. It wipes what it holds: a passphrase passes through.
+/// Keys out of bytes. It wipes the bytes that it holds: a passphrase passes through.
 #[derive(Debug, Default)]
 pub(crate) struct Parser {
     waiting: Zeroizing<Vec<u8>>,

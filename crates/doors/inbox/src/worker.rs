@@ -3,9 +3,10 @@
 use std::sync::mpsc::{Receiver, Sender};
 
 use valetkey_api::{Client, Paths, Revoke, Revoked};
-use valetkey_approval::{Asked, Method};
+use valetkey_approval::{Asked, Method, SafeText};
 use valetkey_approver::{
-    ApproverError, AskPassphrase, KeyFile, Passphrase, Reply, Unlocked, answer, register,
+    ApproverError, AskPassphrase, KeyFile, Passphrase, Registration, Reply, Unlocked, answer,
+    register,
 };
 use valetkey_model::{CapabilityId, Digest};
 
@@ -34,40 +35,38 @@ pub(crate) fn work(paths: &Paths, asked: &Receiver<Effect>, to: &Sender<Event>, 
 /// Answers each question by itself. Nothing is signed before the key is there.
 fn answer_all(paths: &Paths, answering: Answering, passphrase: Option<Passphrase>) -> Vec<Done> {
     let given = passphrase.is_some();
-    let (mut operator, name, key) = match me(paths, passphrase) {
+    let mut done = Vec::new();
+    let me = me(paths, passphrase, &mut done);
+    let (mut operator, name, key) = match me {
         Ok(me) => me,
         Err(ApproverError::WrongPassphrase) => {
-            return vec![Done::Locked {
+            done.push(Done::Locked {
                 answering,
                 wrong: true,
-            }];
+            });
+            return done;
         }
         // Nobody was asked yet.
         Err(ApproverError::NoTerminal) if !given => {
-            return vec![Done::Locked {
+            done.push(Done::Locked {
                 answering,
                 wrong: false,
-            }];
+            });
+            return done;
         }
         Err(error) => {
             let why = words(&error);
-            return answering
-                .questions
-                .into_iter()
-                .map(|(asked, _)| {
-                    Done::Answered(asked.request_id, Err(Unanswered::Failed(why.clone())))
-                })
-                .collect();
+            done.extend(answering.questions.into_iter().map(|(asked, _)| {
+                Done::Answered(asked.request_id, Err(Unanswered::Failed(why.clone())))
+            }));
+            return done;
         }
     };
-    answering
-        .questions
-        .iter()
-        .map(|(asked, shown)| {
-            let result = answer_one(&mut operator, &key, &name, (asked, *shown), &answering);
-            Done::Answered(asked.request_id.clone(), result)
-        })
-        .collect()
+    for (asked, shown) in &answering.questions {
+        let result = answer_one(&mut operator, &key, &name, (asked, *shown), &answering);
+        done.push(Done::Answered(asked.request_id.clone(), result));
+    }
+    done
 }
 
 fn answer_one(
@@ -96,11 +95,15 @@ fn answer_one(
 fn me(
     paths: &Paths,
     passphrase: Option<Passphrase>,
+    done: &mut Vec<Done>,
 ) -> Result<(Client, String, Unlocked), ApproverError> {
     let file = KeyFile::load(paths)?.ok_or(ApproverError::NoKey)?;
     let mut operator = connect(paths)?;
     // Before the passphrase is asked for: it would be typed in vain.
     let registration = register(&mut operator, &file)?;
+    if let Registration::First(name) = &registration {
+        done.push(Done::Registered(name.clone()));
+    }
     let key = file.unlock(&mut Typed(passphrase))?;
     Ok((operator, registration.name().to_owned(), key))
 }
@@ -122,22 +125,27 @@ impl AskPassphrase for Typed {
     }
 }
 
-/// An error with what to do next.
+/// An error with what to do next, safe to show: the broker's words may stand in it.
 fn words(error: &ApproverError) -> String {
-    match error.hint() {
+    let text = match error.hint() {
         Some(hint) => format!("{error}; {hint}"),
         None => error.to_string(),
-    }
+    };
+    safe(&text)
+}
+
+fn safe(text: &str) -> String {
+    SafeText::prose(text).as_str().to_owned()
 }
 
 /// Takes them back one by one; what ended with them is said, too.
 fn revoke(paths: &Paths, ids: &[CapabilityId]) -> Result<Vec<CapabilityId>, String> {
-    let mut operator = connect(paths).map_err(|error| error.to_string())?;
+    let mut operator = connect(paths).map_err(|error| safe(&error.to_string()))?;
     let mut ended = Vec::new();
     for id in ids {
         let revoked: Revoked = operator
             .post("/v1/revocations", &Revoke::Capability(id.clone()))
-            .map_err(|error| error.to_string())?;
+            .map_err(|error| safe(&error.to_string()))?;
         ended.extend(revoked.capabilities);
         ended.extend(revoked.descendants);
     }

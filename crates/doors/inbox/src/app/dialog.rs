@@ -104,7 +104,9 @@ pub(crate) struct Confirm {
     /// The prompts, laid out for no width yet.
     pub(crate) shown: Vec<valetkey_approval::Prompt>,
     pub(crate) scroll: usize,
-    /// Whether the last line was on the screen.
+    /// How many lines were on the screen, from the first on without a gap.
+    pub(crate) shown_to: usize,
+    /// Whether all of them were.
     pub(crate) seen: bool,
 }
 
@@ -135,9 +137,14 @@ impl Confirm {
         usize::from(size.1.saturating_sub(PAGE_EDGE))
     }
 
+    /// Scrolls, and over nothing that was not drawn: keys may come faster than pictures.
     pub(crate) fn scroll_by(&mut self, by: isize, size: (u16, u16)) {
         let last = self.lines(size.0).len().saturating_sub(Self::room(size));
-        self.scroll = self.scroll.saturating_add_signed(by).min(last);
+        self.scroll = self
+            .scroll
+            .saturating_add_signed(by)
+            .min(last)
+            .min(self.shown_to);
     }
 
     /// Lines below what is on the screen.
@@ -148,13 +155,16 @@ impl Confirm {
     }
 
     pub(crate) fn drawn(&mut self, size: (u16, u16)) {
-        if self.below(size) == 0 {
-            self.seen = true;
+        if self.scroll <= self.shown_to {
+            let to = self.scroll.saturating_add(Self::room(size));
+            self.shown_to = self.shown_to.max(to);
         }
+        self.seen = self.shown_to >= self.lines(size.0).len();
     }
 
     pub(crate) fn unsee(&mut self) {
         self.seen = false;
+        self.shown_to = 0;
         self.scroll = 0;
     }
 }

@@ -166,6 +166,7 @@ impl App {
             because,
             shown,
             scroll: 0,
+            shown_to: 0,
             seen: false,
         }));
     }

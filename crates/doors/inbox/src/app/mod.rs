@@ -101,6 +101,8 @@ pub(crate) enum Done {
         /// Whether one was given, and does not open it.
         wrong: bool,
     },
+    /// This person's key was made known to the broker, under that name, as the first of all.
+    Registered(String),
     /// What was taken back, or why nothing was.
     Revoked(Result<Vec<CapabilityId>, String>),
 }

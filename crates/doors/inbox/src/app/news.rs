@@ -105,15 +105,17 @@ impl App {
     }
 
     fn take_question(&mut self, asked: Asked) -> Option<Effect> {
-        let fresh = Row::new(asked, self.home.as_ref());
-        let id = fresh.id().clone();
-        let Some(known) = self.row_mut(&id) else {
-            self.rows.push(fresh);
-            return None;
-        };
-        if known.asked == fresh.asked {
-            return None;
+        let id = asked.request_id.clone();
+        match self.row(&id) {
+            Some(known) if known.asked == asked => return None,
+            Some(_) => {}
+            None => {
+                self.rows.push(Row::new(asked, self.home.as_ref()));
+                return None;
+            }
         }
+        let fresh = Row::new(asked, self.home.as_ref());
+        let known = self.row_mut(&id)?;
         // Another question under the same id: nothing that was done about the old one holds.
         *known = fresh;
         let dropped = self.drop_page_about(&id, "the question has changed");
@@ -146,6 +148,12 @@ impl App {
                     wrong,
                 });
                 vec![self.pause()]
+            }
+            Done::Registered(name) => {
+                self.remember(format!(
+                    "note      your approver key is registered as {name}, as the first of all"
+                ));
+                Vec::new()
             }
             Done::Revoked(result) => {
                 self.revoked(result);

@@ -179,6 +179,16 @@ fn nothing_is_approved_before_its_end_was_on_the_screen() {
     for _ in 0..20 {
         assert!(desk.press(" ").is_empty());
     }
+    // Keys that come faster than the pictures skip nothing.
+    let mut hasty = Desk::with(vec![desk.app.current().unwrap().asked.clone()]);
+    drop(hasty.press("a"));
+    hasty.wait(PAUSE_MS);
+    for _ in 0..20 {
+        let space = Event::Typed(Typed::Key(Key::Char(' ')));
+        drop(hasty.app.on(space, super::testkit::at(hasty.ms)));
+    }
+    hasty.app.drawn();
+    assert!(hasty.press("y").is_empty());
     // A smaller window is another page.
     drop(desk.on(Event::Resized(60, 20)));
     assert!(desk.press("y").is_empty());

@@ -104,28 +104,20 @@ pub(super) fn footer(app: &App, theme: Theme, width: usize) -> (Line<'static>, L
 fn said(app: &App, theme: Theme) -> Line<'static> {
     let width = usize::from(app.size.0);
     if let Some(notice) = &app.notice {
-        return Line::from(fit(&visible_prose(notice), width)).bold();
+        return Line::from(fit(notice, width)).bold();
     }
     if let Link::Down(why) = &app.link {
         let words = format!("broker not reachable, trying again: {}", visible(why));
         return Line::styled(fit(&words, width), theme.alarm());
     }
     if let Some(alert) = &app.alert {
-        return Line::styled(
-            fit(&format!("ALERT {} (x)", visible(alert)), width),
-            theme.alarm(),
-        );
+        return Line::styled(fit(&format!("ALERT {alert} (x)"), width), theme.alarm());
     }
     let marked = app.marked().len();
     if marked > 0 {
         return Line::from(format!("{marked} marked: A approves, D denies"));
     }
     Line::default()
-}
-
-/// Our own words, in which an error of the system's may stand.
-fn visible_prose(text: &str) -> String {
-    valetkey_approval::SafeText::prose(text).as_str().to_owned()
 }
 
 fn keys(app: &App) -> String {

@@ -14,8 +14,10 @@ use crate::app::{Done, Event, News, PAUSE_MS};
 fn picture(desk: &Desk) -> String {
     let (columns, rows) = desk.app.size;
     let mut terminal = Terminal::new(TestBackend::new(columns, rows)).unwrap();
-    let drawn = terminal.draw(|frame| draw(&desk.app, Theme::Plain, frame));
-    drop(drawn.unwrap());
+    terminal
+        .draw(|frame| draw(&desk.app, Theme::Plain, frame))
+        .map(drop)
+        .unwrap();
     let buffer = terminal.backend().buffer();
     let mut text = String::new();
     for row in buffer.content().chunks(usize::from(columns)) {
