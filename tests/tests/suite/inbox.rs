@@ -309,3 +309,34 @@ fn a_passphrase_is_asked_for_on_the_page_and_never_shown() {
     assert_eq!(session.finish(SOON).text(), "the notes\n");
     assert!(!terminal.screen().contains("horse"));
 }
+
+#[test]
+fn windows_of_any_size_and_no_colours_where_none_are_wanted() {
+    needs_cells!();
+    let home = Home::new();
+    let session = reading(&home, "notes.txt");
+    let question = home.wait_for_question("/notes.txt");
+    let mut command = home.command(home.program("valetkey"));
+    command.args(["requests", "--watch"]).env("NO_COLOR", "1");
+    let mut terminal = Pty::start(&command);
+    terminal.wait_to_see("read the file");
+    terminal.resize(5, 20);
+    terminal.wait_to_see("too small");
+    // What cannot be shown is not answered.
+    press(&mut terminal, "a");
+    press(&mut terminal, "y");
+    terminal.resize(12, 60);
+    terminal.wait_to_see("more lines below");
+    assert_eq!(home.questions().len(), 1);
+    press(&mut terminal, "a");
+    terminal.wait_to_see("space shows them");
+    press(&mut terminal, "y");
+    terminal.wait_to_see("scroll to its end");
+    assert_eq!(home.questions().len(), 1);
+    let shown = terminal.screen();
+    assert!(!shown.contains(";31m") && !shown.contains(";33m"));
+    drop(home.deny(&question));
+    drop(session.finish(SOON));
+    terminal.keys("\x03");
+    assert_eq!(terminal.finish(), 0);
+}

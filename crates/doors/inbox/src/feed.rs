@@ -136,3 +136,23 @@ pub(crate) fn connect(paths: &Paths) -> Result<Client, ClientError> {
     client.set_timeout(Some(PATIENCE))?;
     Ok(client)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn doors_that_wait_and_doors_that_do_not_are_both_understood() {
+        let plain: Waiting = serde_json::from_str(r#"{"questions":[]}"#).unwrap();
+        assert!(plain.last.is_none() && plain.alerts.is_empty());
+        let text = r#"{"last":7,"questions":[],"alerts":[{"number":6,"time":"2027-01-15T08:00:00.000Z","kind":"lockout","text":"it waits"}]}"#;
+        let waiting: Waiting = serde_json::from_str(text).unwrap();
+        assert_eq!(waiting.last, Some(7));
+        let told: Vec<_> = waiting
+            .alerts
+            .iter()
+            .map(|alert| (alert.number, alert.text.as_str()))
+            .collect();
+        assert_eq!(told, [(6, "it waits")]);
+    }
+}
