@@ -331,7 +331,7 @@ fn windows_of_any_size_and_no_colours_where_none_are_wanted() {
     press(&mut terminal, "a");
     terminal.wait_to_see("space shows them");
     press(&mut terminal, "y");
-    terminal.wait_to_see("scroll to its end");
+    terminal.wait_to_see("there is more to see");
     assert_eq!(home.questions().len(), 1);
     let shown = terminal.screen();
     assert!(!shown.contains(";31m") && !shown.contains(";33m"));
