@@ -15,6 +15,7 @@ mod forging;
 mod forging_places;
 mod hostile_bytes;
 mod hostile_peers;
+mod inbox;
 mod keeping;
 mod listings;
 mod modes;
