@@ -29,7 +29,7 @@ pub(crate) enum Command {
     /// Run a command in a cell that sees only what it is given
     Run(RunArgs),
     /// List the questions that wait for an answer
-    Requests(ListArgs),
+    Requests(RequestsArgs),
     /// Say yes to a request
     Approve(AnswerArgs),
     /// Say no to a request
@@ -76,6 +76,15 @@ pub(crate) enum Command {
         #[arg(long)]
         listener: u16,
     },
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct RequestsArgs {
+    #[command(flatten)]
+    pub(crate) list: ListArgs,
+    /// Show them as desktop notifications instead, from now on (valetkey-desktop)
+    #[arg(long, conflicts_with = "json")]
+    pub(crate) notify: bool,
 }
 
 #[derive(Debug, ClapArgs)]

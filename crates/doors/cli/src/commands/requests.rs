@@ -1,21 +1,26 @@
 //! `valetkey requests`: the questions that wait for a person.
 
+use std::os::unix::process::CommandExt as _;
+
 use valetkey_api::OpenQuestions;
 use valetkey_approval::{Asked, Context, Prompt};
 use valetkey_model::Timestamp;
 
-use crate::args::ListArgs;
-use crate::fail::Fail;
+use crate::args::RequestsArgs;
+use crate::fail::{Fail, Status};
 use crate::home;
 use crate::out::{self, Style, styled};
 
 /// Columns of what is printed: lines break where they would on most terminals.
 const WIDTH: usize = 100;
 
-/// Lists the open questions, each whole.
-pub(crate) fn list(args: &ListArgs) -> Result<(), Fail> {
+/// Lists the open questions, each whole, or becomes the program that shows them on the desktop.
+pub(crate) fn command(args: &RequestsArgs) -> Result<(), Fail> {
+    if args.notify {
+        return Err(notify());
+    }
     let open: OpenQuestions = home::operator()?.get("/v1/requests")?;
-    if args.json {
+    if args.list.json {
         out::json(&open.questions);
         return Ok(());
     }
@@ -31,6 +36,15 @@ pub(crate) fn list(args: &ListArgs) -> Result<(), Fail> {
         out::line("");
     }
     Ok(())
+}
+
+/// Becomes `valetkey-desktop`, which is installed beside this program; returns only when that fails.
+fn notify() -> Fail {
+    let own = std::env::current_exe().unwrap_or_default();
+    let program = own.with_file_name("valetkey-desktop");
+    let error = std::process::Command::new(&program).exec();
+    let message = format!("cannot start {}: {error}", program.display());
+    Fail::new(Status::Failed, message).hinted("install `valetkey-desktop` beside `valetkey`")
 }
 
 /// What this program shows of a question.
