@@ -24,7 +24,7 @@ fn question(number: u8, name: &str, actions: &[&str]) -> Asked {
         "grant": {"resource": format!("file:/home/alice/Documents/{name}"), "actions": actions, "constraints": {}, "except": []},
         "justification": null, "file": null, "reasons": ["r"], "policy_id": "p", "policy_digest": digest,
         "ttl_seconds": 60,
-        "requirement": {"count": 1, "roles": ["owner"], "expires_seconds": 120, "justification": false, "single_use": false},
+        "requirement": {"quorum": [{"role": "owner", "count": 1}], "expires_seconds": 120},
         "asked_at": now(), "expires_at": now().plus_seconds(120),
     }))
     .expect("a question")
@@ -172,7 +172,7 @@ fn leases_that_begin_are_told_of_and_single_uses_and_old_ones_are_not() {
 
 #[test]
 fn a_long_name_is_left_to_the_inbox_and_never_cut() {
-    let name = "\u{430}a".repeat(400);
+    let name = vec!["\u{430}a".repeat(80); 5].join("/");
     let notice = text::question(&question(1, &name, &["read"]), None, now());
     assert!(notice.body.contains("open the inbox"), "{}", notice.body);
     assert!(!notice.body.contains("<U+0430>"));
