@@ -17,11 +17,13 @@ fn request(number: u8) -> RequestId {
 
 fn question(number: u8, name: &str, actions: &[&str]) -> Asked {
     let digest = format!("sha256:{}", "0".repeat(64));
+    let path = std::path::PathBuf::from(format!("/home/alice/Documents/{name}"));
+    let resource = valetkey_model::Resource::file(&path).expect("a resource");
     serde_json::from_value(json!({
         "request_id": request(number),
         "session": valetkey_model::SessionId::new(now(), [1; 10]),
         "agent": "agent", "agent_digest": null, "user": "alice", "purpose": null,
-        "grant": {"resource": format!("file:/home/alice/Documents/{name}"), "actions": actions, "constraints": {}, "except": []},
+        "grant": {"resource": resource, "actions": actions, "constraints": {}, "except": []},
         "justification": null, "file": null, "reasons": ["r"], "policy_id": "p", "policy_digest": digest,
         "ttl_seconds": 60,
         "requirement": {"quorum": [{"role": "owner", "count": 1}], "expires_seconds": 120},

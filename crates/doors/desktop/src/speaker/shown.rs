@@ -254,7 +254,7 @@ impl Desktop {
                     match wanted.at {
                         Stage::ToGo => drop(self.wanted.remove(key)),
                         // It is told again when another desktop comes.
-                        _ => wanted.at = Stage::Untold,
+                        Stage::Untold | Stage::Told | Stage::Shown(_) => wanted.at = Stage::Untold,
                     }
                 }
                 self.abilities = None;
