@@ -81,7 +81,7 @@ impl Desktop {
         let socket = root.path().join("bus");
         // No directory of services: the bus starts nothing by itself.
         let text = format!(
-            "<busconfig><type>session</type><listen>unix:path={}</listen><auth>EXTERNAL</auth><policy context=\"default\"><allow send_destination=\"*\" eavesdrop=\"false\"/><allow own=\"*\"/></policy></busconfig>",
+            "<busconfig><type>session</type><listen>unix:path={}</listen><auth>EXTERNAL</auth><policy context=\"default\"><allow send_destination=\"*\" eavesdrop=\"true\"/><allow eavesdrop=\"true\"/><allow own=\"*\"/></policy></busconfig>",
             socket.display()
         );
         fs::write(&config, text).expect("write");
@@ -105,7 +105,7 @@ impl Desktop {
     /// When it does not take its name on the bus.
     pub fn start_daemon(&mut self) {
         let config = self.root.path().join("dunstrc");
-        fs::write(&config, "[global]\n monitor = 0\n idle_threshold = 0\n").expect("write");
+        fs::write(&config, "[global]\n monitor = 0\n idle_threshold = 0\n markup = full\n").expect("write");
         self.daemon = Some(spawn(self.command("dunst").arg("-config").arg(&config)));
         until("a notification daemon", SOON, || {
             self.has_daemon().then_some(())

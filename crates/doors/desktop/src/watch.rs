@@ -43,6 +43,8 @@ pub(crate) fn run() -> Result<(), Fail> {
         opener: Opener::default(),
         operator: None,
         looked: None,
+        said_nobody: false,
+        said_broken: false,
     };
     let mut failed = 0;
     loop {
@@ -102,6 +104,10 @@ struct Watch {
     operator: Option<Client>,
     /// When the broker was last asked.
     looked: Option<Instant>,
+    /// Whether it was said that nobody shows notifications.
+    said_nobody: bool,
+    /// Whether it was said that the broker's answers cannot be used.
+    said_broken: bool,
 }
 
 impl Watch {
@@ -143,7 +149,10 @@ impl Watch {
             loop {
                 match link.next::<Heard>() {
                     Ok(Some(Heard::Ready)) => ready = true,
+                    // Told again with each question that nobody shows; said once.
+                    Ok(Some(Heard::Nobody)) if self.said_nobody => {}
                     Ok(Some(Heard::Nobody)) => {
+                        self.said_nobody = true;
                         say(
                             "note: nothing on this desktop shows notifications; `valetkey requests` shows the questions",
                         );
@@ -201,10 +210,17 @@ impl Watch {
     fn look(&mut self) -> Vec<Order> {
         self.looked = Some(Instant::now());
         match self.ask() {
-            Ok((open, live)) => self
-                .board
-                .update(&open.questions, &live.capabilities, now()),
-            Err(_) => {
+            Ok((open, live)) => {
+                self.said_broken = false;
+                self.board
+                    .update(&open.questions, &live.capabilities, now())
+            }
+            Err(error) => {
+                let is_away = matches!(error, ClientError::Unreachable { .. });
+                // A broker that is not there yet, or was stopped, is nothing to tell of.
+                if !is_away && !std::mem::replace(&mut self.said_broken, true) {
+                    say(&format!("note: the broker does not tell what waits: {error}"));
+                }
                 self.operator = None;
                 self.board.clear()
             }

@@ -275,13 +275,11 @@ fn message<B: Serialize + Type>(
     fields: &[(u8, Variant<'_>)],
     body: &B,
 ) -> Result<Vec<u8>, BusError> {
-    let body_bytes = to_bytes(Context::new(NATIVE_ENDIAN, 0), body)?;
+    let context = Context::new(NATIVE_ENDIAN, 0);
+    let body_bytes = to_bytes(context, body)?;
     let mut listed = Vec::new();
     for (code, value) in fields {
         listed.push((*code, value.try_clone()?));
-    }
-    if *B::SIGNATURE != Signature::Unit {
-        listed.push((SIGNATURE, Variant::from(B::SIGNATURE.clone())));
     }
     let order = match NATIVE_ENDIAN {
         Endian::Little => b'l',
@@ -289,10 +287,34 @@ fn message<B: Serialize + Type>(
     };
     let length = u32::try_from(body_bytes.len()).map_err(io::Error::other)?;
     let header: Header<'_> = (order, kind.code(), 0, VERSION, length, number, listed);
-    let mut bytes = to_bytes(Context::new(NATIVE_ENDIAN, 0), &header)?.to_vec();
+    let mut bytes = to_bytes(context, &header)?.to_vec();
+    if *B::SIGNATURE != Signature::Unit {
+        sign(&mut bytes, &B::SIGNATURE.to_string_no_parens())?;
+    }
     bytes.resize(bytes.len().next_multiple_of(8), 0);
     bytes.extend_from_slice(&body_bytes);
     Ok(bytes)
+}
+
+/// Puts the last field, the body's signature, after a header. As a value of the library it would be that of one structure; a body of several
+/// values has theirs one after the other.
+fn sign(header: &mut Vec<u8>, signature: &str) -> Result<(), BusError> {
+    header.resize(header.len().next_multiple_of(8), 0);
+    let length = u8::try_from(signature.len()).map_err(io::Error::other)?;
+    header.extend_from_slice(&[SIGNATURE, 1, b'g', 0, length]);
+    header.extend_from_slice(signature.as_bytes());
+    header.push(0);
+    let fields = header.len().saturating_sub(FIXED_BYTES);
+    let fields = u32::try_from(fields).map_err(io::Error::other)?;
+    let fields = match NATIVE_ENDIAN {
+        Endian::Little => fields.to_le_bytes(),
+        Endian::Big => fields.to_be_bytes(),
+    };
+    match header.get_mut(FIXED_BYTES.saturating_sub(4)..FIXED_BYTES) {
+        Some(place) => place.copy_from_slice(&fields),
+        None => return Err(io::Error::other("a header that is too short").into()),
+    }
+    Ok(())
 }
 
 /// Byte order, where the body begins, and the whole length of the message at the beginning of `bytes`; nothing while too little is there.

@@ -14,7 +14,7 @@ use valetkey_sandbox::seccomp::SERVICE;
 use valetkey_sandbox::{ServicePlaces, confine_service};
 
 use crate::fail::Fail;
-use crate::link::{Heard, Link, Order, wait};
+use crate::link::{Link, Order, wait};
 use bus::{Bus, BusError};
 use shown::Desktop;
 
@@ -40,7 +40,6 @@ pub(crate) fn run() -> Result<(), Fail> {
         .hinted("notifications are not shown without; `valetkey requests` shows the questions")
     })?;
     let mut desktop = Desktop::begin(bus).map_err(no_bus)?;
-    link.send(&Heard::Ready).map_err(Fail::new)?;
     serve(&mut link, &mut desktop).map_err(no_bus)
 }
 

@@ -210,7 +210,11 @@ impl Desktop {
             return self.failed(&asked);
         }
         match asked {
-            Asked::Hello | Asked::Close => Ok(()),
+            Asked::Hello => {
+                self.heard.push(Heard::Ready);
+                Ok(())
+            }
+            Asked::Close => Ok(()),
             Asked::Owner => {
                 self.owner = incoming.body::<String>().filter(|name| is_unique(name));
                 Ok(())

@@ -27,6 +27,7 @@ fn with_one() -> (Desktop, Other) {
     other.answer(1, BUS.name, &":1.1");
     other.answer(4, BUS.name, &DESKTOP);
     desktop.listen().expect("listen");
+    assert_eq!(desktop.heard(), [Heard::Ready]);
     other.answer(5, DESKTOP, &vec!["actions", "body-markup"]);
     desktop.order(Order::Show(Key(1), notice())).expect("show");
     desktop.listen().expect("listen");
