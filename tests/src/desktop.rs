@@ -105,7 +105,11 @@ impl Desktop {
     /// When it does not take its name on the bus.
     pub fn start_daemon(&mut self) {
         let config = self.root.path().join("dunstrc");
-        fs::write(&config, "[global]\n monitor = 0\n idle_threshold = 0\n markup = full\n").expect("write");
+        fs::write(
+            &config,
+            "[global]\n monitor = 0\n idle_threshold = 0\n markup = full\n",
+        )
+        .expect("write");
         self.daemon = Some(spawn(self.command("dunst").arg("-config").arg(&config)));
         until("a notification daemon", SOON, || {
             self.has_daemon().then_some(())

@@ -219,7 +219,9 @@ impl Watch {
                 let is_away = matches!(error, ClientError::Unreachable { .. });
                 // A broker that is not there yet, or was stopped, is nothing to tell of.
                 if !is_away && !std::mem::replace(&mut self.said_broken, true) {
-                    say(&format!("note: the broker does not tell what waits: {error}"));
+                    say(&format!(
+                        "note: the broker does not tell what waits: {error}"
+                    ));
                 }
                 self.operator = None;
                 self.board.clear()
