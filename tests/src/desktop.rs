@@ -105,11 +105,18 @@ impl Desktop {
     /// When it does not take its name on the bus.
     pub fn start_daemon(&mut self) {
         let config = self.root.path().join("dunstrc");
-        fs::write(
-            &config,
-            "[global]\n monitor = 0\n idle_threshold = 0\n markup = full\n",
-        )
-        .expect("write");
+        // The menu of actions is a program that picks the line with the wanted words.
+        let menu = self.root.path().join("menu");
+        let wanted = self.wanted_action();
+        let script = format!("#!/bin/sh\ngrep -m1 -F -f {}\n", wanted.display());
+        fs::write(&menu, script).expect("write");
+        fs::set_permissions(&menu, std::os::unix::fs::PermissionsExt::from_mode(0o755))
+            .expect("mode");
+        let text = format!(
+            "[global]\n monitor = 0\n idle_threshold = 0\n markup = full\n dmenu = {}\n",
+            menu.display()
+        );
+        fs::write(&config, text).expect("write");
         self.daemon = Some(spawn(self.command("dunst").arg("-config").arg(&config)));
         until("a notification daemon", SOON, || {
             self.has_daemon().then_some(())
@@ -242,6 +249,24 @@ impl Desktop {
         drop(
             Call::new(self.command("dunstctl"))
                 .args(["action", "0"])
+                .done()
+                .ok(),
+        );
+    }
+
+    fn wanted_action(&self) -> PathBuf {
+        self.root.path().join("action")
+    }
+
+    /// Picks one of the buttons, by what is written on it.
+    ///
+    /// # Panics
+    /// When the daemon's menu cannot be used.
+    pub fn pick(&self, label: &str) {
+        fs::write(self.wanted_action(), format!("{label}\n")).expect("write");
+        drop(
+            Call::new(self.command("dunstctl"))
+                .arg("context")
                 .done()
                 .ok(),
         );

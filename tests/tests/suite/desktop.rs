@@ -1,5 +1,6 @@
 //! Desktop notifications: a real daemon under a real X server, on a session bus with others on it.
 
+use std::fs;
 use std::time::Duration;
 
 use valetkey_tests::{Desktop, Home, id, no_bus, said, until};
@@ -60,6 +61,37 @@ fn a_press_opens_the_inbox_on_the_question_and_answers_nothing() {
     );
     assert!(home.events("approval.given").is_empty());
     assert_eq!(home.questions().len(), 1);
+    drop(home.deny(&question));
+    assert!(session.finish(SOON).text().is_empty());
+}
+
+#[test]
+fn deny_refuses_with_the_persons_key_and_opens_the_inbox_without() {
+    needs_desktop!();
+    let (home, desktop) = (Home::new(), Desktop::start());
+    home.write("notes.txt", "the notes\n");
+    let _notifier = desktop.notifier(&home);
+    let session = home.run(&NONE, &["cat", "notes.txt"]).start();
+    drop(home.wait_for_question("/notes.txt"));
+    desktop.wait_for(1);
+    desktop.pick("Deny");
+    assert!(session.finish(SOON).text().is_empty());
+    desktop.wait_for(0);
+    assert!(home.questions().is_empty());
+    assert_eq!(desktop.opened(&home), NONE);
+    // With a key that cannot be used, the press answers nothing.
+    fs::rename(home.key_file(), home.outside("key")).expect("take the key away");
+    let session = home.run(&NONE, &["cat", "notes.txt"]).start();
+    let question = home.wait_for_question("/notes.txt");
+    desktop.wait_for(1);
+    desktop.pick("Deny");
+    let opened = until("an inbox", SOON, || desktop.opened(&home).first().cloned());
+    assert!(
+        opened.ends_with(&format!("--watch {}", id(&question))),
+        "{opened}"
+    );
+    assert_eq!(home.questions().len(), 1);
+    fs::rename(home.outside("key"), home.key_file()).expect("give the key back");
     drop(home.deny(&question));
     assert!(session.finish(SOON).text().is_empty());
 }
