@@ -97,6 +97,30 @@ fn deny_refuses_with_the_persons_key_and_opens_the_inbox_without() {
 }
 
 #[test]
+fn a_lease_is_told_of_and_ended_by_a_press() {
+    needs_desktop!();
+    let (home, desktop) = (Home::new(), Desktop::start());
+    home.write("notes.txt", "the notes\n");
+    let _notifier = desktop.notifier(&home);
+    let mut session = home
+        .run(&NONE, &["sh", "-c", "cat notes.txt; sleep 600"])
+        .start();
+    let question = home.wait_for_question("/notes.txt");
+    desktop.wait_for(1);
+    drop(home.approve(&question));
+    session.wait_for("the notes", SOON);
+    drop(desktop.wait_for_history("wants to read a file"));
+    desktop.wait_for(1);
+    desktop.pick("End it now");
+    let revoked = home.wait_for_event("capability.revoked", |_| true);
+    assert!(revoked.to_string().contains("cap-"), "{revoked}");
+    desktop.wait_for(0);
+    let record = desktop.wait_for_history("has access");
+    assert!(said(&record, "body").contains("notes.txt"), "{record}");
+    assert!(said(&record, "body").contains("Ends in "), "{record}");
+}
+
+#[test]
 fn what_others_on_the_bus_say_of_a_notification_is_not_heard() {
     needs_desktop!();
     let (home, desktop) = (Home::new(), Desktop::start());
