@@ -7,9 +7,19 @@ use std::sync::OnceLock;
 use std::time::SystemTime;
 
 /// The programs under test.
-const NAMES: [&str; 3] = ["valetkey", "valetkeyd", "valetkey-sheet"];
+const NAMES: [&str; 4] = [
+    "valetkey",
+    "valetkeyd",
+    "valetkey-sheet",
+    "valetkey-desktop",
+];
 /// The packages that they are built from.
-const PACKAGES: [&str; 3] = ["valetkey-cli", "valetkey-broker", "valetkey-sheet"];
+const PACKAGES: [&str; 4] = [
+    "valetkey-cli",
+    "valetkey-broker",
+    "valetkey-sheet",
+    "valetkey-desktop",
+];
 
 /// The directory with the programs.
 #[derive(Clone, Debug)]

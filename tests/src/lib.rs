@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod binaries;
+mod desktop;
 mod helper;
 mod home;
 mod peer;
@@ -11,6 +12,7 @@ mod pty;
 mod signer;
 
 pub use binaries::{Binaries, binaries};
+pub use desktop::{Desktop, cannot_have_desktop, no_bus, said};
 pub use helper::{
     activate_program, agent_program, attack_program, hostile_program, outside_program,
 };

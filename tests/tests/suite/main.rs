@@ -9,6 +9,7 @@ mod authzen;
 mod clients;
 mod constraints;
 mod demo;
+mod desktop;
 mod documents;
 mod failing;
 mod forging;

@@ -141,12 +141,18 @@ pub(crate) struct ListArgs {
     after_help = "With --watch at a terminal: an inbox with every question whole, to approve or deny, and what agents hold, to take back; `?` shows its keys. Without a terminal, or with --json: one line for each question as it opens."
 )]
 pub(crate) struct RequestsArgs {
+    /// With --watch, show those alone whose text has this, such as an id
+    #[arg(value_name = "TEXT", requires = "watch")]
+    pub(crate) filter: Option<String>,
     /// Go on as questions come and close
     #[arg(short, long)]
     pub(crate) watch: bool,
     /// Print JSON; with --watch, one object a line
     #[arg(long)]
     pub(crate) json: bool,
+    /// Show them as desktop notifications instead, from now on (valetkey-desktop)
+    #[arg(long, conflicts_with_all = ["json", "watch"])]
+    pub(crate) notify: bool,
 }
 
 #[derive(Debug, ClapArgs)]

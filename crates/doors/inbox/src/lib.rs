@@ -30,6 +30,8 @@ pub struct Inbox {
     pub paths: Paths,
     /// The person's home, written `~`.
     pub home: PathBuf,
+    /// What the list is narrowed to at the start, as `/` does; empty for all.
+    pub filter: String,
 }
 
 /// Why an inbox ended.

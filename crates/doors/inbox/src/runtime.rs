@@ -105,6 +105,7 @@ impl Loop {
             (size.width, size.height),
             self.now(),
         );
+        app.filter.clone_from(&inbox.filter);
         let backend = Ansi::new(io::stdout(), size);
         let mut terminal = Terminal::new(backend).map_err(InboxError::Terminal)?;
         loop {

@@ -1,5 +1,6 @@
 //! `valetkey requests`: the questions that wait for a person.
 
+use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 
 use valetkey_api::OpenQuestions;
@@ -15,8 +16,11 @@ use crate::out::{self, Style, styled};
 /// Columns of what is printed: lines break where they would on most terminals.
 const WIDTH: usize = 100;
 
-/// Lists the open questions, each whole; or watches them.
+/// Lists the open questions, each whole; watches them; or becomes the program that shows them on the desktop.
 pub(crate) fn command(args: &RequestsArgs) -> Result<(), Fail> {
+    if args.notify {
+        return Err(notify());
+    }
     if args.watch { watch(args) } else { list(args) }
 }
 
@@ -25,6 +29,7 @@ fn watch(args: &RequestsArgs) -> Result<(), Fail> {
     let inbox = Inbox {
         paths: home::paths()?,
         home: own_home(),
+        filter: args.filter.clone().unwrap_or_default(),
     };
     let ended = if args.json || !valetkey_inbox::is_there() {
         let (mut out, mut errors) = (std::io::stdout(), std::io::stderr());
@@ -62,6 +67,15 @@ fn list(args: &RequestsArgs) -> Result<(), Fail> {
         out::line("");
     }
     Ok(())
+}
+
+/// Becomes `valetkey-desktop`, which is installed beside this program; returns only when that fails.
+fn notify() -> Fail {
+    let own = std::env::current_exe().unwrap_or_default();
+    let program = own.with_file_name("valetkey-desktop");
+    let error = std::process::Command::new(&program).exec();
+    let message = format!("cannot start {}: {error}", program.display());
+    Fail::new(Status::Failed, message).hinted("install `valetkey-desktop` beside `valetkey`")
 }
 
 /// What this program shows of a question.

@@ -1,0 +1,122 @@
+//! What a notification says: the one renderer's words, laid out for a small place. Nothing is cut; what is too long is looked at in the inbox.
+
+use std::path::Path;
+
+use valetkey_approval::{Asked, Context, Prompt, Risk, SafeText};
+use valetkey_capability::Capability;
+use valetkey_model::Timestamp;
+
+use crate::link::{Button, Notice, Urgency};
+
+/// Characters of a body beyond which no desktop shows it whole.
+const BODY_MAX: usize = 2000;
+
+/// The notification of a question. Nothing in it approves, whatever the risk; refusing is offered where little is at stake.
+pub(crate) fn question(asked: &Asked, home: Option<&Path>, now: Timestamp) -> Notice {
+    let context = Context {
+        home: home.map(Path::to_path_buf),
+        ..Context::default()
+    };
+    let prompt = Prompt::of(asked, &context);
+    let left_ms = asked.expires_at.ms_since(now);
+    let mut lines = vec![
+        format!("Allows it to {}", prompt.plain_words),
+        risk(&prompt),
+    ];
+    lines.extend(
+        prompt
+            .warnings
+            .iter()
+            .map(|text| format!("WARNING: {text}")),
+    );
+    lines.extend(prompt.new.iter().map(|text| format!("New: {text}")));
+    lines.push(format!("Waits {} for an answer.", time(left_ms)));
+    let buttons = match prompt.risk {
+        Risk::Low => vec![Button::Inbox, Button::Deny],
+        Risk::Elevated | Risk::High => vec![Button::Inbox],
+    };
+    let urgency = match prompt.risk {
+        Risk::Low | Risk::Elevated => Urgency::Normal,
+        Risk::High => Urgency::Critical,
+    };
+    Notice {
+        title: prompt.title.to_string(),
+        body: whole(&lines, &risk(&prompt)),
+        urgency,
+        category: "x-valetkey.question".to_owned(),
+        life_ms: Some(u32::try_from(left_ms.max(1)).unwrap_or(u32::MAX)),
+        buttons,
+    }
+}
+
+/// The notification of what a person has approved for longer than one use.
+pub(crate) fn lease(held: &Capability, now: Timestamp) -> Notice {
+    let agent = SafeText::of(held.issued_to.as_str());
+    let resource = SafeText::of(&held.resource.to_string());
+    let lines = vec![
+        format!("{}: {resource}", SafeText::of(&held.actions.to_string())),
+        format!(
+            "Ends in {}, or when you end it.",
+            time(held.expires_at.ms_since(now))
+        ),
+    ];
+    Notice {
+        title: format!("{agent} has access"),
+        body: whole(
+            &lines,
+            "It is too long to be shown here: `valetkey caps list`.",
+        ),
+        urgency: Urgency::Low,
+        category: "x-valetkey.lease".to_owned(),
+        life_ms: None,
+        buttons: vec![Button::End],
+    }
+}
+
+/// The notification that stands for those that there is no room for.
+pub(crate) fn more(count: usize) -> Notice {
+    let title = if count == 1 {
+        "One more question waits".to_owned()
+    } else {
+        format!("{count} more questions wait")
+    };
+    Notice {
+        title,
+        body: "The inbox shows them all.".to_owned(),
+        urgency: Urgency::Normal,
+        category: "x-valetkey.question".to_owned(),
+        life_ms: Some(0),
+        buttons: vec![Button::Inbox],
+    }
+}
+
+fn risk(prompt: &Prompt) -> String {
+    let word = match prompt.risk {
+        Risk::Low => "low",
+        Risk::Elevated => "elevated",
+        Risk::High => "HIGH",
+    };
+    if prompt.risk_because.is_empty() {
+        format!("Risk: {word}")
+    } else {
+        format!("Risk: {word}: {}", prompt.risk_because.join("; "))
+    }
+}
+
+/// The lines, or, where they are too many for a notification, what is said in their place.
+fn whole(lines: &[String], otherwise: &str) -> String {
+    let text = lines.join("\n");
+    if text.chars().count() > BODY_MAX {
+        format!("{otherwise}\nIt is too long to be shown here: open the inbox.")
+    } else {
+        text
+    }
+}
+
+fn time(ms: u64) -> String {
+    let seconds = ms.div_ceil(1000);
+    match seconds {
+        0..=119 => format!("{seconds} s"),
+        _ => format!("{} min", seconds / 60),
+    }
+}
