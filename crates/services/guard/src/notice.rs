@@ -38,8 +38,9 @@ impl Notices {
     /// The agent waits for an answer.
     pub(crate) fn waiting(&self, id: &RequestId, resource: &Resource, actions: ActionSet) {
         let what = visible(&resource.to_string());
-        let line =
-            format!("the agent asks to {actions} {what}; in another terminal: valetkey approve {id}");
+        let line = format!(
+            "the agent asks to {actions} {what}; in another terminal: valetkey approve {id}"
+        );
         match self.overlay() {
             Some(overlay) => overlay.opened(id, line),
             None => self.line(&line),

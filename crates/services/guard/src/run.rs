@@ -388,7 +388,12 @@ impl Session {
             },
         )
         .map_err(system("open the agent door"))?;
-        let status = attend(&mut cell, &signals, desk, prepared.map(|prepared| (prepared, &plan.paths)));
+        let status = attend(
+            &mut cell,
+            &signals,
+            desk,
+            prepared.map(|prepared| (prepared, &plan.paths)),
+        );
         drop(cell);
         // The cell's mounts are gone with it, and so the connection has ended.
         drop(served);
@@ -423,7 +428,8 @@ fn attend(
     let system = |what: &'static str| move |source: io::Error| RunError::System { what, source };
     let pipes = std::mem::take(&mut cell.pipes);
     let mut raw = cell.pty_master.as_ref().and_then(|_| RawMode::enter());
-    let relays = start_relays(cell, pipes, desk, prepared).map_err(system("pass the streams on"))?;
+    let relays =
+        start_relays(cell, pipes, desk, prepared).map_err(system("pass the streams on"))?;
     let overlay = desk.notices.overlay();
     if let Some(board) = cell.denials.take() {
         desk.denials.publish_at(board);

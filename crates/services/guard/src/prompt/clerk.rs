@@ -145,7 +145,7 @@ impl Clerk {
         let file = KeyFile::load(&self.paths)?.ok_or(ApproverError::NoKey)?;
         let operator = self.operator()?;
         let name = register(operator, &file)?.name().to_owned();
-        let key = file.unlock(&mut Typed(reply.passphrase.take()))?;
+        let key = file.unlock(&mut Typed(reply.passphrase.take().map(|secret| secret.0)))?;
         let said = Said {
             verdict: reply.verdict,
             because: reply.because.take(),

@@ -254,9 +254,15 @@ mod tests {
     fn keys_are_read() {
         use Key::*;
         assert_eq!(keys(b"a\r"), [Char('a'), Enter]);
-        assert_eq!(keys("\u{e9}\x7f\x15".as_bytes()), [Char('\u{e9}'), Erase, EraseLine]);
+        assert_eq!(
+            keys("\u{e9}\x7f\x15".as_bytes()),
+            [Char('\u{e9}'), Erase, EraseLine]
+        );
         assert_eq!(keys(b"\x03\x1a\x04"), [Leave; 3]);
-        assert_eq!(keys(b"\x1b[A\x1bOB\x1b[5~\x1b[6~"), [Up, Down, PageUp, PageDown]);
+        assert_eq!(
+            keys(b"\x1b[A\x1bOB\x1b[5~\x1b[6~"),
+            [Up, Down, PageUp, PageDown]
+        );
         assert_eq!(keys(b"\xc3(\xffb"), [Char('('), Char('b')]);
     }
 
@@ -305,7 +311,10 @@ mod tests {
 
     #[test]
     fn an_answer_without_an_end_does_not_take_the_keys_for_ever() {
-        assert_eq!(keys(b"\x1b]11;rgb:0\x1b\x1b\x1b[A\r"), [Key::Leave, Key::Leave, Key::Up, Key::Enter]);
+        assert_eq!(
+            keys(b"\x1b]11;rgb:0\x1b\x1b\x1b[A\r"),
+            [Key::Leave, Key::Leave, Key::Up, Key::Enter]
+        );
     }
 
     proptest! {

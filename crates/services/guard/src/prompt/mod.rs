@@ -121,7 +121,7 @@ impl Overlay {
         let (done, is_done) = sync_channel(1);
         self.mailbox.send(News::Suspend(done));
         // A terminal that takes no output must not keep the session from stopping.
-        drop(is_done.recv_timeout(SUSPEND_TIME));
+        let _in_time = is_done.recv_timeout(SUSPEND_TIME);
     }
 
     /// The agent has ended.

@@ -112,7 +112,10 @@ fn input(dialog: &Dialog, width: usize, settled: bool) -> String {
             let typed = visible(&dialog.line);
             let room = width.saturating_sub(10);
             let skipped = typed.chars().count().saturating_sub(room);
-            format!("answer> {}", typed.chars().skip(skipped).collect::<String>())
+            format!(
+                "answer> {}",
+                typed.chars().skip(skipped).collect::<String>()
+            )
         }
         Stage::Passphrase => "passphrase (not shown)> ".to_owned(),
         Stage::Giving => String::new(),

@@ -237,7 +237,10 @@ impl Relay {
     }
 
     fn read_keys(&mut self, chunk: &mut [u8]) -> io::Result<()> {
-        let read = self.keyboard.as_mut().map_or(Ok(0), |from| from.read(chunk));
+        let read = self
+            .keyboard
+            .as_mut()
+            .map_or(Ok(0), |from| from.read(chunk));
         let read = match read {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
             // A terminal that hung up has no more keys; the signal of it ends the session.
@@ -323,7 +326,7 @@ impl Relay {
             News::Suspend(done) => {
                 self.give_up()?;
                 // Whoever waited no longer may have gone on.
-                drop(done.send(()));
+                let _heard = done.send(());
                 Ok(())
             }
             News::Ending => {

@@ -53,7 +53,13 @@ fn check(output: &[u8], at: usize) {
     let mut without = reference();
     without.process(output);
     let with = with_prompt(before, after);
-    assert_eq!(state(&with), state(&without), "{:?} | {:?}", String::from_utf8_lossy(before), String::from_utf8_lossy(after));
+    assert_eq!(
+        state(&with),
+        state(&without),
+        "{:?} | {:?}",
+        String::from_utf8_lossy(before),
+        String::from_utf8_lossy(after)
+    );
 }
 
 #[test]
@@ -97,11 +103,37 @@ fn everything_that_hides_or_moves_a_prompt_is_put_aside() {
     let hostile = b"\x1b[?6;69;2026h\x1b[3;4r\x1b[5;9s\x1b[?25l\x1b[?7l\x1b[4h\x1b(0\x0e\x1b%@\x1b[?1003;1006h\x1b]8;;http://x/\x07\x1b[>1u\x1b[>4;2m";
     let _shown = model.pass(hostile);
     let opened = String::from_utf8(model.open()).expect("text");
-    for reset in ["\x1b[?6l", "\x1b[?69l", "\x1b[?2026l", "\x1b[?25h", "\x1b[?7h", "\x1b[4l", "\x1b(B\x0f", "\x1b%G", "\x1b[?1003l", "\x1b[?1006l", "\x1b]8;;\x1b\\", "\x1b[>0u", "\x1b[>4;0m"] {
+    for reset in [
+        "\x1b[?6l",
+        "\x1b[?69l",
+        "\x1b[?2026l",
+        "\x1b[?25h",
+        "\x1b[?7h",
+        "\x1b[4l",
+        "\x1b(B\x0f",
+        "\x1b%G",
+        "\x1b[?1003l",
+        "\x1b[?1006l",
+        "\x1b]8;;\x1b\\",
+        "\x1b[>0u",
+        "\x1b[>4;0m",
+    ] {
         assert!(opened.contains(reset), "{reset:?} in {opened:?}");
     }
     let closed = String::from_utf8(model.close()).expect("text");
-    for set in ["\x1b[?69h\x1b[5;9s", "\x1b[?2026h", "\x1b[?25l", "\x1b[?7l", "\x1b[4h", "\x1b(0\x0e", "\x1b%@", "\x1b[?1003h", "\x1b]8;;http://x/\x07", "\x1b[<u", "\x1b[>4;2m"] {
+    for set in [
+        "\x1b[?69h\x1b[5;9s",
+        "\x1b[?2026h",
+        "\x1b[?25l",
+        "\x1b[?7l",
+        "\x1b[4h",
+        "\x1b(0\x0e",
+        "\x1b%@",
+        "\x1b[?1003h",
+        "\x1b]8;;http://x/\x07",
+        "\x1b[<u",
+        "\x1b[>4;2m",
+    ] {
         assert!(closed.contains(set), "{set:?} in {closed:?}");
     }
 }
@@ -142,14 +174,44 @@ fn part() -> impl Strategy<Value = Vec<u8>> {
         Just(b"\r\n".to_vec()),
         Just(b"\n\n\n".to_vec()),
         Just(b"\t".to_vec()),
-        (1_u16..10, 1_u16..22).prop_map(|(row, column)| format!("\x1b[{row};{column}H").into_bytes()),
+        (1_u16..10, 1_u16..22)
+            .prop_map(|(row, column)| format!("\x1b[{row};{column}H").into_bytes()),
         (1_u16..5, 1_u16..9).prop_map(|(top, bottom)| format!("\x1b[{top};{bottom}r").into_bytes()),
         prop_oneof![Just(0), Just(1), Just(4), Just(7), 30_u16..38, 40_u16..48]
             .prop_map(|sgr| format!("\x1b[{sgr}m").into_bytes()),
-        prop_oneof![Just("J"), Just("2J"), Just("K"), Just("1K"), Just("2L"), Just("M"), Just("3P"), Just("2@"), Just("2S"), Just("T"), Just("4X"), Just("3D"), Just("2A")]
-            .prop_map(|end| format!("\x1b[{end}").into_bytes()),
-        (prop_oneof![Just(1), Just(25), Just(1000), Just(1002), Just(1006), Just(2004), Just(1049)], any::<bool>())
-            .prop_map(|(mode, on): (u16, bool)| format!("\x1b[?{mode}{}", if on { 'h' } else { 'l' }).into_bytes()),
+        prop_oneof![
+            Just("J"),
+            Just("2J"),
+            Just("K"),
+            Just("1K"),
+            Just("2L"),
+            Just("M"),
+            Just("3P"),
+            Just("2@"),
+            Just("2S"),
+            Just("T"),
+            Just("4X"),
+            Just("3D"),
+            Just("2A")
+        ]
+        .prop_map(|end| format!("\x1b[{end}").into_bytes()),
+        (
+            prop_oneof![
+                Just(1),
+                Just(25),
+                Just(1000),
+                Just(1002),
+                Just(1006),
+                Just(2004),
+                Just(1049)
+            ],
+            any::<bool>()
+        )
+            .prop_map(|(mode, on): (u16, bool)| format!(
+                "\x1b[?{mode}{}",
+                if on { 'h' } else { 'l' }
+            )
+            .into_bytes()),
         Just(b"\x1bM".to_vec()),
         Just(b"\x1b=".to_vec()),
         Just(b"\x1b]2;title\x1b\\".to_vec()),

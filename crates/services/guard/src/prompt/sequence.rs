@@ -32,8 +32,12 @@ enum State {
     Escape,
     EscapeMore,
     Control,
-    String { bell: bool },
-    StringEscape { bell: bool },
+    String {
+        bell: bool,
+    },
+    StringEscape {
+        bell: bool,
+    },
 }
 
 /// Cuts output into pieces. What is not whole yet is held.
@@ -183,7 +187,10 @@ mod tests {
     #[test]
     fn output_is_cut_where_sequences_begin_and_end() {
         use Kind::*;
-        assert_eq!(kinds(b"a\r\n\x1b[31mb\x1b]0;t\x07\x1b(B\x1bP1\x1b\\c"), [Text, Control, Text, String, Escape, String, Text]);
+        assert_eq!(
+            kinds(b"a\r\n\x1b[31mb\x1b]0;t\x07\x1b(B\x1bP1\x1b\\c"),
+            [Text, Control, Text, String, Escape, String, Text]
+        );
         assert_eq!(kinds(b"\x1b[3\x1b[m"), [Escape, Control]);
         assert_eq!(kinds(b"\x1b]0;t\x1b[mx"), [String, Control, Text]);
     }
@@ -207,7 +214,13 @@ mod tests {
         assert_eq!(sequences.feed(b"AAAA"), []);
         sequences.break_off();
         let rest = sequences.feed(b"more\x07after");
-        assert_eq!(rest, [Piece { kind: Kind::Text, bytes: b"after".to_vec() }]);
+        assert_eq!(
+            rest,
+            [Piece {
+                kind: Kind::Text,
+                bytes: b"after".to_vec()
+            }]
+        );
     }
 
     proptest! {

@@ -1,6 +1,7 @@
 //! What a prompt does: a pure machine from keys, times and news to what is shown, asked of the broker, and told.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::time::Duration;
 
 use valetkey_approval::{Asked, Prompt, Risk, Verdict};
@@ -15,10 +16,25 @@ pub(super) const SETTLE: Duration = Duration::from_millis(500);
 pub(super) const QUIET: Duration = Duration::from_millis(250);
 /// Most characters of a line that is typed.
 const LINE_MAX: usize = 400;
-/// Most bytes of a passphrase; the room is there from the start, so that it is not copied while it grows.
+/// Most bytes of a passphrase.
 const PASSPHRASE_MAX: usize = 1024;
 /// How often a wrong passphrase may be typed again.
 const TRIES: u8 = 3;
+
+/// What is typed and never shown. Wipes itself; the room is there from the start, so that it is not copied while it grows.
+pub(super) struct Secret(pub(super) Zeroizing<String>);
+
+impl Secret {
+    fn empty() -> Self {
+        Self(Zeroizing::new(String::with_capacity(PASSPHRASE_MAX)))
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Secret").finish_non_exhaustive()
+    }
+}
 
 /// A question with what is shown of it.
 #[derive(Clone, Debug)]
@@ -38,7 +54,7 @@ pub(super) struct Reply {
     pub(super) shown: Option<Digest>,
     pub(super) verdict: Verdict,
     pub(super) because: Option<String>,
-    pub(super) passphrase: Option<Zeroizing<String>>,
+    pub(super) passphrase: Option<Secret>,
 }
 
 /// What became of an answer.
@@ -86,7 +102,7 @@ pub(super) struct Dialog {
     queue: VecDeque<Question>,
     pub(super) stage: Stage,
     pub(super) line: String,
-    secret: Zeroizing<String>,
+    secret: Secret,
     pub(super) message: Option<String>,
     /// The first line of the question that is shown.
     pub(super) top: usize,
@@ -97,6 +113,8 @@ pub(super) struct Dialog {
     read: bool,
     chosen: Option<(Verdict, Option<String>)>,
     tries: u8,
+    /// A key has counted for this question.
+    awake: bool,
     shown_at: Duration,
     last_key: Duration,
 }
@@ -108,7 +126,7 @@ impl Dialog {
             queue: VecDeque::new(),
             stage: Stage::Answer,
             line: String::new(),
-            secret: Zeroizing::new(String::with_capacity(PASSPHRASE_MAX)),
+            secret: Secret::empty(),
             message: None,
             top: 0,
             lines: 0,
@@ -116,6 +134,7 @@ impl Dialog {
             read: false,
             chosen: None,
             tries: 0,
+            awake: false,
             shown_at: Duration::ZERO,
             last_key: Duration::ZERO,
         }
@@ -230,7 +249,8 @@ impl Dialog {
 
     /// Whether keys count at this time.
     pub(super) fn is_settled(&self, now: Duration) -> bool {
-        now.saturating_sub(self.shown_at) >= SETTLE && now.saturating_sub(self.last_key) >= QUIET
+        let looked_at = now.saturating_sub(self.shown_at) >= SETTLE;
+        self.awake || (looked_at && now.saturating_sub(self.last_key) >= QUIET)
     }
 
     /// Whether the whole question was on the screen.
@@ -260,11 +280,10 @@ impl Dialog {
         if self.queue.is_empty() {
             return Vec::new();
         }
-        // The first key that counts begins a line; those that follow it come as fast as they like.
-        let begun = !self.line.is_empty() || !matches!(self.stage, Stage::Answer);
-        let counts = self.is_settled(now) || begun;
+        // Those that follow the first key that counts come as fast as they like.
+        self.awake = self.is_settled(now);
         self.last_key = now;
-        if !counts {
+        if !self.awake {
             return Vec::new();
         }
         match (&self.stage, key) {
@@ -279,12 +298,12 @@ impl Dialog {
             }
             (_, Key::Enter) => return self.entered(now),
             (Stage::Passphrase, Key::Char(c)) => {
-                if self.secret.len().saturating_add(c.len_utf8()) <= PASSPHRASE_MAX {
-                    self.secret.push(c);
+                if self.secret.0.len().saturating_add(c.len_utf8()) <= PASSPHRASE_MAX {
+                    self.secret.0.push(c);
                 }
             }
             (Stage::Passphrase, Key::Erase) => {
-                self.secret.pop();
+                self.secret.0.pop();
             }
             (_, Key::EraseLine) => self.wipe(),
             (_, Key::Char(c)) => {
@@ -311,7 +330,7 @@ impl Dialog {
                 let line = std::mem::take(&mut self.line);
                 match line.trim() {
                     "l" | "later" => return self.later(now),
-                    "d" | "deny" | "no" => return self.give(Verdict::No, None),
+                    "d" | "deny" | "no" => return self.give(Verdict::Deny, None),
                     "yes" => return self.agreed(),
                     "a" | "approve" if !self.wants_word() => return self.agreed(),
                     "a" | "approve" => {
@@ -323,15 +342,12 @@ impl Dialog {
             }
             Stage::Reason => {
                 let because = std::mem::take(&mut self.line);
-                return self.give(Verdict::Yes, Some(because));
+                return self.give(Verdict::Approve, Some(because));
             }
             Stage::Passphrase => {
-                let passphrase = std::mem::replace(
-                    &mut self.secret,
-                    Zeroizing::new(String::with_capacity(PASSPHRASE_MAX)),
-                );
+                let passphrase = std::mem::replace(&mut self.secret, Secret::empty());
                 if let Some((verdict, because)) = self.chosen.clone()
-                    && !passphrase.is_empty()
+                    && !passphrase.0.is_empty()
                 {
                     return self.send(verdict, because, Some(passphrase));
                 }
@@ -354,7 +370,7 @@ impl Dialog {
             self.message = None;
             return vec![Effect::Paint];
         }
-        self.give(Verdict::Yes, None)
+        self.give(Verdict::Approve, None)
     }
 
     fn give(&mut self, verdict: Verdict, because: Option<String>) -> Vec<Effect> {
@@ -366,7 +382,7 @@ impl Dialog {
         &mut self,
         verdict: Verdict,
         because: Option<String>,
-        passphrase: Option<Zeroizing<String>>,
+        passphrase: Option<Secret>,
     ) -> Vec<Effect> {
         let Some(question) = self.current() else {
             return Vec::new();
@@ -422,12 +438,13 @@ impl Dialog {
         self.read = false;
         self.chosen = None;
         self.tries = 0;
+        self.awake = false;
         self.shown_at = now;
     }
 
     fn wipe(&mut self) {
         self.line.clear();
-        self.secret = Zeroizing::new(String::with_capacity(PASSPHRASE_MAX));
+        self.secret = Secret::empty();
     }
 
     fn page(&self) -> usize {

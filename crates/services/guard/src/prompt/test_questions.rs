@@ -21,8 +21,8 @@ pub(super) fn asked(number: u8, resource: &str, action: &str) -> Asked {
         "policy_digest": format!("sha256:{}", "0".repeat(64)),
         "ttl_seconds": 300,
         "requirement": {"quorum": [{"role": "owner", "count": 1}], "expires_seconds": 120},
-        "asked_at": "2026-01-17T15:00:00Z",
-        "expires_at": "2026-01-17T15:02:00Z",
+        "asked_at": "2026-01-17T15:00:00.000Z",
+        "expires_at": "2026-01-17T15:02:00.000Z",
     });
     serde_json::from_value(text).expect("a question")
 }

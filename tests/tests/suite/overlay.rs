@@ -1,0 +1,280 @@
+//! The prompt over the agent's terminal: it comes, takes a deliberate answer, and leaves no trace; nothing of the agent's answers it.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use valetkey_tests::{Home, Pty};
+
+use super::needs_cells;
+
+/// What is shown when keys count.
+const READY: &str = "answer> ";
+
+/// `valetkey run OPTIONS -- sh -c SCRIPT` at a terminal.
+fn session(home: &Home, options: &[&str], script: &str) -> Pty {
+    let mut run = home.command(home.program("valetkey"));
+    run.arg("run")
+        .args(options)
+        .args(["--", "sh", "-c", script]);
+    Pty::start(&run)
+}
+
+/// A home with a file that policy asks about.
+fn home() -> Home {
+    let home = Home::new();
+    home.write("notes.txt", "the notes\n");
+    home
+}
+
+fn words(pty: &mut Pty) -> String {
+    pty.wait_for("begin with the words: ");
+    pty.wait_for("\r\n")
+}
+
+#[test]
+fn a_question_is_approved_over_the_agents_terminal() {
+    needs_cells!();
+    let home = home();
+    let mut pty = session(&home, &[], "echo up; cat notes.txt; echo over");
+    let words = words(&mut pty);
+    pty.wait_for("up");
+    let prompt = pty.wait_for(READY);
+    // Over the alternate screen, with the session's words, and the question whole.
+    assert!(prompt.contains("\x1b[?1049h"), "{prompt:?}");
+    assert!(
+        prompt.contains(&format!("== {words} == valetkey asks")),
+        "{prompt:?}"
+    );
+    assert!(prompt.contains("read the file \"notes.txt\""), "{prompt:?}");
+    pty.keys("a\r");
+    let until = pty.wait_for("the notes");
+    assert!(until.contains("\x1b[?1049l"), "{until:?}");
+    pty.wait_for("over");
+    assert_eq!(pty.finish(), 0);
+    let given = home.events("approval.given");
+    assert_eq!(given.len(), 1, "{given:?}");
+    home.verify();
+}
+
+#[test]
+fn a_question_is_refused_or_left_over_the_agents_terminal() {
+    needs_cells!();
+    let home = home();
+    let mut pty = session(&home, &[], "cat notes.txt; echo over-$?");
+    pty.wait_for(READY);
+    pty.keys("d\r");
+    pty.wait_for("over-1");
+    assert_eq!(pty.finish(), 0);
+    let mut pty = session(&home, &[], "cat notes.txt; echo over-$?");
+    pty.wait_for(READY);
+    pty.keys("\x1b");
+    pty.wait_for("\x1b[?1049l");
+    pty.wait_for("in another terminal: valetkey approve");
+    // It is still open.
+    let question = home.wait_for_question("/notes.txt");
+    drop(home.approve(&question));
+    pty.wait_for("the notes");
+    pty.wait_for("over-0");
+    assert_eq!(pty.finish(), 0);
+}
+
+#[test]
+fn an_answer_from_elsewhere_closes_the_prompt() {
+    needs_cells!();
+    let home = home();
+    let mut pty = session(&home, &[], "cat notes.txt; echo over");
+    pty.wait_for("notes.txt");
+    let question = home.wait_for_question("/notes.txt");
+    drop(home.approve(&question));
+    pty.wait_for("\x1b[?1049l");
+    pty.wait_for("was granted");
+    assert_eq!(pty.finish(), 0);
+    assert!(pty_free(&home));
+}
+
+fn pty_free(home: &Home) -> bool {
+    home.questions().is_empty()
+}
+
+#[test]
+fn what_was_typed_before_is_no_answer_and_reaches_the_agent() {
+    needs_cells!();
+    let home = home();
+    let mut pty = session(
+        &home,
+        &[],
+        "echo up; read one; cat notes.txt; read two; echo got-$one-$two",
+    );
+    pty.wait_for("up");
+    // The first line starts the question; the rest was typed at once with it.
+    pty.keys("go\rbefore\r");
+    pty.wait_for("valetkey asks");
+    pty.keys("a\ryes\ra\r");
+    pty.wait_for(READY);
+    assert!(home.events("approval.given").is_empty());
+    pty.keys("a\r");
+    pty.wait_for("the notes");
+    pty.wait_for("got-go-before");
+    assert_eq!(pty.finish(), 0);
+}
+
+#[test]
+fn nothing_that_the_agent_writes_or_has_the_terminal_answer_answers() {
+    needs_cells!();
+    let home = home();
+    // Another process of the agent writes all the while: text, and queries that a terminal answers.
+    let script = "(while :; do printf 'yes\\r\\na\\r\\n\\033[c\\033[6n\\033[21t\\033]11;?\\007'; sleep 0.02; done) & \
+        w=$!; cat notes.txt; echo over-$?; kill $w";
+    let mut pty = session(&home, &[], script);
+    pty.wait_for("valetkey asks");
+    pty.wait_for(READY);
+    // As a terminal would answer, with a title that the agent chose.
+    pty.keys("\x1b[?62;c\x1b[1;1R\x1b]lyes\ra\r\x1b\\\x1b]11;rgb:0/0/0\x07\x1bP1$ra\r\x1b\\\x1b[200~yes\ra\r\x1b[201~");
+    std::thread::sleep(Duration::from_millis(500));
+    assert!(home.events("approval.given").is_empty());
+    assert_eq!(home.questions().len(), 1);
+    pty.keys("d\r");
+    pty.wait_for("over-1");
+    let _status = pty.finish();
+    assert!(home.events("approval.given").is_empty());
+}
+
+#[test]
+fn a_full_screen_is_as_it_was_afterwards() {
+    needs_cells!();
+    let home = home();
+    let script = "printf '\\033[?1049h\\033[?25l\\033[2J\\033[2;5r\\033[3;7HFULL\\033[7mSCREEN\\033[m'; \
+        cat notes.txt > /dev/null; printf 'DONE'; read x; printf '\\033[r\\033[?25h\\033[?1049l'";
+    let mut pty = session(&home, &[], script);
+    pty.wait_for("FULL");
+    pty.wait_for(READY);
+    pty.keys("a\r");
+    pty.wait_for("FULL");
+    pty.wait_for("DONE");
+    let screen = pty.screen();
+    let mut terminal = vt100::Parser::new(31.try_into().unwrap(), 97.try_into().unwrap(), 0);
+    terminal.process(screen.as_bytes());
+    let shown = terminal.screen();
+    assert!(shown.alternate_screen() && shown.hide_cursor());
+    assert_eq!(shown.contents().trim(), "FULLSCREENDONE");
+    assert_eq!(shown.cursor_position(), (2, 20));
+    assert!(shown.cell(2, 10).unwrap().inverse() && !shown.cell(2, 16).unwrap().inverse());
+    pty.keys("\r");
+    assert_eq!(pty.finish(), 0);
+}
+
+#[test]
+fn the_window_may_change_while_a_prompt_is_shown() {
+    needs_cells!();
+    let home = home();
+    let mut pty = session(&home, &[], "cat notes.txt; stty size");
+    pty.wait_for(READY);
+    pty.resize(50, 60);
+    pty.wait_for("valetkey asks");
+    pty.wait_for(READY);
+    // Too small for a prompt: the question is left, and a line says so.
+    pty.resize(5, 20);
+    pty.wait_for("in another terminal: valetkey approve");
+    drop(home.approve(&home.wait_for_question("/notes.txt")));
+    pty.wait_for("the notes");
+    pty.wait_for("5 20");
+    assert_eq!(pty.finish(), 0);
+}
+
+#[test]
+fn without_prompts_a_line_says_that_a_question_waits() {
+    needs_cells!();
+    let home = home();
+    let mut pty = session(&home, &["--no-prompt"], "cat notes.txt");
+    pty.wait_for("in another terminal: valetkey approve");
+    drop(home.deny(&home.wait_for_question("/notes.txt")));
+    assert!(!pty.screen().contains("valetkey asks"));
+    assert!(!pty.screen().contains("begin with the words"));
+    assert_eq!(pty.finish(), 1);
+}
+
+#[test]
+fn an_agent_that_ends_takes_its_prompt_with_it() {
+    needs_cells!();
+    let home = home();
+    let mut pty = session(
+        &home,
+        &[],
+        "(sleep 2; kill -9 $$) & cat notes.txt; echo never",
+    );
+    pty.wait_for(READY);
+    pty.wait_for("\x1b[?1049l");
+    assert_eq!(pty.finish(), 137);
+}
+
+#[test]
+fn a_locked_key_takes_its_passphrase_in_the_prompt_and_never_shows_it() {
+    needs_cells!();
+    let home = home();
+    fs::remove_file(home.key_file()).expect("remove the key");
+    let mut init = home.command("sh");
+    let script = "printf 'correct horse battery staple\\n' > pass; exec 3< pass; \"$0\" approver init --passphrase-fd 3";
+    init.args(["-c", script]).arg(home.program("valetkey"));
+    let made = init.output().expect("make a key");
+    assert!(
+        made.status.success(),
+        "{}",
+        String::from_utf8_lossy(&made.stderr)
+    );
+    let mut pty = session(&home, &[], "cat notes.txt; echo over");
+    pty.wait_for(READY);
+    pty.keys("a\r");
+    pty.wait_for("passphrase (not shown)> ");
+    pty.keys("wrong horse\r");
+    pty.wait_for("does not open the key");
+    pty.wait_for("passphrase (not shown)> ");
+    pty.keys("correct horse battery staple\r");
+    pty.wait_for("the notes");
+    pty.wait_for("over");
+    assert!(!pty.screen().contains("staple") && !pty.screen().contains("wrong horse"));
+    assert_eq!(pty.finish(), 0);
+}
+
+#[test]
+fn a_flood_behind_a_prompt_is_bounded_and_nothing_of_it_is_lost() {
+    needs_cells!();
+    let home = home();
+    let script = "(i=0; while [ $i -lt 40000 ]; do echo line-$i-of-a-flood-that-is-more-than-is-kept; i=$((i+1)); done) & cat notes.txt; wait; echo over";
+    let mut pty = session(&home, &[], script);
+    pty.wait_for(READY);
+    std::thread::sleep(Duration::from_millis(300));
+    pty.keys("a\r");
+    pty.wait_for("line-39999-of");
+    pty.wait_for("over");
+    assert_eq!(pty.screen().matches("-of-a-flood").count(), 40000);
+    assert_eq!(pty.finish(), 0);
+}
+
+/// Prints how long a prompt takes to be there and an answer to be felt; asserts only what a slow machine keeps as well.
+#[test]
+fn a_prompt_is_there_at_once_and_an_answer_is_felt_at_once() {
+    needs_cells!();
+    let home = Home::new();
+    let (mut asked, mut approved) = (Vec::new(), Vec::new());
+    for number in 0..5 {
+        home.write(&format!("notes-{number}.txt"), "the notes\n");
+        let script = format!("echo up; read x; echo begun; exec cat notes-{number}.txt");
+        let mut pty = session(&home, &[], &script);
+        pty.wait_for("up");
+        pty.keys("\r");
+        pty.wait_for("begun");
+        let begun = Instant::now();
+        pty.wait_for("valetkey asks");
+        asked.push(begun.elapsed());
+        pty.wait_for(READY);
+        pty.keys("a\r");
+        let begun = Instant::now();
+        pty.wait_for("the notes");
+        approved.push(begun.elapsed());
+        assert_eq!(pty.finish(), 0);
+    }
+    asked.sort_unstable();
+    approved.sort_unstable();
+    eprintln!("request to prompt: {asked:?}; answer to first byte: {approved:?}");
+    assert!(asked[2] < Duration::from_secs(3) && approved[2] < Duration::from_secs(3));
+}
