@@ -135,11 +135,6 @@ impl Plan {
         cell.terminal = terminal::shape();
         cell.readme = README.to_owned();
         cell.asking_program = std::env::current_exe().ok();
-        let hidden = paths
-            .all()
-            .iter()
-            .map(|path| std::fs::canonicalize(path).unwrap_or_else(|_| path.clone()))
-            .collect();
         Ok(Self {
             cell,
             agent,
@@ -147,7 +142,7 @@ impl Plan {
             grants: spec.grants.clone(),
             policy: spec.policy.clone(),
             purpose: spec.purpose.clone(),
-            hidden,
+            hidden: hidden(paths),
             prompt: !spec.no_prompt,
             paths: paths.clone(),
         })
@@ -222,6 +217,14 @@ fn environment_of(spec: &RunSpec, cell: &CellSpec, cwd: &Path) -> Vec<(OsString,
         cwd,
         in_cell: &in_cell,
     })
+}
+
+/// Valetkey's own directories, wherever links lead to them.
+fn hidden(paths: &Paths) -> Vec<PathBuf> {
+    let all = paths.all();
+    all.iter()
+        .map(|path| std::fs::canonicalize(path).unwrap_or_else(|_| path.clone()))
+        .collect()
 }
 
 /// Puts the program that the person named into the cell, read-only, where neither the system directories nor a grant hold it.

@@ -53,7 +53,7 @@ impl Prepared {
         }
         let phrase = Phrase::choose()?;
         let line = format!(
-            "valetkey: questions here begin with the words: {}\r\n",
+            "valetkey: questions here begin with the words: {}\n",
             phrase.as_str()
         );
         rustix::io::write(person, line.as_bytes()).ok()?;

@@ -358,7 +358,7 @@ impl Dialog {
     }
 
     fn agreed(&mut self) -> Vec<Effect> {
-        if !self.read {
+        if !self.is_read() {
             self.message = Some("there is more: look at it to its end first (Space)".to_owned());
             return vec![Effect::Paint];
         }
