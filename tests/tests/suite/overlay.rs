@@ -89,11 +89,7 @@ fn an_answer_from_elsewhere_closes_the_prompt() {
     pty.wait_for("\x1b[?1049l");
     pty.wait_for("was granted");
     assert_eq!(pty.finish(), 0);
-    assert!(pty_free(&home));
-}
-
-fn pty_free(home: &Home) -> bool {
-    home.questions().is_empty()
+    assert!(home.questions().is_empty());
 }
 
 #[test]
@@ -287,4 +283,90 @@ fn a_prompt_is_there_at_once_and_an_answer_is_felt_at_once() {
     approved.sort_unstable();
     eprintln!("request to prompt: {asked:?}; answer to first byte: {approved:?}");
     assert!(asked[2] < Duration::from_secs(3) && approved[2] < Duration::from_secs(3));
+}
+
+#[test]
+fn a_session_that_stops_gives_the_terminal_back_first() {
+    needs_cells!();
+    let home = home();
+    let mut command = home.command("bash");
+    command
+        .args(["--norc", "--noprofile", "-i"])
+        .env("PS1", "prompt> ")
+        .env("VK", home.program("valetkey"));
+    let mut pty = Pty::start(&command);
+    pty.wait_for("prompt> ");
+    pty.keys("$VK run -- sh -c '(sleep 1; kill -STOP $$) & cat notes.txt; echo ov''er'\r");
+    pty.wait_for(READY);
+    pty.wait_for("\x1b[?1049l");
+    pty.wait_for("in another terminal: valetkey approve");
+    pty.wait_for("Stopped");
+    pty.wait_for("prompt> ");
+    pty.keys("fg\r");
+    drop(home.approve(&home.wait_for_question("/notes.txt")));
+    pty.wait_for("the notes");
+    pty.wait_for("over");
+    pty.wait_for("prompt> ");
+    pty.keys("exit\r");
+    let _status = pty.finish();
+}
+
+#[test]
+fn a_real_full_screen_program_is_as_it_was_afterwards() {
+    needs_cells!();
+    let home = home();
+    home.write("work/poem.txt", "first line\nsecond line\nthird line\n");
+    let work = home.path("work");
+    // The question is asked by another process while the pager has the screen.
+    let script = format!(
+        "export LESSHISTFILE=-; (sleep 1; cat {} > /dev/null) & exec less poem.txt",
+        home.path("notes.txt").display()
+    );
+    let mut run = home.command(home.program("valetkey"));
+    run.arg("run")
+        .arg("--workspace")
+        .arg(&work)
+        .args(["--", "sh", "-c", &script])
+        .current_dir(&work);
+    let mut pty = Pty::start(&run);
+    pty.wait_for("third line");
+    pty.wait_for("valetkey asks");
+    let before = terminal_at(&pty, "\x18\x1b\\");
+    pty.wait_for(READY);
+    pty.keys("a\r");
+    // The modes are what a prompt brings back last.
+    pty.wait_for("\x1b[?2004l");
+    let after = terminal_at(&pty, "\0");
+    assert!(before.screen().alternate_screen(), "{}", pty.screen());
+    assert_eq!(after.screen().contents(), before.screen().contents());
+    assert_eq!(
+        after.screen().cursor_position(),
+        before.screen().cursor_position()
+    );
+    pty.keys("q");
+    assert_eq!(pty.finish(), 0);
+}
+
+/// What a terminal shows of everything up to the first `end`.
+fn terminal_at(pty: &Pty, end: &str) -> vt100::Parser {
+    let screen = pty.screen();
+    let mut terminal = vt100::Parser::new(31.try_into().unwrap(), 97.try_into().unwrap(), 0);
+    terminal.process(screen.split(end).next().unwrap_or_default().as_bytes());
+    terminal
+}
+
+#[test]
+fn keys_without_a_terminal_leave_it_at_a_line() {
+    needs_cells!();
+    let home = home();
+    let script = "echo piped | \"$0\" run -- cat notes.txt; read x";
+    let mut command = home.command("sh");
+    command.args(["-c", script]).arg(home.program("valetkey"));
+    let mut pty = Pty::start(&command);
+    pty.wait_for("in another terminal: valetkey approve");
+    drop(home.approve(&home.wait_for_question("/notes.txt")));
+    pty.wait_for("the notes");
+    assert!(!pty.screen().contains("valetkey asks"));
+    pty.keys("\r");
+    let _status = pty.finish();
 }
