@@ -190,6 +190,47 @@ fn without_prompts_a_line_says_that_a_question_waits() {
 }
 
 #[test]
+fn the_environment_turns_prompts_off_too() {
+    needs_cells!();
+    let home = home();
+    let mut run = home.command(home.program("valetkey"));
+    run.args(["run", "--", "cat", "notes.txt"])
+        .env("VALETKEY_PROMPT", "never");
+    let mut pty = Pty::start(&run);
+    pty.wait_for("in another terminal: valetkey approve");
+    drop(home.approve(&home.wait_for_question("/notes.txt")));
+    pty.wait_for("the notes");
+    assert!(!pty.screen().contains("valetkey asks"));
+    assert_eq!(pty.finish(), 0);
+}
+
+#[test]
+fn several_questions_are_answered_one_by_one() {
+    needs_cells!();
+    let home = home();
+    home.write("second.txt", "the second\n");
+    let script = "cat notes.txt & cat second.txt & wait; echo over";
+    let mut pty = session(&home, &[], script);
+    pty.wait_for("the first of 2");
+    pty.wait_for(READY);
+    pty.keys("a\ra\ra\r");
+    // The next one comes at once, and what was typed too much is not for it.
+    pty.wait_for("wait: keys do not count yet");
+    pty.wait_for(READY);
+    assert_eq!(home.questions().len(), 1);
+    pty.keys("d\r");
+    pty.wait_for("over");
+    assert_eq!(home.events("approval.given").len(), 1);
+    assert!(home.questions().is_empty());
+    let screen = pty.screen();
+    assert!(
+        screen.contains("the notes\r\n") != screen.contains("the second\r\n"),
+        "{screen:?}"
+    );
+    assert_eq!(pty.finish(), 0);
+}
+
+#[test]
 fn an_agent_that_ends_takes_its_prompt_with_it() {
     needs_cells!();
     let home = home();

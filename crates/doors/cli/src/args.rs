@@ -219,7 +219,7 @@ pub(crate) enum ApproverCommand {
         /// The name under which they answer
         name: String,
         /// Their public key, as `valetkey approver show-key` prints it
-        #[arg(long, value_name = "PUBLICKEY")]
+        #[arg(long, value_name = "PUBLICKEY", allow_hyphen_values = true)]
         key: String,
         /// A role in which they may answer, such as `owner` or `finance-approver`
         #[arg(long = "role", value_name = "ROLE", required = true)]
