@@ -8,6 +8,9 @@ use super::sequence::{Kind, Piece};
 const OFF: [u16; 13] = [
     6, 9, 69, 1000, 1001, 1002, 1003, 1004, 1005, 1006, 1015, 1016, 2026,
 ];
+/// What the mouse reports, and in which form.
+const MOUSE: [u16; 5] = [9, 1000, 1001, 1002, 1003];
+const MOUSE_FORMS: [u16; 4] = [1005, 1006, 1015, 1016];
 /// Longest link that is brought back.
 const LINK_MAX: usize = 4096;
 /// How deep keyboard modes are looked at: whether there are any.
@@ -107,6 +110,12 @@ impl Modes {
 
     fn set(&mut self, mode: u16, on: bool) {
         if OFF.contains(&mode) || [7, 25, 2004].contains(&mode) {
+            // Of these one at a time is on: what was set last.
+            let rivals = [MOUSE.as_slice(), MOUSE_FORMS.as_slice()];
+            let rivals = rivals.into_iter().find(|modes| modes.contains(&mode));
+            for rival in rivals.into_iter().flatten().filter(|_| on) {
+                self.private.insert(*rival, false);
+            }
             self.private.insert(mode, on);
         }
     }
