@@ -23,6 +23,7 @@ mod modes;
 mod narrowing;
 mod ordinary_user;
 mod outside_door;
+mod overlay;
 mod passing_through;
 mod prompting;
 mod replaying;

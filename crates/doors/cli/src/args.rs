@@ -105,6 +105,9 @@ pub(crate) struct RunArgs {
     /// A variable of the environment that passes into the cell
     #[arg(long = "env", value_name = "NAME")]
     pub(crate) environment: Vec<String>,
+    /// Do not show questions over the agent's terminal; a line says that they wait. `VALETKEY_PROMPT=never` does the same
+    #[arg(long)]
+    pub(crate) no_prompt: bool,
     /// The command and its arguments
     #[arg(required = true, trailing_var_arg = true, value_name = "COMMAND")]
     pub(crate) command: Vec<OsString>,
@@ -235,7 +238,7 @@ pub(crate) enum ApproverCommand {
         /// The name under which they answer
         name: String,
         /// Their public key, as `valetkey approver show-key` prints it
-        #[arg(long, value_name = "PUBLICKEY")]
+        #[arg(long, value_name = "PUBLICKEY", allow_hyphen_values = true)]
         key: String,
         /// A role in which they may answer, such as `owner` or `finance-approver`
         #[arg(long = "role", value_name = "ROLE", required = true)]

@@ -20,6 +20,7 @@ mod measure;
 mod media;
 mod notice;
 mod operation;
+mod prompt;
 mod reporter;
 mod run;
 mod terminal;

@@ -27,6 +27,7 @@ use crate::holdings::Holdings;
 use crate::keyring::KeyRing;
 use crate::link::{Link, connect_or_start};
 use crate::notice::Notices;
+use crate::prompt::{Overlay, Prepared};
 use crate::reporter::Reporter;
 use crate::terminal::{self, RawMode, Relays};
 use crate::watch;
@@ -60,6 +61,8 @@ pub struct RunSpec {
     pub purpose: Option<String>,
     /// Names of variables that pass into the cell beside the usual ones.
     pub environment: Vec<String>,
+    /// Questions are not shown over the agent's terminal; a line says that they wait.
+    pub no_prompt: bool,
 }
 
 /// Runs a command in a cell and returns its exit status, 128 and the signal's number if one ended it.
@@ -89,6 +92,8 @@ struct Plan {
     policy: Option<Vec<BundleFile>>,
     purpose: Option<String>,
     hidden: Vec<PathBuf>,
+    prompt: bool,
+    paths: Paths,
 }
 
 impl Plan {
@@ -130,11 +135,6 @@ impl Plan {
         cell.terminal = terminal::shape();
         cell.readme = README.to_owned();
         cell.asking_program = std::env::current_exe().ok();
-        let hidden = paths
-            .all()
-            .iter()
-            .map(|path| std::fs::canonicalize(path).unwrap_or_else(|_| path.clone()))
-            .collect();
         Ok(Self {
             cell,
             agent,
@@ -142,7 +142,9 @@ impl Plan {
             grants: spec.grants.clone(),
             policy: spec.policy.clone(),
             purpose: spec.purpose.clone(),
-            hidden,
+            hidden: hidden(paths),
+            prompt: !spec.no_prompt,
+            paths: paths.clone(),
         })
     }
 
@@ -215,6 +217,14 @@ fn environment_of(spec: &RunSpec, cell: &CellSpec, cwd: &Path) -> Vec<(OsString,
         cwd,
         in_cell: &in_cell,
     })
+}
+
+/// Valetkey's own directories, wherever links lead to them.
+fn hidden(paths: &Paths) -> Vec<PathBuf> {
+    let all = paths.all();
+    all.iter()
+        .map(|path| std::fs::canonicalize(path).unwrap_or_else(|_| path.clone()))
+        .collect()
 }
 
 /// Puts the program that the person named into the cell, read-only, where neither the system directories nor a grant hold it.
@@ -360,6 +370,13 @@ impl Session {
             }
         }
         watch::start(desk).map_err(system("start a thread"))?;
+        // The session's words are on the screen before there is an agent.
+        let prepared = plan
+            .cell
+            .terminal
+            .as_ref()
+            .filter(|_| plan.prompt)
+            .and_then(|_| Prepared::new());
         let mut cell = launching.prepare()?.start()?;
         let documents = Arc::new(Documents::new(Arc::clone(desk), plan.hidden.clone()));
         let listener = cell
@@ -374,7 +391,12 @@ impl Session {
             },
         )
         .map_err(system("open the agent door"))?;
-        let status = attend(&mut cell, &signals, desk);
+        let status = attend(
+            &mut cell,
+            &signals,
+            desk,
+            prepared.map(|prepared| (prepared, &plan.paths)),
+        );
         drop(cell);
         // The cell's mounts are gone with it, and so the connection has ended.
         drop(served);
@@ -400,12 +422,18 @@ fn watched_signals() -> Vec<i32> {
 }
 
 /// Attends to the running cell until its command has ended and everything it wrote has been passed on.
-fn attend(cell: &mut Cell, signals: &OwnedFd, desk: &Desk) -> Result<u8, RunError> {
+fn attend(
+    cell: &mut Cell,
+    signals: &OwnedFd,
+    desk: &Desk,
+    prepared: Option<(Prepared, &Paths)>,
+) -> Result<u8, RunError> {
     let system = |what: &'static str| move |source: io::Error| RunError::System { what, source };
     let pipes = std::mem::take(&mut cell.pipes);
     let mut raw = cell.pty_master.as_ref().and_then(|_| RawMode::enter());
     let relays =
-        Relays::start(cell.pty_master.as_ref(), pipes).map_err(system("pass the streams on"))?;
+        start_relays(cell, pipes, desk, prepared).map_err(system("pass the streams on"))?;
+    let overlay = desk.notices.overlay();
     if let Some(board) = cell.denials.take() {
         desk.denials.publish_at(board);
     }
@@ -419,7 +447,7 @@ fn attend(cell: &mut Cell, signals: &OwnedFd, desk: &Desk) -> Result<u8, RunErro
             Err(error) => return Err(system("wait")(error.into())),
         }
         while let Some(signal) = take_signal(signals.as_fd()).map_err(system("hear signals"))? {
-            pass_on(cell, i32::try_from(signal).unwrap_or(0))?;
+            pass_on(cell, i32::try_from(signal).unwrap_or(0), overlay)?;
         }
         match cell.try_event()? {
             None | Some(Event::Started | Event::Continued) => {}
@@ -430,6 +458,9 @@ fn attend(cell: &mut Cell, signals: &OwnedFd, desk: &Desk) -> Result<u8, RunErro
             }
             Some(Event::Stopped(_)) => {
                 // As a shell expects of the command itself: give the terminal back and stop.
+                if let Some(overlay) = overlay {
+                    overlay.suspend();
+                }
                 drop(raw.take());
                 let _best_effort =
                     rustix::process::kill_process(rustix::process::getpid(), Signal::STOP);
@@ -446,15 +477,39 @@ fn attend(cell: &mut Cell, signals: &OwnedFd, desk: &Desk) -> Result<u8, RunErro
     // Every process of the cell has ended when the first one has; only then do the streams end.
     let mut ended = [PollFd::from_borrowed_fd(cell.pidfd(), PollFlags::IN)];
     while poll(&mut ended, None) == Err(rustix::io::Errno::INTR) {}
+    if let Some(overlay) = overlay {
+        overlay.ending();
+    }
     relays.drain();
     drop(raw);
     Ok(status)
 }
 
-fn pass_on(cell: &Cell, signal: i32) -> Result<(), RunError> {
+fn start_relays(
+    cell: &Cell,
+    pipes: [Option<OwnedFd>; 3],
+    desk: &Desk,
+    prepared: Option<(Prepared, &Paths)>,
+) -> io::Result<Relays> {
+    let master = cell.pty_master.as_ref();
+    let taken_over = match (prepared, master) {
+        (Some((prepared, paths)), Some(master)) => {
+            let (overlay, running) = prepared.start(master.try_clone()?, paths, &desk.session)?;
+            desk.notices.prompt_with(overlay);
+            Some(running)
+        }
+        _ => None,
+    };
+    Relays::start(master, pipes, taken_over)
+}
+
+fn pass_on(cell: &Cell, signal: i32, overlay: Option<&Overlay>) -> Result<(), RunError> {
     if signal == Signal::WINCH.as_raw() {
         if let Some(master) = &cell.pty_master {
             terminal::copy_size(master.as_fd());
+        }
+        if let Some(overlay) = overlay {
+            overlay.resized();
         }
         return Ok(());
     }

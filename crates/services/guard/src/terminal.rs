@@ -82,15 +82,21 @@ pub(crate) struct Relays {
 }
 
 impl Relays {
-    /// Starts them. Input is carried for as long as the process lives; outputs end with the cell.
+    /// Starts them. Input is carried for as long as the process lives; outputs end with the cell. A terminal that is `taken_over` by what
+    /// shows prompts is left to it.
     ///
     /// # Errors
     /// When a descriptor cannot be duplicated or a thread not started.
-    pub(crate) fn start(master: Option<&OwnedFd>, pipes: [Option<OwnedFd>; 3]) -> io::Result<Self> {
+    pub(crate) fn start(
+        master: Option<&OwnedFd>,
+        pipes: [Option<OwnedFd>; 3],
+        taken_over: Option<JoinHandle<()>>,
+    ) -> io::Result<Self> {
         let kinds = stdio();
         let [stdin, stdout, stderr] = pipes;
-        let mut outputs = Vec::new();
-        if let Some(master) = master {
+        let is_taken_over = taken_over.is_some();
+        let mut outputs: Vec<_> = taken_over.into_iter().collect();
+        if let Some(master) = master.filter(|_| !is_taken_over) {
             if kinds.first() == Some(&Stdio::Pty) {
                 carry("stdin", rustix::stdio::stdin(), master.try_clone()?)?;
             }

@@ -24,6 +24,8 @@ pub(crate) fn run(args: RunArgs) -> Result<u8, Fail> {
         policy,
         purpose: args.purpose,
         environment: args.environment,
+        no_prompt: args.no_prompt
+            || std::env::var_os("VALETKEY_PROMPT").is_some_and(|when| when == "never"),
     };
     Ok(valetkey_guard::run(&spec, &home::paths()?)?)
 }
