@@ -28,6 +28,7 @@ mod setup_errors;
 mod terminal;
 mod upgrade;
 mod view;
+mod watching_requests;
 
 /// Ends a test that needs a cell, loudly, where this user cannot have one.
 macro_rules! needs_cells {

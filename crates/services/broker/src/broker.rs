@@ -13,6 +13,7 @@ use valetkey_model::{Timestamp, ULID_RANDOM_BYTES, UserFacts};
 use valetkey_store::Ledger;
 use valetkey_sys::clock::Clock;
 
+use crate::bulletin::Bulletin;
 use crate::diagnostics::Diagnostics;
 use crate::events;
 use crate::identify::{Admission, Scope};
@@ -32,6 +33,8 @@ pub(crate) struct Broker {
     pub(crate) people: People,
     pub(crate) sessions: Sessions,
     pub(crate) questions: Questions,
+    /// What is new for people.
+    pub(crate) bulletin: Bulletin,
     pub(crate) built_in: Arc<Rules>,
     pub(crate) admission: Admission,
     pub(crate) diagnostics: Arc<Diagnostics>,
@@ -61,8 +64,10 @@ pub(crate) struct Parts {
 
 impl Broker {
     pub(crate) fn new(parts: Parts) -> Self {
+        let since = Timestamp::from_unix_ms(parts.clock.now_ms());
         Self {
-            since: Timestamp::from_unix_ms(parts.clock.now_ms()),
+            since,
+            bulletin: Bulletin::new(since),
             clock: parts.clock,
             recorder: parts.recorder,
             ledger: parts.ledger,

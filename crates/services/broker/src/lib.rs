@@ -3,6 +3,7 @@
 
 mod attest;
 mod broker;
+mod bulletin;
 mod diagnostics;
 mod doors;
 mod events;

@@ -176,6 +176,7 @@ impl Broker {
                 .about(&id)
                 .hinted(true, "wait until some of them are answered"));
         };
+        self.bulletin.changed(session.opening.user.uid);
         // The session may have ended between look-up and here; then nobody would close the question.
         if !session.is_open() {
             self.close_unanswered(&question, session, "the session ended")
@@ -214,6 +215,7 @@ impl Broker {
         let Some(question) = self.questions.take(&question.asked.request_id) else {
             return Ok(());
         };
+        self.bulletin.changed(session.opening.user.uid);
         let id = question.asked.request_id.clone();
         let problem = Problem::new(ProblemKind::Expired, why)
             .about(&id)
@@ -273,6 +275,7 @@ impl Broker {
             Standing::Expired => Err(gone()),
             Standing::Refused => {
                 let question = self.questions.take(&id).ok_or_else(gone)?;
+                self.bulletin.changed(session.opening.user.uid);
                 let problem = Problem::new(ProblemKind::Denied, "a person said no")
                     .about(&id)
                     .hinted(false, "do not ask for this again; work without it, or tell the person why you need it");
@@ -288,6 +291,7 @@ impl Broker {
             }
             Standing::Approved(approved) => {
                 let question = self.questions.take(&id).ok_or_else(gone)?;
+                self.bulletin.changed(session.opening.user.uid);
                 let allowed = Allowed::by_people(&question.asked, &approved, &question.decision);
                 let state = match self.record_and_mint(&session, allowed, vec![given]).await {
                     Ok(granted) => RequestState::Granted {

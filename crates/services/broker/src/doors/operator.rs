@@ -3,15 +3,19 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use valetkey_api::{
-    AddApprover, Answer, Answered, Handler, LiveCapabilities, OpenQuestions, Problem, Reply,
-    Request, Revoke, Route, find,
+    AddApprover, Alerts, Answer, Answered, Changes, Handler, LiveCapabilities, OpenQuestions,
+    Problem, Reply, Request, Revoke, Route, find,
 };
 use valetkey_approval::SignedChange;
 
 use crate::broker::Broker;
 use crate::doors::reply;
+
+/// The longest wait for a change in one call.
+const MAX_WAIT_SECONDS: u64 = 55;
 
 /// Serves people.
 #[derive(Debug)]
@@ -22,6 +26,12 @@ pub(crate) struct OperatorDoor(pub(crate) Arc<Broker>);
 enum OperatorCall {
     Status,
     Questions,
+    /// What is open, once that is not what it was at a number, or a time is over.
+    Changes {
+        after: u64,
+        wait: Duration,
+    },
+    Alerts,
     Answer(Box<Answer>),
     Approvers,
     Register(Box<AddApprover>),
@@ -37,6 +47,7 @@ enum OperatorCall {
 enum Kind {
     Status,
     Questions,
+    Alerts,
     Answer,
     Approvers,
     Register,
@@ -52,9 +63,10 @@ const fn route(method: &'static str, path: &'static str, kind: Kind) -> Route<Ki
     Route { method, path, kind }
 }
 
-const ROUTES: [Route<Kind>; 11] = [
+const ROUTES: [Route<Kind>; 12] = [
     route("GET", "/v1/status", Kind::Status),
     route("GET", "/v1/requests", Kind::Questions),
+    route("GET", "/v1/alerts", Kind::Alerts),
     route("POST", "/v1/answers", Kind::Answer),
     route("GET", "/v1/approvers", Kind::Approvers),
     route("POST", "/v1/approvers", Kind::Register),
@@ -72,7 +84,14 @@ impl TryFrom<&Request> for OperatorCall {
     fn try_from(request: &Request) -> Result<Self, Problem> {
         Ok(match find(&ROUTES, request)?.kind {
             Kind::Status => Self::Status,
-            Kind::Questions => Self::Questions,
+            Kind::Questions => match request.query_number("wait") {
+                None => Self::Questions,
+                Some(seconds) => Self::Changes {
+                    after: request.query_number("after").unwrap_or(0),
+                    wait: Duration::from_secs(seconds.min(MAX_WAIT_SECONDS)),
+                },
+            },
+            Kind::Alerts => Self::Alerts,
             Kind::Answer => Self::Answer(Box::new(request.json()?)),
             Kind::Approvers => Self::Approvers,
             Kind::Register => Self::Register(Box::new(request.json()?)),
@@ -101,6 +120,18 @@ impl OperatorDoor {
             OperatorCall::Status => Ok(Reply::json(&broker.status(&operator))),
             OperatorCall::Questions => Ok(Reply::json(&OpenQuestions {
                 questions: broker.questions_in(scope),
+            })),
+            OperatorCall::Changes { after, wait } => {
+                // The number first: what changes after it was read is told with the next wait.
+                let last = broker.bulletin.wait(scope, after, wait).await;
+                Ok(Reply::json(&Changes {
+                    last,
+                    questions: broker.questions_in(scope),
+                    alerts: broker.bulletin.alerts(scope),
+                }))
+            }
+            OperatorCall::Alerts => Ok(Reply::json(&Alerts {
+                alerts: broker.bulletin.alerts(scope),
             })),
             OperatorCall::Answer(answer) => {
                 broker.may_answer(&operator, &answer.approval.approval.request_id)?;
