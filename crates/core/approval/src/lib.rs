@@ -30,7 +30,7 @@ pub use break_glass::{
 };
 pub use change::{ChangeLine, ChangeSummary, ChangeUnit, MAX_CHANGE_LINE_BYTES, MAX_CHANGE_LINES};
 pub use exported::{EXPORT_MAX_BYTES, Exported, ExportedError};
-pub use group::{GROUP_MAX, GROUP_WINDOW_MS, put_together};
+pub use group::{GROUP_MAX, GROUP_WINDOW_MS, may_be_listed, put_together};
 pub use patience::{OverBudget, Patience, PromptBudget, Wait};
 #[cfg(any(test, feature = "show"))]
 pub use prompt::{Context, Earlier, Emphasis, Field, Prompt, RegistryState};

@@ -18,6 +18,7 @@ use crate::diagnostics::Diagnostics;
 use crate::events;
 use crate::identify::{Admission, Scope};
 use crate::issuer::Issuers;
+use crate::patience::Endurance;
 use crate::people::People;
 use crate::question::Questions;
 use crate::record::Recorder;
@@ -33,6 +34,8 @@ pub(crate) struct Broker {
     pub(crate) people: People,
     pub(crate) sessions: Sessions,
     pub(crate) questions: Questions,
+    /// How long people bear each agent's questions.
+    pub(crate) endurance: Endurance,
     /// What is new for people.
     pub(crate) bulletin: Bulletin,
     pub(crate) built_in: Arc<Rules>,
@@ -74,6 +77,7 @@ impl Broker {
             people: parts.people,
             sessions: Sessions::default(),
             questions: Questions::default(),
+            endurance: Endurance::default(),
             built_in: parts.built_in,
             admission: parts.admission,
             diagnostics: parts.diagnostics,
@@ -168,6 +172,15 @@ impl Broker {
                 .await?;
         }
         made
+    }
+
+    /// Every lease in sight.
+    pub(crate) fn leases(&self, scope: Scope) -> Vec<valetkey_api::LiveLease> {
+        let now = self.now();
+        self.sessions_in(scope)
+            .iter()
+            .flat_map(|session| session.leases(now))
+            .collect()
     }
 
     /// Every live capability in sight, oldest session first.

@@ -176,10 +176,43 @@ pub(crate) fn asked(session: &Session, asked: &Asked) -> Event {
         .action(asked.grant.actions)
         .policy(&asked.policy_id, Some(asked.policy_digest))
         .attribute("expires_seconds", asked.requirement.expires_seconds);
+    let event = if asked.also.is_empty() {
+        event
+    } else {
+        let files = asked.also.len().saturating_add(1);
+        event.attribute("files", u64::try_from(files).unwrap_or(u64::MAX))
+    };
     match asked.reasons.first() {
         Some(reason) => event.attribute("reason", reason.as_str()),
         None => event,
     }
+}
+
+/// A request was put to people as a part of the question `first`.
+pub(crate) fn asked_with(session: &Session, part: &Asked, first: &RequestId) -> Event {
+    asked(session, part).attribute("with", first.as_str())
+}
+
+/// A question was not put to people: the session has put as many as it may.
+pub(crate) fn not_asked(session: &Session, asked: &Asked, why: &str) -> Event {
+    of_session(EventType::ApprovalExpired, Actor::Broker, session)
+        .request(asked.request_id.clone())
+        .resource(asked.grant.resource.clone())
+        .action(asked.grant.actions)
+        .decision(AuditDecision::Denied)
+        .policy(&asked.policy_id, Some(asked.policy_digest))
+        .attribute("why", why)
+}
+
+/// An agent was denied so often that it has to wait.
+pub(crate) fn locked_out(session: &Session, asked: &Asked, seconds: u64) -> Event {
+    of_session(EventType::AlertRaised, Actor::Broker, session)
+        .request(asked.request_id.clone())
+        .attribute(
+            "reason",
+            "the agent was denied again and again, and has to wait",
+        )
+        .attribute("seconds", seconds)
 }
 
 /// A person answered.

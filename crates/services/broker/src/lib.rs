@@ -1,6 +1,8 @@
 //! The broker: it decides by policy, asks people, records, and mints capabilities. It opens no network socket.
 #![forbid(unsafe_code)]
 
+mod answering;
+mod asking;
 mod attest;
 mod broker;
 mod bulletin;
@@ -11,10 +13,12 @@ mod handover;
 mod identify;
 mod issuer;
 mod keys;
+mod lease;
 mod life;
 mod listeners;
 mod live;
 mod notify;
+mod patience;
 mod people;
 mod pipeline;
 mod question;

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use valetkey_api::LookAgain;
 use valetkey_model::CapabilityId;
 
 /// News that the guard has not said to have heard. What it has heard is dropped: an agent can make news as often as it likes.
@@ -19,6 +20,8 @@ pub(crate) enum Piece {
     Ended(CapabilityId),
     /// There are other keys to verify with.
     Keys,
+    /// Somebody approved what is to be looked at again first.
+    Look(LookAgain),
 }
 
 impl Unheard {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use valetkey_api::{
     AddApprover, Alerts, Answer, Answered, Changes, Handler, LiveCapabilities, OpenQuestions,
-    Problem, Reply, Request, Revoke, Route, find,
+    Problem, ProblemKind, Reply, Request, Revoke, Route, find,
 };
 use valetkey_approval::SignedChange;
 
@@ -135,7 +135,12 @@ impl OperatorDoor {
             })),
             OperatorCall::Answer(answer) => {
                 broker.may_answer(&operator, &answer.approval.approval.request_id)?;
-                let outcome = broker.answer(answer.approval).await?;
+                // On its own, so that whoever hangs up does not leave an answer half done.
+                let own = Arc::clone(broker);
+                let answered = tokio::spawn(async move { own.answer(answer.approval).await });
+                let outcome = answered.await.map_err(|_| {
+                    Problem::new(ProblemKind::Unavailable, "the answer could not be handled")
+                })??;
                 Ok(Reply::json(&Answered { outcome }))
             }
             OperatorCall::Approvers => Ok(Reply::json(&broker.people.of(operator.uid()))),
@@ -151,6 +156,7 @@ impl OperatorDoor {
             }
             OperatorCall::Capabilities => Ok(Reply::json(&LiveCapabilities {
                 capabilities: broker.live(scope),
+                leases: broker.leases(scope),
             })),
             OperatorCall::Revoke(what) => Ok(Reply::json(&broker.revoke(&what, scope).await?)),
             OperatorCall::Keys => Ok(Reply::json(&broker.issuer.list(broker.now()))),
