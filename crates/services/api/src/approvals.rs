@@ -1,9 +1,11 @@
 //! Messages about questions and what comes of them: waiting for a change, looking again at what was shown, leases, several requests at once.
 
 use serde::{Deserialize, Serialize};
-use valetkey_approval::{Asked, FileFacts};
+use valetkey_approval::{Asked, FileFacts, ReviewItem};
 use valetkey_capability::Capability;
-use valetkey_model::{ActionSet, AgentId, CapabilityId, RequestId, Resource, SessionId, Timestamp};
+use valetkey_model::{
+    ActionSet, AgentId, CapabilityId, Digest, RequestId, Resource, SessionId, Timestamp,
+};
 
 use crate::{AgentAsk, Ask, Problem, RequestState};
 
@@ -175,4 +177,36 @@ pub enum LeaseKind {
     Minutes,
     /// The same for the rest of the session, at most for some time.
     Task,
+}
+
+/// Operator door: an emergency scope that was given.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BrokenGlass {
+    /// The digest by which it is reviewed.
+    pub emergency: Digest,
+    /// What the session holds now; each ends by itself.
+    pub capabilities: Vec<Capability>,
+}
+
+/// Operator door: the reviews of emergencies.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReviewList {
+    /// Oldest first, closed ones too for as long as there is room.
+    pub reviews: Vec<Review>,
+}
+
+/// Operator door: the review of one emergency.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Review {
+    /// The digest of the emergency.
+    pub emergency: Digest,
+    /// Whether it waits for somebody.
+    pub is_open: bool,
+    /// The session that was given the scope.
+    pub session: SessionId,
+    /// What was asked for, by whom, and what was found.
+    pub item: ReviewItem,
 }

@@ -353,6 +353,9 @@ pub struct News {
     /// What is to be looked at again, since a person said yes to what was shown of it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub look_again: Vec<LookAgain>,
+    /// What was given in an emergency.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub given: Vec<Granted>,
     /// Whether the whole session is over.
     pub session_over: bool,
 }
@@ -365,6 +368,7 @@ impl News {
             || self.keys_changed
             || !self.revoked.is_empty()
             || !self.look_again.is_empty()
+            || !self.given.is_empty()
     }
 }
 

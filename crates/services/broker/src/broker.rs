@@ -22,6 +22,7 @@ use crate::patience::Endurance;
 use crate::people::People;
 use crate::question::Questions;
 use crate::record::Recorder;
+use crate::review::Reviews;
 use crate::rules::Rules;
 use crate::session::Sessions;
 
@@ -36,6 +37,8 @@ pub(crate) struct Broker {
     pub(crate) questions: Questions,
     /// How long people bear each agent's questions.
     pub(crate) endurance: Endurance,
+    /// The reviews of emergencies.
+    pub(crate) reviews: Reviews,
     /// What is new for people.
     pub(crate) bulletin: Bulletin,
     pub(crate) built_in: Arc<Rules>,
@@ -58,6 +61,7 @@ pub(crate) struct Parts {
     pub(crate) recorder: Recorder,
     pub(crate) ledger: Ledger,
     pub(crate) people: People,
+    pub(crate) reviews: Reviews,
     pub(crate) built_in: Arc<Rules>,
     pub(crate) admission: Admission,
     pub(crate) diagnostics: Arc<Diagnostics>,
@@ -75,6 +79,7 @@ impl Broker {
             recorder: parts.recorder,
             ledger: parts.ledger,
             people: parts.people,
+            reviews: parts.reviews,
             sessions: Sessions::default(),
             questions: Questions::default(),
             endurance: Endurance::default(),

@@ -151,7 +151,13 @@ impl Broker {
         (decision, decided)
     }
 
-    fn input(&self, session: &Session, ask: &Ask, id: &RequestId, now: Timestamp) -> PolicyInput {
+    pub(crate) fn input(
+        &self,
+        session: &Session,
+        ask: &Ask,
+        id: &RequestId,
+        now: Timestamp,
+    ) -> PolicyInput {
         let age_seconds = now.ms_since(session.opened_at) / 1000;
         let (last_minute, last_hour) = session.count_request(now);
         let opening = &session.opening;

@@ -3,7 +3,7 @@
 //! A request waits from the moment it is asked until it has an answer. In between it is gathered with others that are like it, and becomes one
 //! of the parts of a question. INVARIANT (what was shown stays): a question never changes once it is open; what comes later is another one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -268,6 +268,15 @@ impl Questions {
         let table = self.lock();
         let open = table.open.values();
         open.map(|question| question.asked.clone()).collect()
+    }
+
+    /// How many requests of these sessions wait for people.
+    pub(crate) fn waiting(&self, sessions: &BTreeSet<SessionId>) -> usize {
+        let table = self.lock();
+        let waiting = table.requests.values();
+        waiting
+            .filter(|request| sessions.contains(&request.session) && request.is_waiting())
+            .count()
     }
 
     /// Waits for a question's files to be looked at again. Of two that wait for the same, the later one is told.

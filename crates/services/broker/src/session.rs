@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
-use valetkey_api::{LiveLease, LookAgain, News, StartGrant};
+use valetkey_api::{Granted, LiveLease, LookAgain, News, StartGrant};
 use valetkey_capability::{Capability, Claims};
 use valetkey_model::{
     ActionSet, AgentFacts, CapabilityId, Digest, EventId, Grant, RequestId, Resource, SessionId,
@@ -313,6 +313,17 @@ impl Session {
         self.changed.notify_waiters();
     }
 
+    /// Puts a capability into the guard's hands that nobody asked for through it.
+    pub(crate) fn give(&self, granted: Granted) {
+        let mut changing = self.lock();
+        changing
+            .unheard
+            .kept
+            .push_back(Piece::Given(Box::new(granted)));
+        drop(changing);
+        self.changed.notify_waiters();
+    }
+
     /// Tells the guard that there are other keys to verify with.
     pub(crate) fn keys_changed(&self) {
         let mut changing = self.lock();
@@ -400,6 +411,7 @@ impl Session {
                 Piece::Ended(id) => news.revoked.push(id.clone()),
                 Piece::Keys => news.keys_changed = true,
                 Piece::Look(look) => news.look_again.push(look.clone()),
+                Piece::Given(granted) => news.given.push(Granted::clone(granted)),
             }
         }
         news

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use valetkey_api::LookAgain;
+use valetkey_api::{Granted, LookAgain};
 use valetkey_model::CapabilityId;
 
 /// News that the guard has not said to have heard. What it has heard is dropped: an agent can make news as often as it likes.
@@ -22,6 +22,8 @@ pub(crate) enum Piece {
     Keys,
     /// Somebody approved what is to be looked at again first.
     Look(LookAgain),
+    /// A capability was given in an emergency.
+    Given(Box<Granted>),
 }
 
 impl Unheard {

@@ -75,6 +75,25 @@ impl Allowed {
         }
     }
 
+    /// What an emergency gives, within what policy and the guardrails leave of it.
+    pub(crate) fn by_emergency(
+        request: RequestId,
+        grant: Grant,
+        seconds: u64,
+        policy_id: &str,
+        approval: ApprovalId,
+    ) -> Self {
+        Self {
+            request,
+            ttl_seconds: life(&grant, seconds),
+            grant,
+            policy_id: policy_id.to_owned(),
+            approvals: vec![approval],
+            // Every open and change is durable in the log before it happens.
+            streamed: false,
+        }
+    }
+
     pub(crate) fn request(&self) -> &RequestId {
         &self.request
     }

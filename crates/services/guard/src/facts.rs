@@ -52,7 +52,9 @@ pub(crate) fn of_stat(stat: &Stat) -> FileFacts {
         uid: stat.st_uid,
         gid: stat.st_gid,
         nlink: stat.st_nlink,
-        dev: stat.st_dev,
+        // As the view numbers devices: what one saw the other has to know again.
+        dev: (u64::from(rustix::fs::major(stat.st_dev)) << 32)
+            | u64::from(rustix::fs::minor(stat.st_dev)),
         ino: stat.st_ino,
         mtime: (
             stat.st_mtime,

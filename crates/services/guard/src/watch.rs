@@ -77,6 +77,13 @@ fn hear_news(desk: &Desk) {
                 news.look_again
                     .iter()
                     .for_each(|look| desk.look_again(look));
+                if news.keys_changed && !news.given.is_empty() {
+                    let _known = desk.learn_keys();
+                }
+                for granted in &news.given {
+                    // A token that does not verify gives nothing; the broker's log has it.
+                    drop(desk.hold(granted));
+                }
                 if news.keys_changed {
                     // If they cannot be had now, the first token that needs them asks again.
                     let _known = desk.learn_keys();

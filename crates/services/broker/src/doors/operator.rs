@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use valetkey_api::{
     AddApprover, Alerts, Answer, Answered, Changes, Handler, LiveCapabilities, OpenQuestions,
-    Problem, ProblemKind, Reply, Request, Revoke, Route, find,
+    Problem, ProblemKind, Reply, Request, ReviewList, Revoke, Route, find,
 };
-use valetkey_approval::SignedChange;
+use valetkey_approval::{SignedChange, SignedEmergency, SignedReview};
 
 use crate::broker::Broker;
 use crate::doors::reply;
@@ -32,6 +32,9 @@ enum OperatorCall {
         wait: Duration,
     },
     Alerts,
+    BreakGlass(Box<SignedEmergency>),
+    Reviews,
+    CloseReview(Box<SignedReview>),
     Answer(Box<Answer>),
     Approvers,
     Register(Box<AddApprover>),
@@ -48,6 +51,9 @@ enum Kind {
     Status,
     Questions,
     Alerts,
+    BreakGlass,
+    Reviews,
+    CloseReview,
     Answer,
     Approvers,
     Register,
@@ -63,10 +69,13 @@ const fn route(method: &'static str, path: &'static str, kind: Kind) -> Route<Ki
     Route { method, path, kind }
 }
 
-const ROUTES: [Route<Kind>; 12] = [
+const ROUTES: [Route<Kind>; 15] = [
     route("GET", "/v1/status", Kind::Status),
     route("GET", "/v1/requests", Kind::Questions),
     route("GET", "/v1/alerts", Kind::Alerts),
+    route("POST", "/v1/break-glass", Kind::BreakGlass),
+    route("GET", "/v1/reviews", Kind::Reviews),
+    route("POST", "/v1/reviews/close", Kind::CloseReview),
     route("POST", "/v1/answers", Kind::Answer),
     route("GET", "/v1/approvers", Kind::Approvers),
     route("POST", "/v1/approvers", Kind::Register),
@@ -92,6 +101,9 @@ impl TryFrom<&Request> for OperatorCall {
                 },
             },
             Kind::Alerts => Self::Alerts,
+            Kind::BreakGlass => Self::BreakGlass(Box::new(request.json()?)),
+            Kind::Reviews => Self::Reviews,
+            Kind::CloseReview => Self::CloseReview(Box::new(request.json()?)),
             Kind::Answer => Self::Answer(Box::new(request.json()?)),
             Kind::Approvers => Self::Approvers,
             Kind::Register => Self::Register(Box::new(request.json()?)),
@@ -133,6 +145,18 @@ impl OperatorDoor {
             OperatorCall::Alerts => Ok(Reply::json(&Alerts {
                 alerts: broker.bulletin.alerts(scope),
             })),
+            OperatorCall::BreakGlass(emergency) => {
+                let user = broker.admission.user_of(&operator);
+                Ok(Reply::json(&broker.break_glass(&user, *emergency).await?))
+            }
+            OperatorCall::Reviews => Ok(Reply::json(&ReviewList {
+                reviews: broker.reviews.list(scope),
+            })),
+            OperatorCall::CloseReview(review) => {
+                let user = broker.admission.user_of(&operator);
+                broker.close_review(&user, *review).await?;
+                Ok(Reply::json(&()))
+            }
             OperatorCall::Answer(answer) => {
                 broker.may_answer(&operator, &answer.approval.approval.request_id)?;
                 // On its own, so that whoever hangs up does not leave an answer half done.
