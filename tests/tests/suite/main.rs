@@ -3,6 +3,7 @@
 mod activation;
 mod agent_door;
 mod approvers;
+mod approving;
 mod asking;
 mod attack;
 mod authzen;
@@ -10,6 +11,7 @@ mod clients;
 mod constraints;
 mod demo;
 mod documents;
+mod emergencies;
 mod failing;
 mod hostile_bytes;
 mod hostile_peers;

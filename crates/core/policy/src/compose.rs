@@ -1,6 +1,7 @@
 //! Several policies as one: the most restrictive answer of all layers, in every part.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use valetkey_model::{
     ApprovalRequirement, Decision, Digest, Durability, Effect, Lease, Lockout, Obligations,
@@ -102,6 +103,10 @@ impl PolicySet {
     /// or nothing usable: then there are none.
     #[must_use]
     pub fn break_glass(&self, user: &UserFacts) -> Option<serde_json::Value> {
+        let user = UserFacts {
+            home_resource: Resource::file(Path::new(&user.home)).ok(),
+            ..user.clone()
+        };
         let input = serde_json::json!({"subject": {"user": user}});
         let said = self.break_glass.as_ref()?.evaluate(input.into()).ok()?;
         serde_json::to_value(said)
