@@ -96,7 +96,7 @@ fn a_question_is_seen_and_its_answer_felt_without_delay() {
         let event = events
             .iter()
             .find(|event| event["type"] == kind && fits(event));
-        millis(&event.expect(kind)["time"])
+        millis(&event.expect(kind)["timestamp"])
     };
     let (mut prompt, mut felt) = (Vec::new(), Vec::new());
     for (request, day) in &seen {

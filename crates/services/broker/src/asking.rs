@@ -47,10 +47,12 @@ impl Broker {
         session: &Arc<Session>,
         asks: Vec<Ask>,
     ) -> Vec<Result<RequestState, Problem>> {
+        // One time for all of them: none came before the other.
+        let now = self.now();
         let mut begun = JoinSet::new();
         for (place, ask) in asks.into_iter().enumerate() {
             let (broker, session) = (Arc::clone(self), Arc::clone(session));
-            begun.spawn(async move { (place, broker.begin(&session, ask).await) });
+            begun.spawn(async move { (place, broker.begin(&session, ask, now).await) });
         }
         let mut all = begun.join_all().await;
         all.sort_by_key(|(place, _)| *place);
@@ -128,8 +130,10 @@ impl Broker {
 
     /// Puts requests to people, like with like.
     async fn put_all(self: &Arc<Self>, session: &Arc<Session>, gathered: Vec<Gathered>) {
-        let questions = gathered.iter().map(|one| one.asked.clone()).collect();
         let mut waiting = gathered;
+        // In the order in which they were asked, whichever was recorded first.
+        waiting.sort_by_key(|one| one.asked.asked_at);
+        let questions = waiting.iter().map(|one| one.asked.clone()).collect();
         for mut asked in put_together(questions) {
             narrow_lease(&mut asked);
             let listed: Vec<RequestId> = asked.grants().map(|(id, _)| id.clone()).collect();

@@ -35,15 +35,20 @@ impl Broker {
         session: &Arc<Session>,
         ask: Ask,
     ) -> Result<RequestState, Problem> {
-        Ok(match self.begin(session, ask).await? {
+        Ok(match self.begin(session, ask, self.now()).await? {
             Begun::Settled(state) => *state,
             Begun::ForPeople(gathered) => self.put_soon(session, *gathered).await,
         })
     }
 
     /// Takes a request as far as it goes without people.
-    pub(crate) async fn begin(&self, session: &Session, ask: Ask) -> Result<Begun, Problem> {
-        let id = RequestId::new(self.now(), Self::random()?);
+    pub(crate) async fn begin(
+        &self,
+        session: &Session,
+        ask: Ask,
+        now: Timestamp,
+    ) -> Result<Begun, Problem> {
+        let id = RequestId::new(now, Self::random()?);
         let (decision, decided) = self.decide(session, &ask, &id);
         let grant = granted(&ask, &decision);
         match decision.effect {
@@ -69,7 +74,7 @@ impl Broker {
                         request_id: id,
                     }));
                 }
-                let asked = question_of(session, ask, &id, grant, &decision, self.now())?;
+                let asked = question_of(session, ask, &id, grant, &decision, now)?;
                 self.for_people(session, asked, decision, decided).await
             }
             Effect::Allow => {
