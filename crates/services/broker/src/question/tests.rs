@@ -108,3 +108,56 @@ fn only_the_session_that_asked_says_what_it_saw() {
         "nobody waits any more"
     );
 }
+
+#[test]
+fn the_yes_of_somebody_who_was_removed_is_as_if_it_had_not_been_given() {
+    use valetkey_approval::{
+        ApproverKey, Approvers, Change, Method, Standing, Unsigned, UnsignedChange, Verdict,
+    };
+    use valetkey_model::ApprovalId;
+
+    let key = |byte: u8| ApproverKey::from_seed(&[byte; 32]);
+    let mut asked = asked("2026-01-17T15:14:00.000Z");
+    asked.requirement = serde_json::from_value(json!({
+        "quorum": [{"role": "owner", "count": 1}, {"role": "finance", "count": 1}]
+    }))
+    .expect("a requirement");
+    let now = asked.asked_at.plus_seconds(1);
+    let owner = key(1).approver("olga", &["owner"]);
+    let zoe = key(2).approver("zoe", &["finance"]);
+    let first = Approvers::found("r".to_owned(), owner).expect("found");
+    let change = |people: &Approvers, change| {
+        let unsigned = UnsignedChange::of(people, change, "olga", now).expect("a change");
+        people
+            .changed(&unsigned.sign(&key(1)).expect("signed"))
+            .expect("changed")
+    };
+    let both = change(&first, Change::Add(zoe.clone()));
+    let without = change(&both, Change::Remove(zoe));
+    let yes = |name: &str, byte: u8| {
+        let unsigned = Unsigned {
+            approval_id: ApprovalId::new(now, [byte; 10]),
+            request_id: asked.request_id.clone(),
+            asked_digest: asked.digest().expect("a digest"),
+            prompt_digest: None,
+            verdict: Verdict::Approve,
+            approver: name.to_owned(),
+            method: Method::Terminal,
+            justification: None,
+            time: now,
+        };
+        unsigned.sign(&key(byte)).expect("signed")
+    };
+    let questions = Questions::default();
+    let put = EventId::new(asked.asked_at, [0; 10]);
+    let parts = vec![part(&questions, &asked)];
+    let question = questions.open(asked.clone(), put, parts).expect("room");
+    assert_eq!(question.add_answer(yes("zoe", 2), &both, now).len(), 1);
+    let answers = question.add_answer(yes("olga", 1), &without, now);
+    assert_eq!(answers.len(), 1, "what zoe said counts no more");
+    assert_eq!(
+        standing(&asked, &answers, &without, now),
+        Ok(Standing::Open),
+        "and it does not keep the others from answering"
+    );
+}
