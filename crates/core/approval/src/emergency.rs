@@ -20,6 +20,7 @@ const FRESH_MS: u64 = 120_000;
 
 /// An emergency before it is signed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct UnsignedEmergency {
     /// The session that is given the scope. It names the broker too: no other has it.
@@ -34,6 +35,7 @@ pub struct UnsignedEmergency {
 
 /// A signed emergency. Its signature covers every other member.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct SignedEmergency {
     /// What is signed.
@@ -44,6 +46,7 @@ pub struct SignedEmergency {
 
 /// The end of a review before it is signed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct UnsignedReview {
     /// The digest of the emergency that was reviewed.
@@ -58,6 +61,7 @@ pub struct UnsignedReview {
 
 /// The signed end of a review.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct SignedReview {
     /// What is signed.

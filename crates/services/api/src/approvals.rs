@@ -11,6 +11,7 @@ use crate::{AgentAsk, Ask, Problem, RequestState};
 
 /// Operator door: what waits for people, answered when it is not what it was at number `after`, or the wait is over.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Changes {
     /// The number of this state; to be sent as `after` with the next wait.
@@ -23,6 +24,7 @@ pub struct Changes {
 
 /// Operator door: the last alerts.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Alerts {
     /// Oldest first.
@@ -31,6 +33,7 @@ pub struct Alerts {
 
 /// Something that people should see soon and that no answer is waited for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Alert {
     /// Its number; greater than that of every earlier one.
@@ -51,6 +54,7 @@ pub struct Alert {
 
 /// What an alert is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum AlertKind {
     /// An agent was denied so often that it has to wait.
@@ -61,6 +65,7 @@ pub enum AlertKind {
 
 /// Guard door: files that are to be looked at again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct LookAgain {
     /// The question that they were shown in.
@@ -71,6 +76,7 @@ pub struct LookAgain {
 
 /// Guard door: what the guard saw when it looked again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct LookedAgain {
     /// Each file that was to be looked at.
@@ -79,6 +85,7 @@ pub struct LookedAgain {
 
 /// One file as it is now.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Looked {
     /// The file.
@@ -89,6 +96,7 @@ pub struct Looked {
 
 /// Guard door: several requests of one session at once.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct AskAll {
     /// The session.
@@ -99,6 +107,7 @@ pub struct AskAll {
 
 /// Guard door: how several requests stand, in the order in which they were asked.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct AskedAll {
     /// One for each.
@@ -107,6 +116,7 @@ pub struct AskedAll {
 
 /// Agent door in a cell: several requests at once. Those that are like each other become one question.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct AgentAskAll {
     /// The requests, at most 64.
@@ -115,6 +125,7 @@ pub struct AgentAskAll {
 
 /// Agent door in a cell: how several requests stand, in the order in which they were asked.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct AgentAskedAll {
     /// One for each.
@@ -123,6 +134,7 @@ pub struct AgentAskedAll {
 
 /// Agent door in a cell: how one of several requests stands.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "state", rename_all = "lowercase")]
 pub enum AgentStanding {
     /// Granted.
@@ -148,6 +160,7 @@ pub enum AgentStanding {
 
 /// Operator door: what people gave beyond the capabilities that are live.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct LiveLease {
     /// The session that has it.
@@ -169,6 +182,7 @@ pub struct LiveLease {
 
 /// What a lease is good for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum LeaseKind {
     /// One use of each of a list.
@@ -181,6 +195,7 @@ pub enum LeaseKind {
 
 /// Operator door: an emergency scope that was given.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct BrokenGlass {
     /// The digest by which it is reviewed.
@@ -191,6 +206,7 @@ pub struct BrokenGlass {
 
 /// Operator door: the reviews of emergencies.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ReviewList {
     /// Oldest first, closed ones too for as long as there is room.
@@ -199,6 +215,7 @@ pub struct ReviewList {
 
 /// Operator door: the review of one emergency.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Review {
     /// The digest of the emergency.

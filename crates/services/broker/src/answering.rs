@@ -49,7 +49,9 @@ impl Broker {
         };
         // This answer alone first, so that a bad one is never kept beside good ones.
         drop(standing(&question.asked, &[(answer.clone(), now)], &people, now).map_err(invalid)?);
-        let answers = question.add_answer(answer.clone(), &people, now);
+        let answers = question
+            .add_answer(answer.clone(), &people, now)
+            .ok_or_else(gone)?;
         let verdict = standing(&question.asked, &answers, &people, now).map_err(invalid)?;
         let given = events::answered(&session, &question.asked, &question.put, &answer);
         match verdict {

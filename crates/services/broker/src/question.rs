@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::sync::{oneshot, watch};
 use valetkey_api::{Looked, Problem, ProblemKind, RequestState};
-use valetkey_approval::{Approvers, Asked, SignedApproval, standing};
+use valetkey_approval::{Approvers, Asked, SignedApproval, Verdict, standing};
 use valetkey_model::{Decision, EventId, RequestId, SessionId, Timestamp};
 
 /// Open questions of one session at once: beyond this the agent is refused, since no person could keep up.
@@ -92,22 +92,26 @@ pub(crate) struct Question {
 }
 
 impl Question {
-    /// Keeps an answer, once per person, and gives all of them. Those of people who may not answer any more are as if they had not been given.
+    /// Keeps an answer, the last of each person, and gives all of them. Those of people who may not answer any more are as if they had not been
+    /// given. Who says no after a yes has said no, and a no stays: a yes after it is not kept, and nothing is given.
     pub(crate) fn add_answer(
         &self,
         answer: SignedApproval,
         people: &Approvers,
         now: Timestamp,
-    ) -> Vec<(SignedApproval, Timestamp)> {
+    ) -> Option<Vec<(SignedApproval, Timestamp)>> {
         let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
         answers.retain(|had| standing(&self.asked, std::slice::from_ref(had), people, now).is_ok());
-        let known = answers
+        let of_same = |had: &SignedApproval| had.approval.approver == answer.approval.approver;
+        let said_no = answers
             .iter()
-            .any(|(had, _)| had.approval.approver == answer.approval.approver);
-        if !known {
-            answers.push((answer, now));
+            .any(|(had, _)| of_same(had) && had.approval.verdict == Verdict::Deny);
+        if said_no && answer.approval.verdict == Verdict::Approve {
+            return None;
         }
-        answers.clone()
+        answers.retain(|(had, _)| !of_same(had));
+        answers.push((answer, now));
+        Some(answers.clone())
     }
 
     /// Whether nobody waits for it any more.

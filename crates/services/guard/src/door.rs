@@ -137,6 +137,7 @@ impl AgentDoor {
                         .iter()
                         .map(|held| Capability::clone(&held.capability()))
                         .collect(),
+                    leases: Vec::new(),
                 }))
             }
             AgentCall::Narrow(parent, wanted) => {

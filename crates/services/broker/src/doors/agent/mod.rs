@@ -78,6 +78,7 @@ impl AgentDoor {
             AgentCall::Look(asked, wait) => self.look(outsider, &asked, wait).await,
             AgentCall::Capabilities => Ok(Reply::json(&LiveCapabilities {
                 capabilities: session.live(broker.now()),
+                leases: Vec::new(),
             })),
             AgentCall::Narrow(parent, wanted) => {
                 let wanted = wanted.in_session(session.id.clone());
