@@ -8,6 +8,7 @@ mod peer;
 mod place;
 mod process;
 mod pty;
+mod signer;
 
 pub use binaries::{Binaries, binaries};
 pub use helper::{
@@ -18,3 +19,4 @@ pub use peer::{Answer, Guard, Peer};
 pub use place::{Device, cannot_run_cells, host_program, is_root, scratch, skipped};
 pub use process::{Call, Finished, Started, until};
 pub use pty::Pty;
+pub use signer::{Signer, asked_digest, give, post};

@@ -92,6 +92,33 @@ impl Pty {
         String::from_utf8_lossy(&seen).into_owned()
     }
 
+    /// What a person sees now, a line a row: the program draws on a screen of 31 rows and 97 columns, or the last size that was set.
+    #[must_use]
+    pub fn picture(&self) -> String {
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        picture(&String::from_utf8_lossy(&seen))
+    }
+
+    /// Waits until `text` is in the picture, and gives the picture.
+    ///
+    /// # Panics
+    /// When it is not in time.
+    #[track_caller]
+    pub fn wait_to_see(&self, text: &str) -> String {
+        let begun = Instant::now();
+        loop {
+            let picture = self.picture();
+            if picture.contains(text) {
+                return picture;
+            }
+            assert!(
+                begun.elapsed() < Duration::from_secs(30),
+                "the terminal does not show `{text}` but:\n{picture}"
+            );
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
     /// Waits until `text` is shown after what was waited for last, and gives what was shown up to it.
     ///
     /// # Panics
@@ -140,6 +167,28 @@ impl Pty {
     /// When it does not come.
     #[track_caller]
     pub fn finish(mut self) -> i32 {
+        self.ended()
+    }
+
+    /// Waits for the program's end, and gives everything that it showed.
+    ///
+    /// # Panics
+    /// When it does not come.
+    #[track_caller]
+    #[must_use]
+    pub fn shown(mut self) -> String {
+        let _status = self.ended();
+        // What it wrote last may still be on its way; a mark after it tells that all of it has come.
+        let mark = b"<the end>";
+        rustix::io::write(&self.slave, mark).expect("the terminal's far end");
+        let text = self.wait_for("<the end>");
+        let screen = self.screen();
+        let end = screen.rfind("<the end>").unwrap_or(text.len());
+        screen[..end].to_owned()
+    }
+
+    #[track_caller]
+    fn ended(&mut self) -> i32 {
         let begun = Instant::now();
         loop {
             if let Some(status) = self.child.try_wait().expect("wait") {
@@ -164,6 +213,53 @@ impl Drop for Pty {
         drop(self.child.kill());
         drop(self.child.wait());
     }
+}
+
+/// What a terminal makes of text and of the sequences that move and clear; others it takes and does nothing.
+fn picture(text: &str) -> String {
+    let mut rows: Vec<Vec<char>> = vec![Vec::new(); 100];
+    let (mut row, mut column) = (0_usize, 0_usize);
+    let mut rest = text.chars().peekable();
+    while let Some(c) = rest.next() {
+        match c {
+            '\x1b' if rest.next_if_eq(&'[').is_some() => {
+                let mut words = String::new();
+                let mut end = ' ';
+                for c in rest.by_ref() {
+                    if ('@'..='~').contains(&c) {
+                        end = c;
+                        break;
+                    }
+                    words.push(c);
+                }
+                let mut numbers = words.split(';').map(|word| word.parse().unwrap_or(1_usize));
+                match end {
+                    'H' => {
+                        row = numbers.next().unwrap_or(1).saturating_sub(1).min(99);
+                        column = numbers.next().unwrap_or(1).saturating_sub(1);
+                    }
+                    'J' => rows.iter_mut().for_each(Vec::clear),
+                    _ => {}
+                }
+            }
+            '\n' => row = (row + 1).min(99),
+            '\r' => column = 0,
+            c if c.is_control() => {}
+            c => {
+                let line = &mut rows[row];
+                if line.len() <= column {
+                    line.resize(column + 1, ' ');
+                }
+                line[column] = c;
+                column += 1;
+            }
+        }
+    }
+    let lines: Vec<String> = rows
+        .into_iter()
+        .map(|line| line.into_iter().collect::<String>().trim_end().to_owned())
+        .collect();
+    lines.join("\n").trim_end().to_owned()
 }
 
 fn size(rows: u16, columns: u16) -> Winsize {

@@ -13,8 +13,11 @@ mod demo;
 mod documents;
 mod emergencies;
 mod failing;
+mod forging;
+mod forging_places;
 mod hostile_bytes;
 mod hostile_peers;
+mod inbox;
 mod keeping;
 mod listings;
 mod modes;
@@ -31,6 +34,7 @@ mod terminal;
 mod upgrade;
 mod view;
 mod watching_requests;
+mod workloads;
 
 /// Ends a test that needs a cell, loudly, where this user cannot have one.
 macro_rules! needs_cells {

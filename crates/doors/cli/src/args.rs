@@ -28,8 +28,8 @@ pub(crate) enum Command {
     Demo(DemoArgs),
     /// Run a command in a cell that sees only what it is given
     Run(RunArgs),
-    /// List the questions that wait for an answer
-    Requests(ListArgs),
+    /// List the questions that wait for an answer; with --watch, answer them as they come
+    Requests(RequestsArgs),
     /// Say yes to a request
     Approve(AnswerArgs),
     /// Say no to a request
@@ -139,6 +139,19 @@ pub(crate) struct AskArgs {
 #[derive(Debug, ClapArgs)]
 pub(crate) struct ListArgs {
     /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(
+    after_help = "With --watch at a terminal: an inbox with every question whole, to approve or deny, and what agents hold, to take back; `?` shows its keys. Without a terminal, or with --json: one line for each question as it opens."
+)]
+pub(crate) struct RequestsArgs {
+    /// Go on as questions come and close
+    #[arg(short, long)]
+    pub(crate) watch: bool,
+    /// Print JSON; with --watch, one object a line
     #[arg(long)]
     pub(crate) json: bool,
 }

@@ -86,7 +86,7 @@ fn tail(lines: usize, follow: bool, log: Option<PathBuf>, json: bool) -> Result<
 
 fn print(entry: &Entry, json: bool) {
     if json {
-        out::line(&String::from_utf8_lossy(&entry.bytes));
+        out::line(&out::json_text(&String::from_utf8_lossy(&entry.bytes)));
     } else {
         out::line(&one_line(&entry.record));
     }

@@ -29,7 +29,7 @@ pub(crate) fn dispatch(args: Args) -> Result<u8, Fail> {
         Command::Run(args) => return run::run(args),
         Command::Demo(args) => return demo::run(&args),
         Command::DemoAgent { folder, listener } => return demo::agent::run(&folder, listener),
-        Command::Requests(args) => requests::list(&args)?,
+        Command::Requests(args) => requests::command(&args)?,
         Command::Approve(args) => answer::command(&args, Verdict::Approve)?,
         Command::Deny(args) => answer::command(&args, Verdict::Deny)?,
         Command::Approver { command } => approver::command(command)?,

@@ -1,19 +1,50 @@
 //! `valetkey requests`: the questions that wait for a person.
 
+use std::path::PathBuf;
+
 use valetkey_api::OpenQuestions;
 use valetkey_approval::{Asked, Context, Prompt};
+use valetkey_inbox::{Inbox, InboxError};
 use valetkey_model::Timestamp;
 
-use crate::args::ListArgs;
-use crate::fail::Fail;
+use crate::args::RequestsArgs;
+use crate::fail::{Fail, Status};
 use crate::home;
 use crate::out::{self, Style, styled};
 
 /// Columns of what is printed: lines break where they would on most terminals.
 const WIDTH: usize = 100;
 
+/// Lists the open questions, each whole; or watches them.
+pub(crate) fn command(args: &RequestsArgs) -> Result<(), Fail> {
+    if args.watch { watch(args) } else { list(args) }
+}
+
+/// The inbox at a terminal, lines elsewhere.
+fn watch(args: &RequestsArgs) -> Result<(), Fail> {
+    let inbox = Inbox {
+        paths: home::paths()?,
+        home: own_home(),
+    };
+    let ended = if args.json || !valetkey_inbox::is_there() {
+        let (mut out, mut errors) = (std::io::stdout(), std::io::stderr());
+        valetkey_inbox::lines(&inbox, args.json, &mut out, &mut errors)
+    } else {
+        valetkey_inbox::watch(&inbox)
+    };
+    match ended {
+        // A reader that went away ends it, as every filter.
+        Ok(()) | Err(InboxError::Output(_)) => Ok(()),
+        Err(error) => Err(Fail::new(Status::Failed, error)),
+    }
+}
+
+fn own_home() -> PathBuf {
+    valetkey_sys::account::by_uid(rustix::process::geteuid().as_raw()).home
+}
+
 /// Lists the open questions, each whole.
-pub(crate) fn list(args: &ListArgs) -> Result<(), Fail> {
+fn list(args: &RequestsArgs) -> Result<(), Fail> {
     let open: OpenQuestions = home::operator()?.get("/v1/requests")?;
     if args.json {
         out::json(&open.questions);
@@ -35,9 +66,8 @@ pub(crate) fn list(args: &ListArgs) -> Result<(), Fail> {
 
 /// What this program shows of a question.
 pub(crate) fn prompt(question: &Asked) -> Prompt {
-    let home = valetkey_sys::account::by_uid(rustix::process::geteuid().as_raw()).home;
     let context = Context {
-        home: Some(home),
+        home: Some(own_home()),
         ..Context::default()
     };
     Prompt::of(question, &context)
