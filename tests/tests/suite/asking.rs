@@ -157,10 +157,10 @@ fn an_agent_that_stops_waiting_withdraws_the_question() {
 fn an_answer_is_found_by_the_end_of_its_id() {
     needs_cells!();
     let home = Home::new();
-    home.write("a.txt", "a\n");
-    home.write("b.txt", "b\n");
+    home.write("one/a.txt", "a\n");
+    home.write("two/b.txt", "b\n");
     let session = home
-        .run(&NONE, &["sh", "-c", "cat a.txt & cat b.txt; wait"])
+        .run(&NONE, &["sh", "-c", "cat one/a.txt & cat two/b.txt; wait"])
         .start();
     let (a, b) = (
         home.wait_for_question("/a.txt"),

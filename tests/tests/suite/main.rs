@@ -3,6 +3,7 @@
 mod activation;
 mod agent_door;
 mod approvers;
+mod approving;
 mod asking;
 mod attack;
 mod authzen;
@@ -11,6 +12,7 @@ mod constraints;
 mod demo;
 mod desktop;
 mod documents;
+mod emergencies;
 mod failing;
 mod forging;
 mod forging_places;
@@ -33,6 +35,7 @@ mod setup_errors;
 mod terminal;
 mod upgrade;
 mod view;
+mod watching_requests;
 mod workloads;
 
 /// Ends a test that needs a cell, loudly, where this user cannot have one.

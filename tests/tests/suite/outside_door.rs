@@ -467,10 +467,16 @@ fn many_processes_ask_a_person_no_more_than_one() {
         (403, &json!(true)),
         "{problem}"
     );
-    assert_eq!(house.home.questions().len(), 32);
+    // Those that are like each other may be in one question; no more than so many are asked for in all.
+    let asked = |question: &Value| 1 + question["also"].as_array().map_or(0, Vec::len);
+    let open = until("all questions", SOON, || {
+        let open = house.home.questions();
+        (open.iter().map(asked).sum::<usize>() >= 32).then_some(open)
+    });
+    assert_eq!(open.iter().map(asked).sum::<usize>(), 32);
     // What policy gives without asking is given all the same.
     assert_eq!(ask(&mut third, "more", "metadata").1["state"], "granted");
-    drop(house.home.deny(&house.home.questions()[0]));
+    drop(house.home.deny(&open[0]));
     assert_eq!(ask(&mut third, "more", "read").1["state"], "pending");
 }
 

@@ -18,6 +18,7 @@ const DAY_MS: u64 = 86_400_000;
 
 /// What a person asks for in an emergency.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct BreakGlass {
     /// What is to be given, at once.
@@ -33,6 +34,7 @@ pub struct BreakGlass {
 
 /// What policy says of emergencies: the shape of `data.valetkey.break_glass`. Absent, there are none.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct BreakGlassRule {
     /// Which policy says so.
@@ -177,6 +179,7 @@ impl Emergency {
 
 /// A review of an emergency: open until another person closes it with what they found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ReviewItem {
     opened_by: String,
@@ -189,6 +192,7 @@ pub struct ReviewItem {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 struct Closed {
     by: String,

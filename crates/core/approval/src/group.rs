@@ -29,6 +29,12 @@ pub fn put_together(questions: Vec<Asked>) -> Vec<Asked> {
     groups
 }
 
+/// Whether a question may be put together with others at all.
+#[must_use]
+pub fn may_be_listed(asked: &Asked) -> bool {
+    folder(asked).is_some()
+}
+
 fn join(group: &mut Asked, asked: Asked) {
     // The question closes when the first of its requests would have.
     group.expires_at = group.expires_at.min(asked.expires_at);

@@ -8,6 +8,7 @@ mod approver;
 mod asked;
 mod break_glass;
 mod change;
+mod emergency;
 mod exported;
 mod group;
 mod patience;
@@ -29,8 +30,9 @@ pub use break_glass::{
     BreakGlass, BreakGlassError, BreakGlassRule, Emergency, MAX_MINUTES, ReviewError, ReviewItem,
 };
 pub use change::{ChangeLine, ChangeSummary, ChangeUnit, MAX_CHANGE_LINE_BYTES, MAX_CHANGE_LINES};
+pub use emergency::{SignedEmergency, SignedReview, UnsignedEmergency, UnsignedReview};
 pub use exported::{EXPORT_MAX_BYTES, Exported, ExportedError};
-pub use group::{GROUP_MAX, GROUP_WINDOW_MS, put_together};
+pub use group::{GROUP_MAX, GROUP_WINDOW_MS, may_be_listed, put_together};
 pub use patience::{OverBudget, Patience, PromptBudget, Wait};
 #[cfg(any(test, feature = "show"))]
 pub use prompt::{Context, Earlier, Emphasis, Field, Prompt, RegistryState};

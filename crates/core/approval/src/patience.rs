@@ -38,6 +38,11 @@ impl Patience {
         }
     }
 
+    /// Goes on under another rule: the one of the question that is denied next. The row of denials and a wait that runs stay.
+    pub fn go_on_under(&mut self, lockout: Lockout) {
+        self.lockout = lockout;
+    }
+
     /// Whether a question may be put now.
     ///
     /// # Errors
@@ -125,6 +130,11 @@ impl PromptBudget {
             in_all: 0,
             recent: VecDeque::new(),
         }
+    }
+
+    /// Goes on under other limits: those of the question that is put next. What was put counts on.
+    pub fn go_on_under(&mut self, limits: PromptLimits) {
+        self.limits = Self::new(limits).limits;
     }
 
     /// Takes one question from the budget.

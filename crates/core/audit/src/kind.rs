@@ -91,6 +91,12 @@ event_types! {
     RegistryApproverRemoved = "registry.approver_removed",
     /// Capabilities are signed with another key from now on.
     RegistryKeyRotated = "registry.key_rotated",
+    /// A person took an emergency scope.
+    BreakglassOpened = "breakglass.opened",
+    /// A person was not given an emergency scope.
+    BreakglassRefused = "breakglass.refused",
+    /// Another person closed the review of an emergency.
+    BreakglassReviewed = "breakglass.reviewed",
     /// Something needs a person's eyes; `reason` says what.
     AlertRaised = "alert.raised",
     /// The broker began to write; carries the public key of the checkpoints that follow.

@@ -132,6 +132,12 @@ pub struct PromptLimits {
 }
 
 impl PromptLimits {
+    /// Where policy says nothing: more than a person would bear in a day, so that only what has run wild meets it.
+    pub const DEFAULT: Self = Self {
+        per_session: 1000,
+        per_hour: 120,
+    };
+
     /// The lesser of both in each member.
     #[must_use]
     pub fn lesser(self, other: Self) -> Self {

@@ -1,10 +1,11 @@
 //! Several policies as one: the most restrictive answer of all layers, in every part.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use valetkey_model::{
     ApprovalRequirement, Decision, Digest, Durability, Effect, Lease, Lockout, Obligations,
-    PolicyInput, PromptLimits, Quorum, Resource,
+    PolicyInput, PromptLimits, Quorum, Resource, UserFacts,
 };
 
 use crate::policy::rego_input;
@@ -30,6 +31,8 @@ pub struct PolicySet {
     layers: Vec<Policy>,
     /// What of the input its layers can read, or this module; nothing where that is all of it.
     reads: Reads,
+    /// What the granting policy says of emergencies.
+    break_glass: Option<Policy>,
 }
 
 /// A decision, and what went wrong on the way to it.
@@ -53,6 +56,7 @@ impl PolicySet {
         let reads = union(guardrails.reads(), Some(own.into_iter().collect()));
         Ok(Self {
             reads: union(reads, granting.reads()),
+            break_glass: Policy::compile_break_glass(bundle)?,
             layers: vec![guardrails, granting],
         })
     }
@@ -93,6 +97,30 @@ impl PolicySet {
             bytes.push(b'\n');
         }
         Some(Digest::tagged(QUESTION_DOMAIN, &bytes))
+    }
+
+    /// What policy says of emergencies of this user: the members of a rule, to be read by whoever keeps to it. Nothing where it says nothing,
+    /// or nothing usable: then there are none.
+    #[must_use]
+    pub fn break_glass(&self, user: &UserFacts) -> Option<serde_json::Value> {
+        let user = UserFacts {
+            home_resource: Resource::file(Path::new(&user.home)).ok(),
+            ..user.clone()
+        };
+        let input = serde_json::json!({"subject": {"user": user}});
+        let said = self.break_glass.as_ref()?.evaluate(input.into()).ok()?;
+        serde_json::to_value(said)
+            .ok()
+            .filter(serde_json::Value::is_object)
+    }
+
+    /// What the guardrails alone say: what they deny is not given in an emergency either.
+    #[must_use]
+    pub fn guardrails(&self, input: &PolicyInput) -> Decision {
+        match self.layers.first() {
+            Some(guardrails) => guardrails.decide(input),
+            None => Fault::Undefined.denial(),
+        }
     }
 
     /// The decision. Never fails: whatever is wrong is a denial.

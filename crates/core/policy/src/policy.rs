@@ -16,6 +16,8 @@ use crate::{Bundle, PolicyError};
 const DECISION: &str = "data.valetkey.decision";
 /// The rule that decides in a bundle that can only hold back.
 const GUARDRAILS: &str = "data.valetkey.guardrails.decision";
+/// The rule that says who may break the glass, and for what.
+const BREAK_GLASS: &str = "data.valetkey.break_glass";
 /// For one decision. The starter policies take some hundreds of steps for a file and some thousands for a tree, a tenth of a
 /// millisecond to one; time is generous, because a busy machine must not turn a good answer into a denial.
 const BUDGET: Budget = Budget {
@@ -48,6 +50,15 @@ impl Policy {
     /// As [`Policy::compile`].
     pub fn compile_guardrails(bundle: &Bundle) -> Result<Self, PolicyError> {
         Self::with_entry(bundle, GUARDRAILS)
+    }
+
+    /// Compiles what a bundle says of emergencies, if it says anything.
+    pub(crate) fn compile_break_glass(bundle: &Bundle) -> Result<Option<Self>, PolicyError> {
+        match Self::with_entry(bundle, BREAK_GLASS) {
+            Ok(policy) => Ok(Some(policy)),
+            Err(PolicyError::NoEntryPoint { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     fn with_entry(bundle: &Bundle, entry: &'static str) -> Result<Self, PolicyError> {

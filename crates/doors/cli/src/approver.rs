@@ -55,6 +55,21 @@ pub(crate) fn me(
     })
 }
 
+/// The same, with the passphrase asked for even while the key is unlocked: for what is not done in passing.
+pub(crate) fn me_anew(
+    operator: &mut Client,
+    paths: &Paths,
+    ask: &mut dyn AskPassphrase,
+) -> Result<Me, Fail> {
+    let file = KeyFile::load(paths)?.ok_or(ApproverError::NoKey)?;
+    let registration = register(operator, &file)?;
+    let key = file.unlock_with_passphrase_if_protected(ask)?;
+    Ok(Me {
+        name: registration.name().to_owned(),
+        key,
+    })
+}
+
 /// Makes a key, protected as the person says. Nobody to ask is an error, never an unprotected key.
 pub(crate) fn make(
     paths: &Paths,

@@ -44,6 +44,13 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: CapsCommand,
     },
+    /// Take an emergency scope for a running session, at once; another person has to review it
+    BreakGlass(BreakGlassArgs),
+    /// What still needs somebody's eyes
+    Report {
+        #[command(subcommand)]
+        command: ReportCommand,
+    },
     /// See and change the keys that capabilities are signed with
     Keys {
         #[command(subcommand)]
@@ -196,6 +203,54 @@ pub(crate) struct PassphraseArgs {
     /// Read passphrases from this open descriptor, one a line, instead of asking at the terminal
     #[arg(long, value_name = "N")]
     pub(crate) passphrase_fd: Option<RawFd>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct BreakGlassArgs {
+    /// What to give, such as `~/accounts/q3.xlsx=read,write`
+    #[arg(required = true, value_name = "RESOURCE=ACTIONS", value_parser = crate::grant::parse)]
+    pub(crate) scope: Vec<Grant>,
+    /// What happened; kept in the log
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) because: String,
+    /// The ticket
+    #[arg(long, value_name = "ID")]
+    pub(crate) ticket: Option<String>,
+    /// For how many minutes
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    pub(crate) minutes: u32,
+    /// The session, if more than one is open
+    #[arg(long, value_name = "ID")]
+    pub(crate) session: Option<SessionId>,
+    #[command(flatten)]
+    pub(crate) passphrase: PassphraseArgs,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ReportCommand {
+    /// The emergencies that nobody has reviewed, or the end of one review
+    Review(ReviewArgs),
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct ReviewArgs {
+    /// Close the review of this emergency: its digest, or an end of it
+    #[arg(long, value_name = "ID", requires = "findings", conflicts_with_all = ["all", "json"])]
+    pub(crate) close: Option<String>,
+    /// What you found
+    #[arg(long, value_name = "TEXT", requires = "close")]
+    pub(crate) findings: Option<String>,
+    /// List closed ones too
+    #[arg(long)]
+    pub(crate) all: bool,
+    #[command(flatten)]
+    pub(crate) passphrase: PassphraseArgs,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Subcommand)]

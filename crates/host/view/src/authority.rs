@@ -223,6 +223,8 @@ pub struct Facts {
     pub dev: u64,
     pub ino: u64,
     pub mtime: (i64, u32),
+    /// The kernel's own time of the last change of any kind.
+    pub ctime: (i64, u32),
 }
 
 impl Facts {
@@ -239,6 +241,7 @@ impl Facts {
             dev: 0,
             ino: 0,
             mtime: (0, 0),
+            ctime: (0, 0),
         }
     }
 }

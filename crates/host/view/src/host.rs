@@ -128,6 +128,7 @@ impl Stat {
             dev: self.dev,
             ino: attributes.ino,
             mtime: attributes.mtime,
+            ctime: attributes.ctime,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The typed local API: messages of the doors, paths, a blocking client and a bounded server.
 #![forbid(unsafe_code)]
 
+mod approvals;
 mod authzen;
 mod client;
 mod message;
@@ -15,6 +16,7 @@ mod route;
 #[cfg(feature = "server")]
 mod server;
 
+pub use approvals::*;
 pub use authzen::{
     DecisionContext, DecisionPoint, EVALUATIONS_MAX, Entity, Evaluation, EvaluationContext,
     EvaluationDecision, EvaluationDecisions, EvaluationOptions, Evaluations, NamedAction, Semantic,

@@ -8,7 +8,7 @@ use valetkey_model::{
     Timestamp,
 };
 
-use crate::{Mode, Problem};
+use crate::{LiveLease, LookAgain, Mode, Problem};
 
 /// Guard door: opens a session. The guard vouches for these facts; the broker adds what it sees of the peer itself.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -102,6 +102,9 @@ pub struct Granted {
     pub capability: Capability,
     /// Whether operations under it may be recorded as they stream.
     pub streamed: bool,
+    /// Until when the same is given again without asking, where people gave more than this once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lease_until: Option<Timestamp>,
 }
 
 /// Guard door: asks for access, with facts from the handle.
@@ -347,8 +350,26 @@ pub struct News {
     /// Whether there are other keys to verify with: they are at `/v1/keys`.
     #[serde(default)]
     pub keys_changed: bool,
+    /// What is to be looked at again, since a person said yes to what was shown of it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub look_again: Vec<LookAgain>,
+    /// What was given in an emergency.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub given: Vec<Granted>,
     /// Whether the whole session is over.
     pub session_over: bool,
+}
+
+impl News {
+    /// Whether there is anything to tell.
+    #[must_use]
+    pub fn is_any(&self) -> bool {
+        self.session_over
+            || self.keys_changed
+            || !self.revoked.is_empty()
+            || !self.look_again.is_empty()
+            || !self.given.is_empty()
+    }
 }
 
 /// Guard door: closes a session.
@@ -376,6 +397,9 @@ pub struct OpenQuestions {
 pub struct LiveCapabilities {
     /// At the operator door, oldest first.
     pub capabilities: Vec<Capability>,
+    /// What people gave beyond them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub leases: Vec<LiveLease>,
 }
 
 /// Operator door: which capabilities to take back.

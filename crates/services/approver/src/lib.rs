@@ -3,6 +3,7 @@
 
 mod answer;
 mod cache;
+mod emergency;
 mod error;
 mod file;
 mod passphrase;
@@ -13,6 +14,7 @@ mod unlock;
 
 pub use answer::{Reply, answer, give, open_question, sign_answer};
 pub use cache::{LIFE_DEFAULT, LIFE_MAX, Unlock, keep_unlocked, lock, unlocked_until};
+pub use emergency::{break_glass, close_review, reviews};
 pub use error::ApproverError;
 pub use file::{KeyFile, Protection, default_name};
 pub use passphrase::{AskPassphrase, FromDescriptor, Passphrase};

@@ -13,13 +13,16 @@ use valetkey_model::{Timestamp, ULID_RANDOM_BYTES, UserFacts};
 use valetkey_store::Ledger;
 use valetkey_sys::clock::Clock;
 
+use crate::bulletin::Bulletin;
 use crate::diagnostics::Diagnostics;
 use crate::events;
 use crate::identify::{Admission, Scope};
 use crate::issuer::Issuers;
+use crate::patience::Endurance;
 use crate::people::People;
 use crate::question::Questions;
 use crate::record::Recorder;
+use crate::review::Reviews;
 use crate::rules::Rules;
 use crate::session::Sessions;
 
@@ -32,6 +35,12 @@ pub(crate) struct Broker {
     pub(crate) people: People,
     pub(crate) sessions: Sessions,
     pub(crate) questions: Questions,
+    /// How long people bear each agent's questions.
+    pub(crate) endurance: Endurance,
+    /// The reviews of emergencies.
+    pub(crate) reviews: Reviews,
+    /// What is new for people.
+    pub(crate) bulletin: Bulletin,
     pub(crate) built_in: Arc<Rules>,
     pub(crate) admission: Admission,
     pub(crate) diagnostics: Arc<Diagnostics>,
@@ -52,6 +61,7 @@ pub(crate) struct Parts {
     pub(crate) recorder: Recorder,
     pub(crate) ledger: Ledger,
     pub(crate) people: People,
+    pub(crate) reviews: Reviews,
     pub(crate) built_in: Arc<Rules>,
     pub(crate) admission: Admission,
     pub(crate) diagnostics: Arc<Diagnostics>,
@@ -61,14 +71,18 @@ pub(crate) struct Parts {
 
 impl Broker {
     pub(crate) fn new(parts: Parts) -> Self {
+        let since = Timestamp::from_unix_ms(parts.clock.now_ms());
         Self {
-            since: Timestamp::from_unix_ms(parts.clock.now_ms()),
+            since,
+            bulletin: Bulletin::new(since),
             clock: parts.clock,
             recorder: parts.recorder,
             ledger: parts.ledger,
             people: parts.people,
+            reviews: parts.reviews,
             sessions: Sessions::default(),
             questions: Questions::default(),
+            endurance: Endurance::default(),
             built_in: parts.built_in,
             admission: parts.admission,
             diagnostics: parts.diagnostics,
@@ -163,6 +177,15 @@ impl Broker {
                 .await?;
         }
         made
+    }
+
+    /// Every lease in sight.
+    pub(crate) fn leases(&self, scope: Scope) -> Vec<valetkey_api::LiveLease> {
+        let now = self.now();
+        self.sessions_in(scope)
+            .iter()
+            .flat_map(|session| session.leases(now))
+            .collect()
     }
 
     /// Every live capability in sight, oldest session first.

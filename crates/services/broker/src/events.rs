@@ -1,11 +1,17 @@
 //! The events that the broker writes, each built in one place.
 
 use valetkey_api::OperationReport;
-use valetkey_approval::{Approver, Asked, Change, SignedApproval, SignedChange, Verdict};
+use valetkey_approval::{
+    Approver, Asked, BreakGlassRule, Change, SignedApproval, SignedChange, SignedEmergency,
+    SignedReview, Verdict,
+};
 use valetkey_audit::{Actor, AuditDecision, Event, EventType, Outcome};
 use valetkey_capability::{Capability, Claims};
-use valetkey_model::{CapabilityId, Decision, Effect, EventId, Grant, RequestId};
+use valetkey_model::{
+    ApprovalId, CapabilityId, Decision, Digest, Effect, EventId, Grant, RequestId,
+};
 
+use crate::review::Kept;
 use crate::session::Session;
 use crate::witness::Allowed;
 
@@ -176,10 +182,94 @@ pub(crate) fn asked(session: &Session, asked: &Asked) -> Event {
         .action(asked.grant.actions)
         .policy(&asked.policy_id, Some(asked.policy_digest))
         .attribute("expires_seconds", asked.requirement.expires_seconds);
+    let event = if asked.also.is_empty() {
+        event
+    } else {
+        let files = asked.also.len().saturating_add(1);
+        event.attribute("files", u64::try_from(files).unwrap_or(u64::MAX))
+    };
     match asked.reasons.first() {
         Some(reason) => event.attribute("reason", reason.as_str()),
         None => event,
     }
+}
+
+/// A request was put to people as a part of the question `first`.
+pub(crate) fn asked_with(session: &Session, part: &Asked, first: &RequestId) -> Event {
+    asked(session, part).attribute("with", first.as_str())
+}
+
+/// A question was not put to people: the session has put as many as it may.
+pub(crate) fn not_asked(session: &Session, asked: &Asked, why: &str) -> Event {
+    of_session(EventType::ApprovalExpired, Actor::Broker, session)
+        .request(asked.request_id.clone())
+        .resource(asked.grant.resource.clone())
+        .action(asked.grant.actions)
+        .decision(AuditDecision::Denied)
+        .policy(&asked.policy_id, Some(asked.policy_digest))
+        .attribute("why", why)
+}
+
+/// What every event of an emergency tells.
+fn of_emergency(kind: EventType, session: &Session, emergency: &SignedEmergency) -> Event {
+    let signed = &emergency.signed;
+    let resources: Vec<String> = signed
+        .asked
+        .scope
+        .iter()
+        .map(|grant| format!("{}={}", grant.resource, grant.actions))
+        .collect();
+    of_session(kind, Actor::Approver, session)
+        .justification(&signed.asked.because)
+        .attribute("by", signed.by.as_str())
+        .attribute("ticket", signed.asked.ticket.as_deref().unwrap_or("none"))
+        .attribute("minutes", u64::from(signed.asked.minutes))
+        .attribute("scope", resources.join(" ").as_str())
+}
+
+/// A person took an emergency scope.
+pub(crate) fn glass_broken(
+    session: &Session,
+    emergency: &SignedEmergency,
+    id: &Digest,
+    rule: &BreakGlassRule,
+    approval: &ApprovalId,
+) -> Event {
+    of_emergency(EventType::BreakglassOpened, session, emergency)
+        .decision(AuditDecision::Approved)
+        .policy(&rule.policy_id, Some(session.policy_digest()))
+        .attribute("emergency", id.to_string().as_str())
+        .attribute("approval_id", approval.as_str())
+        .attribute("signature", emergency.signature.as_str())
+}
+
+/// A person was not given an emergency scope.
+pub(crate) fn glass_held(session: &Session, emergency: &SignedEmergency, why: &str) -> Event {
+    of_emergency(EventType::BreakglassRefused, session, emergency)
+        .decision(AuditDecision::Denied)
+        .attribute("why", why)
+}
+
+/// Another person closed the review of an emergency.
+pub(crate) fn glass_reviewed(kept: &Kept, review: &SignedReview) -> Event {
+    Event::new(EventType::BreakglassReviewed, Actor::Approver)
+        .session(kept.emergency.signed.session.clone())
+        .justification(&review.signed.findings)
+        .attribute("emergency", kept.id.to_string().as_str())
+        .attribute("opened_by", kept.item.opened_by())
+        .attribute("by", review.signed.by.as_str())
+        .attribute("signature", review.signature.as_str())
+}
+
+/// An agent was denied so often that it has to wait.
+pub(crate) fn locked_out(session: &Session, asked: &Asked, seconds: u64) -> Event {
+    of_session(EventType::AlertRaised, Actor::Broker, session)
+        .request(asked.request_id.clone())
+        .attribute(
+            "reason",
+            "the agent was denied again and again, and has to wait",
+        )
+        .attribute("seconds", seconds)
 }
 
 /// A person answered.

@@ -1,23 +1,30 @@
 //! The broker: it decides by policy, asks people, records, and mints capabilities. It opens no network socket.
 #![forbid(unsafe_code)]
 
+mod answering;
+mod asking;
 mod attest;
 mod broker;
+mod bulletin;
 mod diagnostics;
 mod doors;
+mod emergency;
 mod events;
 mod handover;
 mod identify;
 mod issuer;
 mod keys;
+mod lease;
 mod life;
 mod listeners;
 mod live;
 mod notify;
+mod patience;
 mod people;
 mod pipeline;
 mod question;
 mod record;
+mod review;
 mod rules;
 mod session;
 mod startup;

@@ -1,27 +1,26 @@
 //! The one story: identify → canonicalise → decide → (approve) → record → mint.
 //!
 //! A request comes in with its resource parsed and its session found. Policy decides; where it says `ask`, a question is opened and this
-//! ends with `Pending`, to go on in [`Broker::answer`] when people have spoken. The record is durable before a capability is signed:
+//! ends with `Pending`, to go on in `asking.rs`, and in `answering.rs` when people have spoken. The record is durable before a capability is signed:
 //! [`Broker::mint`] takes nothing but a `Recorded<(Allowed, Claims)>`. What becomes of a capability afterwards is told in `life.rs`.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use valetkey_api::{Ask, Granted, Outcome, Problem, ProblemKind, RequestState};
-use valetkey_approval::{Asked, SignedApproval, Standing, standing};
+use valetkey_api::{Ask, Granted, Problem, ProblemKind, RequestState};
 use valetkey_capability::{AUDIENCE_GUARD, AuthorizationDetail, Capability, Claims, Confirmation};
 use valetkey_model::{
     CapabilityId, ContextFacts, Decision, Effect, EventId, Grant, Lease, LeaseScope, PolicyInput,
     RequestFacts, RequestId, Resource, ResourceFacts, SessionFacts, SubjectFacts, Timestamp,
 };
 
+use crate::asking::{Begun, question_of};
 use crate::broker::Broker;
 use crate::events;
 use crate::issuer::Issuers;
 use crate::life::unkept;
-use crate::question::Question;
 use crate::session::Session;
-use crate::witness::{Allowed, Narrowed, Pending, Recorded, life};
+use crate::witness::{Allowed, Narrowed, Pending, Recorded};
 
 /// Who signs, as capabilities name it.
 const ISSUER: &str = "local-broker";
@@ -36,45 +35,97 @@ impl Broker {
         session: &Arc<Session>,
         ask: Ask,
     ) -> Result<RequestState, Problem> {
-        let id = RequestId::new(self.now(), Self::random()?);
+        Ok(match self.begin(session, ask, self.now()).await? {
+            Begun::Settled(state) => *state,
+            Begun::ForPeople(gathered) => self.put_soon(session, *gathered).await,
+        })
+    }
+
+    /// Takes a request as far as it goes without people.
+    pub(crate) async fn begin(
+        &self,
+        session: &Session,
+        ask: Ask,
+        now: Timestamp,
+    ) -> Result<Begun, Problem> {
+        let id = RequestId::new(now, Self::random()?);
         let (decision, decided) = self.decide(session, &ask, &id);
         let grant = granted(&ask, &decision);
         match decision.effect {
             Effect::Deny => {
                 self.recorder.note(vec![decided]).await?;
-                Ok(RequestState::Refused {
+                Ok(Begun::settled(RequestState::Refused {
                     problem: refusal(&id, &decision),
                     request_id: id,
-                })
-            }
-            Effect::Ask if !ask.may_ask => {
-                self.recorder.note(vec![decided]).await?;
-                let problem = Problem::new(ProblemKind::Denied, "a person must be asked first")
-                    .about(&id)
-                    .hinted(true, HOW_TO_REQUEST);
-                Ok(RequestState::Refused {
-                    problem,
-                    request_id: id,
-                })
+                }))
             }
             Effect::Ask => {
-                self.open_question(session, ask, id, grant, decision, decided)
-                    .await
+                if let Some(leased) = self.leased(session, &id, &grant, &decision)? {
+                    let granted = self.mint_leased(session, leased, decided).await?;
+                    return Ok(settled(id, granted));
+                }
+                if !ask.may_ask {
+                    self.recorder.note(vec![decided]).await?;
+                    let problem = Problem::new(ProblemKind::Denied, "a person must be asked first")
+                        .about(&id)
+                        .hinted(true, HOW_TO_REQUEST);
+                    return Ok(Begun::settled(RequestState::Refused {
+                        problem,
+                        request_id: id,
+                    }));
+                }
+                let asked = question_of(session, ask, &id, grant, &decision, now)?;
+                self.for_people(session, asked, decision, decided).await
             }
             Effect::Allow => {
                 let allowed =
                     Allowed::by_policy(id.clone(), grant, &decision).ok_or_else(|| {
                         Problem::new(ProblemKind::Denied, "policy did not allow this")
                     })?;
-                let granted = self
-                    .record_and_mint(session, allowed, vec![decided])
-                    .await?;
-                Ok(RequestState::Granted {
-                    request_id: id,
-                    granted,
-                })
+                let first = First::after(decided);
+                let granted = self.record_and_mint(session, allowed, first).await?;
+                Ok(settled(id, granted))
             }
         }
+    }
+
+    /// What a lease of the session gives of a request that policy leaves to people. A use of a list is taken here, before anything is minted.
+    fn leased(
+        &self,
+        session: &Session,
+        id: &RequestId,
+        grant: &Grant,
+        decision: &Decision,
+    ) -> Result<Option<LeasedMint>, Problem> {
+        let now = self.now();
+        let capability = CapabilityId::new(now, Self::random()?);
+        let given = session.take_lease(grant, &decision.policy_id, &capability, now);
+        Ok(given.and_then(|given| {
+            let allowed = Allowed::by_lease(id.clone(), grant.clone(), &given, decision)?;
+            Some(LeasedMint {
+                allowed,
+                capability,
+                until: given.until,
+            })
+        }))
+    }
+
+    async fn mint_leased(
+        &self,
+        session: &Session,
+        leased: LeasedMint,
+        decided: valetkey_audit::Event,
+    ) -> Result<Granted, Problem> {
+        let first = First::after(decided);
+        let LeasedMint {
+            allowed,
+            capability,
+            until,
+        } = leased;
+        let minted = self.record_and_mint_as(session, allowed, capability, first);
+        let mut granted = minted.await?;
+        granted.lease_until = until;
+        Ok(granted)
     }
 
     /// What policy says of a request, and the event that tells of it.
@@ -105,7 +156,13 @@ impl Broker {
         (decision, decided)
     }
 
-    fn input(&self, session: &Session, ask: &Ask, id: &RequestId, now: Timestamp) -> PolicyInput {
+    pub(crate) fn input(
+        &self,
+        session: &Session,
+        ask: &Ask,
+        id: &RequestId,
+        now: Timestamp,
+    ) -> PolicyInput {
         let age_seconds = now.ms_since(session.opened_at) / 1000;
         let (last_minute, last_hour) = session.count_request(now);
         let opening = &session.opening;
@@ -154,177 +211,31 @@ impl Broker {
         .with_derived_facts()
     }
 
-    async fn open_question(
-        self: &Arc<Self>,
-        session: &Arc<Session>,
-        ask: Ask,
-        id: RequestId,
-        grant: Grant,
-        decision: Decision,
-        decided: valetkey_audit::Event,
-    ) -> Result<RequestState, Problem> {
-        let asked = question_of(session, ask, &id, grant, &decision, self.now())?;
-        let expires_at = asked.expires_at;
-        let put = events::asked(session, &asked);
-        let put = self.recorder.note(vec![decided, put]).await?;
-        let Some(question) = self.questions.open(asked.clone(), put.clone(), decision) else {
-            let why = "the session has too many open questions";
-            self.recorder
-                .note(vec![events::unanswered(session, &asked, &put, why)])
-                .await?;
-            return Err(Problem::new(ProblemKind::Busy, why)
-                .about(&id)
-                .hinted(true, "wait until some of them are answered"));
-        };
-        // The session may have ended between look-up and here; then nobody would close the question.
-        if !session.is_open() {
-            self.close_unanswered(&question, session, "the session ended")
-                .await?;
-        }
-        self.close_in_time(&question, session);
-        Ok(RequestState::Pending {
-            request_id: id,
-            expires_at,
-        })
-    }
-
-    /// Closes a question as unanswered when its time is over.
-    fn close_in_time(self: &Arc<Self>, question: &Arc<Question>, session: &Arc<Session>) {
-        let (broker, question, session) =
-            (Arc::clone(self), Arc::clone(question), Arc::clone(session));
-        tokio::spawn(async move {
-            let wait = question.asked.expires_at.ms_since(broker.now());
-            tokio::time::sleep(Duration::from_millis(wait)).await;
-            // It stays refused if the record fails: the waiter gets no grant either way.
-            drop(
-                broker
-                    .close_unanswered(&question, &session, "nobody answered in time")
-                    .await,
-            );
-        });
-    }
-
-    /// Closes an open question without an answer, once.
-    pub(crate) async fn close_unanswered(
-        &self,
-        question: &Question,
-        session: &Session,
-        why: &str,
-    ) -> Result<(), Problem> {
-        let Some(question) = self.questions.take(&question.asked.request_id) else {
-            return Ok(());
-        };
-        let id = question.asked.request_id.clone();
-        let problem = Problem::new(ProblemKind::Expired, why)
-            .about(&id)
-            .hinted(true, HOW_TO_REQUEST);
-        self.questions.close(
-            &question,
-            &RequestState::Refused {
-                request_id: id,
-                problem,
-            },
-        );
-        self.recorder
-            .note_each(vec![events::unanswered(
-                session,
-                &question.asked,
-                &question.put,
-                why,
-            )])
-            .await
-    }
-
-    /// Takes a person's answer to an open question.
-    ///
-    /// # Errors
-    /// When the answer does not count; the question stays open then.
-    pub(crate) async fn answer(&self, answer: SignedApproval) -> Result<Outcome, Problem> {
-        let id = answer.approval.request_id.clone();
-        let gone = || {
-            Problem::new(
-                ProblemKind::NotFound,
-                format!("no open question has the id {id}"),
-            )
-            .hinted(false, "`valetkey requests` shows the open ones")
-        };
-        let question = self.questions.find(&id).ok_or_else(gone)?;
-        let session = self
-            .sessions
-            .all()
-            .into_iter()
-            .find(|session| session.id == question.asked.session && session.is_open())
-            .ok_or_else(gone)?;
-        let now = self.now();
-        let people = self.approvers_of(&session);
-        let invalid = |error: valetkey_approval::ApprovalError| {
-            Problem::new(ProblemKind::Invalid, error.to_string()).about(&id)
-        };
-        // This answer alone first, so that a bad one is never kept beside good ones.
-        drop(standing(&question.asked, &[(answer.clone(), now)], &people, now).map_err(invalid)?);
-        let answers = question.add_answer(answer.clone(), now).ok_or_else(gone)?;
-        let verdict = standing(&question.asked, &answers, &people, now).map_err(invalid)?;
-        let given = events::answered(&session, &question.asked, &question.put, &answer);
-        match verdict {
-            Standing::Open => {
-                self.recorder.note(vec![given]).await?;
-                Ok(Outcome::Open)
-            }
-            Standing::Expired => Err(gone()),
-            Standing::Refused => {
-                let question = self.questions.take(&id).ok_or_else(gone)?;
-                let problem = Problem::new(ProblemKind::Denied, "a person said no")
-                    .about(&id)
-                    .hinted(false, "do not ask for this again; work without it, or tell the person why you need it");
-                self.questions.close(
-                    &question,
-                    &RequestState::Refused {
-                        request_id: id.clone(),
-                        problem,
-                    },
-                );
-                self.recorder.note(vec![given]).await?;
-                Ok(Outcome::Refused)
-            }
-            Standing::Approved(approved) => {
-                let question = self.questions.take(&id).ok_or_else(gone)?;
-                let allowed = Allowed::by_people(&question.asked, &approved, &question.decision);
-                let state = match self.record_and_mint(&session, allowed, vec![given]).await {
-                    Ok(granted) => RequestState::Granted {
-                        request_id: id.clone(),
-                        granted,
-                    },
-                    Err(problem) => RequestState::Refused {
-                        request_id: id.clone(),
-                        problem,
-                    },
-                };
-                self.questions.close(&question, &state);
-                match state {
-                    RequestState::Refused { problem, .. } => Err(problem),
-                    RequestState::Granted { .. } | RequestState::Pending { .. } => {
-                        Ok(Outcome::Approved)
-                    }
-                }
-            }
-        }
-    }
-
     /// Records what was allowed together with the events that led to it, then signs the capability.
-    async fn record_and_mint(
+    pub(crate) async fn record_and_mint(
         &self,
         session: &Session,
         allowed: Allowed,
-        mut events: Vec<valetkey_audit::Event>,
+        first: First,
     ) -> Result<Granted, Problem> {
-        let now = self.now();
-        let id = CapabilityId::new(now, Self::random()?);
-        let claims = claims(session, &allowed, id, now);
-        events.push(events::minted(
-            session,
-            &allowed,
-            &Capability::from(&claims),
-        ));
+        let id = CapabilityId::new(self.now(), Self::random()?);
+        self.record_and_mint_as(session, allowed, id, first).await
+    }
+
+    async fn record_and_mint_as(
+        &self,
+        session: &Session,
+        allowed: Allowed,
+        id: CapabilityId,
+        first: First,
+    ) -> Result<Granted, Problem> {
+        let claims = claims(session, &allowed, id, self.now());
+        let mut events = first.events;
+        let mut minted = events::minted(session, &allowed, &Capability::from(&claims));
+        if let Some(cause) = first.cause {
+            minted = minted.cause(cause);
+        }
+        events.push(minted);
         let (recorded, minted) = self
             .recorder
             .record(Pending {
@@ -379,6 +290,38 @@ fn signed(issuer: &Issuers, claims: &Claims, streamed: bool) -> Result<Granted, 
         token,
         capability: Capability::from(claims),
         streamed,
+        lease_until: None,
+    })
+}
+
+/// What led to a mint: events that are recorded with it, or one that stands in the log already.
+#[derive(Debug, Default)]
+pub(crate) struct First {
+    pub(crate) events: Vec<valetkey_audit::Event>,
+    pub(crate) cause: Option<EventId>,
+}
+
+impl First {
+    /// One event, recorded with the mint.
+    pub(crate) fn after(event: valetkey_audit::Event) -> Self {
+        Self {
+            events: vec![event],
+            cause: None,
+        }
+    }
+}
+
+/// What a lease gives, before it is minted.
+struct LeasedMint {
+    allowed: Allowed,
+    capability: CapabilityId,
+    until: Option<Timestamp>,
+}
+
+fn settled(request_id: RequestId, granted: Granted) -> Begun {
+    Begun::settled(RequestState::Granted {
+        request_id,
+        granted,
     })
 }
 
@@ -433,47 +376,8 @@ fn granted(ask: &Ask, decision: &Decision) -> Grant {
     }
 }
 
-fn question_of(
-    session: &Session,
-    ask: Ask,
-    id: &RequestId,
-    grant: Grant,
-    decision: &Decision,
-    now: Timestamp,
-) -> Result<Asked, Problem> {
-    let requirement = decision
-        .approval
-        .clone()
-        .ok_or_else(|| Problem::new(ProblemKind::Denied, "policy asks nobody").about(id))?;
-    let lease = requirement
-        .lease
-        .as_ref()
-        .map_or(u64::MAX, |lease| lease.max_seconds);
-    let opening = &session.opening;
-    Ok(Asked {
-        request_id: id.clone(),
-        session: session.id.clone(),
-        agent: opening.agent.id.clone(),
-        agent_digest: opening.agent.digest,
-        user: opening.user.name.clone(),
-        purpose: opening.purpose.clone(),
-        ttl_seconds: life(&grant, decision.ttl_seconds.min(lease)),
-        grant,
-        also: Vec::new(),
-        justification: ask.justification,
-        file: ask.file,
-        change: None,
-        reasons: decision.reasons.clone(),
-        policy_id: decision.policy_id.clone(),
-        policy_digest: session.policy_digest(),
-        expires_at: now.plus_seconds(requirement.expires_seconds),
-        requirement,
-        asked_at: now,
-    })
-}
-
 /// What an agent can do after a refusal that asking may change.
-const HOW_TO_REQUEST: &str = "POST /v1/requests at /run/valetkey/agent.sock with the resource, the actions and a justification";
+pub(crate) const HOW_TO_REQUEST: &str = "POST /v1/requests at /run/valetkey/agent.sock with the resource, the actions and a justification";
 
 fn refusal(id: &RequestId, decision: &Decision) -> Problem {
     let reasons = decision.reasons.join("; ");

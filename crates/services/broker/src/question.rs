@@ -1,17 +1,84 @@
-//! Open questions to people, and the answers to requests that waited for them.
+//! Requests that wait for people, the questions that they became, and how they ended.
+//!
+//! A request waits from the moment it is asked until it has an answer. In between it is gathered with others that are like it, and becomes one
+//! of the parts of a question. INVARIANT (what was shown stays): a question never changes once it is open; what comes later is another one.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use tokio::sync::watch;
-use valetkey_api::RequestState;
-use valetkey_approval::{Asked, SignedApproval, Verdict};
+use tokio::sync::{oneshot, watch};
+use valetkey_api::{Looked, Problem, ProblemKind, RequestState};
+use valetkey_approval::{Approvers, Asked, SignedApproval, Verdict, standing};
 use valetkey_model::{Decision, EventId, RequestId, SessionId, Timestamp};
 
 /// Open questions of one session at once: beyond this the agent is refused, since no person could keep up.
 const MAX_OPEN_PER_SESSION: usize = 32;
-/// Closed questions whose answer is still kept for the guard to collect, per session.
-const MAX_CLOSED_PER_SESSION: usize = 256;
+/// Requests of one session that wait at once.
+const MAX_WAITING_PER_SESSION: usize = 256;
+/// Requests that have ended and whose end is still kept for the guard to collect, per session.
+const MAX_ENDED_PER_SESSION: usize = 256;
+/// How long after its question's time a request is still waited for: whoever closes it may be gone before it is done.
+const GRACE_MS: u64 = 10_000;
+
+/// A request that waits, or did.
+#[derive(Debug)]
+pub(crate) struct Waiter {
+    id: RequestId,
+    session: SessionId,
+    expires_at: Timestamp,
+    state: watch::Sender<RequestState>,
+}
+
+impl Waiter {
+    /// How it stands.
+    pub(crate) fn state(&self) -> RequestState {
+        self.state.borrow().clone()
+    }
+
+    /// Whether it has no answer yet.
+    pub(crate) fn is_waiting(&self) -> bool {
+        matches!(*self.state.borrow(), RequestState::Pending { .. })
+    }
+
+    /// How it stands once it has an answer, or `wait` is over.
+    pub(crate) async fn wait(&self, wait: Duration) -> Result<RequestState, Problem> {
+        let mut state = self.state.subscribe();
+        let answered = state.wait_for(|state| !matches!(state, RequestState::Pending { .. }));
+        match tokio::time::timeout(wait, answered).await {
+            Ok(Ok(state)) => Ok(state.clone()),
+            Ok(Err(_)) => Err(Problem::new(
+                ProblemKind::Unavailable,
+                "the question is gone",
+            )),
+            Err(_) => Ok(self.state()),
+        }
+    }
+}
+
+/// A request on its way to becoming a question.
+#[derive(Debug)]
+pub(crate) struct Gathered {
+    /// The question that it would be by itself.
+    pub(crate) asked: Asked,
+    pub(crate) part: Part,
+    /// The event in which policy decided it.
+    pub(crate) decided: EventId,
+}
+
+/// One request of a question.
+#[derive(Clone, Debug)]
+pub(crate) struct Part {
+    pub(crate) decision: Decision,
+    pub(crate) waiter: Arc<Waiter>,
+}
+
+impl Part {
+    /// The request.
+    pub(crate) fn id(&self) -> &RequestId {
+        &self.waiter.id
+    }
+}
 
 /// A question and everything that belongs to it.
 #[derive(Debug)]
@@ -19,20 +86,22 @@ pub(crate) struct Question {
     pub(crate) asked: Asked,
     /// The event in which it was put.
     pub(crate) put: EventId,
-    pub(crate) decision: Decision,
-    pub(crate) state: watch::Sender<RequestState>,
+    /// One for each request that it answers.
+    pub(crate) parts: Vec<Part>,
     answers: Mutex<Vec<(SignedApproval, Timestamp)>>,
 }
 
 impl Question {
-    /// Keeps an answer, the last of each person, and gives all of them. Who says no after a yes has said no, and a no stays: a yes after it is
-    /// not kept, and nothing is given.
+    /// Keeps an answer, the last of each person, and gives all of them. Those of people who may not answer any more are as if they had not been
+    /// given. Who says no after a yes has said no, and a no stays: a yes after it is not kept, and nothing is given.
     pub(crate) fn add_answer(
         &self,
         answer: SignedApproval,
+        people: &Approvers,
         now: Timestamp,
     ) -> Option<Vec<(SignedApproval, Timestamp)>> {
         let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
+        answers.retain(|had| standing(&self.asked, std::slice::from_ref(had), people, now).is_ok());
         let of_same = |had: &SignedApproval| had.approval.approver == answer.approval.approver;
         let said_no = answers
             .iter()
@@ -44,9 +113,14 @@ impl Question {
         answers.push((answer, now));
         Some(answers.clone())
     }
+
+    /// Whether nobody waits for it any more.
+    pub(crate) fn is_forsaken(&self) -> bool {
+        !self.parts.iter().any(|part| part.waiter.is_waiting())
+    }
 }
 
-/// All questions, open and lately closed.
+/// All requests that wait or have lately ended, and all open questions.
 #[derive(Debug, Default)]
 pub(crate) struct Questions {
     table: Mutex<Table>,
@@ -54,39 +128,107 @@ pub(crate) struct Questions {
 
 #[derive(Debug, Default)]
 struct Table {
+    requests: BTreeMap<RequestId, Arc<Waiter>>,
+    gathering: BTreeMap<SessionId, Vec<Gathered>>,
+    /// By the first of their requests.
     open: BTreeMap<RequestId, Arc<Question>>,
-    /// Taken out to be closed, while its end is being recorded: whoever waits for it goes on waiting.
-    closing: BTreeMap<RequestId, Arc<Question>>,
-    closed: BTreeMap<RequestId, (SessionId, RequestState)>,
+    /// Who waits for the guard to look at a question's files again.
+    looking: BTreeMap<RequestId, oneshot::Sender<Vec<Looked>>>,
 }
 
 impl Questions {
+    /// Lets a request wait, unless too many of its session do.
+    pub(crate) fn expect(
+        &self,
+        id: &RequestId,
+        session: &SessionId,
+        expires_at: Timestamp,
+    ) -> Option<Arc<Waiter>> {
+        let mut table = self.lock();
+        let own = table.requests.values();
+        let waiting = own.filter(|other| other.session == *session && other.is_waiting());
+        if waiting.count() >= MAX_WAITING_PER_SESSION {
+            return None;
+        }
+        let waiter = Arc::new(Waiter {
+            id: id.clone(),
+            session: session.clone(),
+            expires_at,
+            state: watch::Sender::new(RequestState::Pending {
+                request_id: id.clone(),
+                expires_at,
+            }),
+        });
+        table.requests.insert(id.clone(), Arc::clone(&waiter));
+        Some(waiter)
+    }
+
+    /// The request of that id and session, for one who waits for its end.
+    pub(crate) fn request(
+        &self,
+        id: &RequestId,
+        session: &SessionId,
+        now: Timestamp,
+    ) -> Option<Arc<Waiter>> {
+        let table = self.lock();
+        let waiter = table.requests.get(id);
+        let waiter = waiter.filter(|waiter| waiter.session == *session)?;
+        let is_late = now.ms_since(waiter.expires_at) > GRACE_MS;
+        (!(is_late && waiter.is_waiting())).then(|| Arc::clone(waiter))
+    }
+
+    /// Ends a request, once; whoever waits for it is woken.
+    pub(crate) fn settle(&self, waiter: &Waiter, state: RequestState) {
+        let mut table = self.lock();
+        if !waiter.is_waiting() {
+            return;
+        }
+        waiter.state.send_replace(state);
+        let ended = table.requests.values();
+        let ended: Vec<RequestId> = ended
+            .filter(|other| other.session == waiter.session && !other.is_waiting())
+            .map(|other| other.id.clone())
+            .collect();
+        let excess = ended.len().saturating_sub(MAX_ENDED_PER_SESSION);
+        for oldest in ended.iter().take(excess) {
+            table.requests.remove(oldest);
+        }
+    }
+
+    /// Adds requests to those of a session that are being gathered; whether they are the first.
+    pub(crate) fn gather(&self, session: &SessionId, gathered: Vec<Gathered>) -> bool {
+        let mut table = self.lock();
+        let own = table.gathering.entry(session.clone()).or_default();
+        let is_first = own.is_empty() && !gathered.is_empty();
+        own.extend(gathered);
+        is_first
+    }
+
+    /// Takes what was gathered of a session and still waits.
+    pub(crate) fn take_gathered(&self, session: &SessionId) -> Vec<Gathered> {
+        let mut gathered = self.lock().gathering.remove(session).unwrap_or_default();
+        gathered.retain(|one| one.part.waiter.is_waiting());
+        gathered
+    }
+
     /// Opens a question, unless the session has too many.
     pub(crate) fn open(
         &self,
         asked: Asked,
         put: EventId,
-        decision: Decision,
+        parts: Vec<Part>,
     ) -> Option<Arc<Question>> {
         let mut table = self.lock();
-        let of_session = table
-            .open
-            .values()
-            .filter(|question| question.asked.session == asked.session)
-            .count();
-        if of_session >= MAX_OPEN_PER_SESSION {
+        let open = table.open.values();
+        let of_session = open.filter(|question| question.asked.session == asked.session);
+        if of_session.count() >= MAX_OPEN_PER_SESSION {
             return None;
         }
-        let pending = RequestState::Pending {
-            request_id: asked.request_id.clone(),
-            expires_at: asked.expires_at,
-        };
         let id = asked.request_id.clone();
         let question = Arc::new(Question {
             asked,
             put,
-            decision,
-            state: watch::Sender::new(pending),
+            parts,
             answers: Mutex::new(Vec::new()),
         });
         table.open.insert(id, Arc::clone(&question));
@@ -98,68 +240,24 @@ impl Questions {
         self.lock().open.get(id).cloned()
     }
 
-    /// The question of that id as one who waits for its end sees it: open, or just being closed. Whoever closes it may be gone before it is
-    /// done, so nobody waits for that beyond the question's own time.
-    pub(crate) fn awaited(&self, id: &RequestId, now: Timestamp) -> Option<Arc<Question>> {
+    /// The open question that a request is part of.
+    pub(crate) fn with_part(&self, id: &RequestId) -> Option<Arc<Question>> {
         let table = self.lock();
-        let closing = table.closing.get(id);
-        let closing = closing.filter(|question| now < question.asked.expires_at);
-        table.open.get(id).or(closing).cloned()
+        let mut open = table.open.values();
+        open.find(|question| question.parts.iter().any(|part| part.id() == id))
+            .cloned()
     }
 
-    /// Takes an open question out, so that exactly one caller closes it.
+    /// Takes an open question out, so that exactly one caller closes it. Its requests wait on until each is settled.
     pub(crate) fn take(&self, id: &RequestId) -> Option<Arc<Question>> {
-        let mut table = self.lock();
-        let question = table.open.remove(id)?;
-        table.closing.insert(id.clone(), Arc::clone(&question));
-        Some(question)
+        self.lock().open.remove(id)
     }
 
-    /// Keeps how a question ended and wakes whoever waits.
-    pub(crate) fn close(&self, question: &Question, state: &RequestState) {
-        let mut table = self.lock();
-        table.closing.remove(&question.asked.request_id);
-        let session = &question.asked.session;
-        let oldest = {
-            let mut own = table
-                .closed
-                .iter()
-                .filter(|(_, (of, _))| of == session)
-                .map(|(id, _)| id);
-            let oldest = own.next().cloned();
-            if own.count().saturating_add(1) >= MAX_CLOSED_PER_SESSION {
-                oldest
-            } else {
-                None
-            }
-        };
-        if let Some(oldest) = oldest {
-            table.closed.remove(&oldest);
-        }
-        table.closed.insert(
-            question.asked.request_id.clone(),
-            (session.clone(), state.clone()),
-        );
-        drop(table);
-        question.state.send_replace(state.clone());
-    }
-
-    /// How a closed question of `session` ended.
-    pub(crate) fn ended(&self, id: &RequestId, session: &SessionId) -> Option<RequestState> {
-        self.lock()
-            .closed
-            .get(id)
-            .filter(|(of, _)| of == session)
-            .map(|(_, state)| state.clone())
-    }
-
-    /// Takes every open question of a session out, and forgets its closed ones.
+    /// Takes everything of a session out: its open questions; its requests are forgotten.
     pub(crate) fn drop_session(&self, session: &SessionId) -> Vec<Arc<Question>> {
         let mut table = self.lock();
-        table.closed.retain(|_, (of, _)| of != session);
-        table
-            .closing
-            .retain(|_, question| question.asked.session != *session);
+        table.requests.retain(|_, other| other.session != *session);
+        table.gathering.remove(session);
         let ids: Vec<_> = table
             .open
             .values()
@@ -171,58 +269,47 @@ impl Questions {
 
     /// What is open, oldest first.
     pub(crate) fn list(&self) -> Vec<Asked> {
-        self.lock()
-            .open
-            .values()
-            .map(|question| question.asked.clone())
-            .collect()
+        let table = self.lock();
+        let open = table.open.values();
+        open.map(|question| question.asked.clone()).collect()
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Table> {
+    /// How many requests of these sessions wait for people.
+    pub(crate) fn waiting(&self, sessions: &BTreeSet<SessionId>) -> usize {
+        let table = self.lock();
+        let waiting = table.requests.values();
+        waiting
+            .filter(|request| sessions.contains(&request.session) && request.is_waiting())
+            .count()
+    }
+
+    /// Waits for a question's files to be looked at again. Of two that wait for the same, the later one is told.
+    pub(crate) fn await_look(&self, id: &RequestId) -> oneshot::Receiver<Vec<Looked>> {
+        let (sender, receiver) = oneshot::channel();
+        self.lock().looking.insert(id.clone(), sender);
+        receiver
+    }
+
+    /// Nobody waits for that look any more.
+    pub(crate) fn stop_looking(&self, id: &RequestId) {
+        self.lock().looking.remove(id);
+    }
+
+    /// What a guard saw when it looked again; whether anybody waits for that.
+    pub(crate) fn looked(&self, id: &RequestId, session: &SessionId, looked: Vec<Looked>) -> bool {
+        let mut table = self.lock();
+        let own = table.open.get(id);
+        if own.is_none_or(|question| question.asked.session != *session) {
+            return false;
+        }
+        let sender = table.looking.remove(id);
+        sender.is_some_and(|sender| sender.send(looked).is_ok())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Table> {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::json;
-    use valetkey_api::{Problem, ProblemKind};
-
-    use super::*;
-
-    fn asked(expires_at: &str) -> Asked {
-        serde_json::from_value(json!({
-            "request_id": "req-01JHHHHHHHHHHHHHHHHHHHHHHH", "session": "ses-01JHHHHHHHHHHHHHHHHHHHHHHH",
-            "agent": "cat", "agent_digest": null, "user": "alice", "purpose": null,
-            "grant": {"resource": "file:/home/alice/notes.txt", "actions": ["read"], "constraints": {}, "except": []},
-            "justification": null, "file": null, "reasons": ["so"], "policy_id": "p",
-            "policy_digest": format!("sha256:{}", "0".repeat(64)), "ttl_seconds": 60,
-            "requirement": {"quorum": [{"role": "owner", "count": 1}]},
-            "asked_at": "2026-01-17T15:12:00.000Z", "expires_at": expires_at,
-        }))
-        .expect("a question")
-    }
-
-    #[test]
-    fn a_question_that_is_being_closed_is_still_there_for_who_waits() {
-        let questions = Questions::default();
-        let asked = asked("2026-01-17T15:14:00.000Z");
-        let (id, session) = (asked.request_id.clone(), asked.session.clone());
-        let put = EventId::new(asked.asked_at, [0; 10]);
-        let decision = Decision::denied("p", "so");
-        drop(questions.open(asked.clone(), put, decision).expect("room"));
-        let taken = questions.take(&id).expect("open");
-        assert!(questions.take(&id).is_none(), "one caller closes it");
-        assert!(questions.find(&id).is_none(), "and nobody answers it again");
-        assert!(questions.awaited(&id, asked.asked_at).is_some());
-        assert!(questions.awaited(&id, asked.expires_at).is_none());
-        let problem = Problem::new(ProblemKind::Denied, "a person said no");
-        let state = RequestState::Refused {
-            request_id: id.clone(),
-            problem,
-        };
-        questions.close(&taken, &state);
-        assert!(questions.awaited(&id, asked.asked_at).is_none());
-        assert_eq!(questions.ended(&id, &session), Some(state));
-    }
-}
+mod tests;

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use valetkey_api::BundleFile;
-use valetkey_model::{Decision, Digest, PolicyInput};
+use valetkey_model::{Decision, Digest, PolicyInput, UserFacts};
 use valetkey_policy::{Bundle, BundleLimits, PolicyError, PolicySet, starter};
 
 /// Decisions that are remembered in one generation; there are two.
@@ -108,6 +108,16 @@ impl Rules {
             self.answered().keep(question, decision);
         }
         judgement.decision
+    }
+
+    /// What policy says of emergencies of a user, if anything.
+    pub(crate) fn break_glass(&self, user: &UserFacts) -> Option<serde_json::Value> {
+        self.set.break_glass(user)
+    }
+
+    /// What the guardrails alone say.
+    pub(crate) fn guardrails(&self, input: &PolicyInput) -> Decision {
+        self.set.guardrails(input)
     }
 
     fn answered(&self) -> std::sync::MutexGuard<'_, Answered> {

@@ -4,14 +4,15 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
-use valetkey_api::{News, StartGrant};
+use valetkey_api::{Granted, LiveLease, LookAgain, News, StartGrant};
 use valetkey_capability::{Capability, Claims};
 use valetkey_model::{
-    ActionSet, AgentFacts, CapabilityId, Digest, EventId, Grant, Resource, SessionId, Timestamp,
-    UserFacts,
+    ActionSet, AgentFacts, CapabilityId, Digest, EventId, Grant, RequestId, Resource, SessionId,
+    Timestamp, UserFacts,
 };
 
 use crate::identify::PeerIdentity;
+use crate::lease::{Given, Leased, Leases};
 use crate::live::{Entry, Live, MAX_LIVE, NoRoom};
 use crate::rules::Rules;
 use crate::unheard::{Piece, Unheard};
@@ -113,6 +114,7 @@ struct Changing {
     /// What a person took back: it is not given again in this session, whatever policy says.
     taken_back: Vec<(Resource, ActionSet)>,
     asked: VecDeque<Timestamp>,
+    leases: Leases,
 }
 
 impl Changing {
@@ -225,6 +227,7 @@ impl Session {
     pub(crate) fn revoke(&self, id: &CapabilityId) -> Vec<Entry> {
         let mut changing = self.lock();
         let ended = changing.live().map_or_else(Vec::new, |live| live.end(id));
+        changing.leases.end(id);
         if let Some(first) = ended.first() {
             let grant = first.claims.grant();
             changing.taken_back.push((grant.resource, grant.actions));
@@ -250,6 +253,10 @@ impl Session {
                 Some(successor) => live.succeed(id, successor, now),
                 None => live.end(id),
             });
+        match successor {
+            Some(successor) => changing.leases.succeed(id, successor),
+            None => changing.leases.end(id),
+        }
         changing.tell(ended.iter().skip(1).map(|entry| entry.claims.jti.clone()));
         drop(changing);
         self.changed.notify_waiters();
@@ -263,6 +270,56 @@ impl Session {
             .live()
             .map_or_else(Vec::new, |live| live.use_up(id).unaware);
         changing.tell(unaware.into_iter());
+        drop(changing);
+        self.changed.notify_waiters();
+    }
+
+    /// Keeps a lease that people gave.
+    pub(crate) fn add_lease(&self, lease: Leased, now: Timestamp) {
+        let mut changing = self.lock();
+        if changing.live().is_some() {
+            changing.leases.add(lease, now);
+        }
+    }
+
+    /// What a lease gives of `wanted` now, to be minted as `capability`.
+    pub(crate) fn take_lease(
+        &self,
+        wanted: &Grant,
+        policy_id: &str,
+        capability: &CapabilityId,
+        now: Timestamp,
+    ) -> Option<Given> {
+        let mut changing = self.lock();
+        changing.live()?;
+        changing.leases.take(wanted, policy_id, capability, now)
+    }
+
+    /// What is leased now.
+    pub(crate) fn leases(&self, now: Timestamp) -> Vec<LiveLease> {
+        self.lock().leases.list(&self.id, now)
+    }
+
+    /// Has the guard look again at files that people were shown.
+    pub(crate) fn ask_to_look(&self, request_id: &RequestId, resources: Vec<Resource>) {
+        let mut changing = self.lock();
+        if changing.unheard.kept.len() < MAX_UNHEARD {
+            changing.unheard.kept.push_back(Piece::Look(LookAgain {
+                request_id: request_id.clone(),
+                resources,
+            }));
+        }
+        drop(changing);
+        self.changed.notify_waiters();
+    }
+
+    /// Puts a capability into the guard's hands that nobody asked for through it.
+    pub(crate) fn give(&self, granted: Granted) {
+        let mut changing = self.lock();
+        changing
+            .unheard
+            .kept
+            .push_back(Piece::Given(Box::new(granted)));
         drop(changing);
         self.changed.notify_waiters();
     }
@@ -327,7 +384,7 @@ impl Session {
             tokio::pin!(changed);
             changed.as_mut().enable();
             let news = self.news_now(after);
-            if news.session_over || news.keys_changed || !news.revoked.is_empty() {
+            if news.is_any() {
                 return news;
             }
             let Some(deadline) = deadline else {
@@ -353,6 +410,8 @@ impl Session {
             match piece {
                 Piece::Ended(id) => news.revoked.push(id.clone()),
                 Piece::Keys => news.keys_changed = true,
+                Piece::Look(look) => news.look_again.push(look.clone()),
+                Piece::Given(granted) => news.given.push(Granted::clone(granted)),
             }
         }
         news

@@ -30,6 +30,7 @@ use crate::listeners::{ListenError, Listeners};
 use crate::notify::Notifier;
 use crate::people::People;
 use crate::record::Recorder;
+use crate::review::Reviews;
 use crate::rules::Rules;
 
 /// Why the broker did not start.
@@ -256,6 +257,7 @@ fn prepare(
     let keys = Keys::load_or_create(&paths.state)?;
     let built_in = Arc::new(Rules::built_in()?);
     let people = People::load(&paths.state, paths.mode).map_err(StartError::People)?;
+    let reviews = Reviews::load(&paths.state).map_err(StartError::People)?;
     let store = |path: PathBuf| {
         move |source| StartError::Store {
             path: path.clone(),
@@ -299,6 +301,7 @@ fn prepare(
         recorder: Recorder::new(log),
         ledger,
         people,
+        reviews,
         built_in,
         admission,
         diagnostics,

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use valetkey_api::{Granted, LookAgain};
 use valetkey_model::CapabilityId;
 
 /// News that the guard has not said to have heard. What it has heard is dropped: an agent can make news as often as it likes.
@@ -19,6 +20,10 @@ pub(crate) enum Piece {
     Ended(CapabilityId),
     /// There are other keys to verify with.
     Keys,
+    /// Somebody approved what is to be looked at again first.
+    Look(LookAgain),
+    /// A capability was given in an emergency.
+    Given(Box<Granted>),
 }
 
 impl Unheard {

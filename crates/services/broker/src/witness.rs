@@ -7,6 +7,7 @@ use valetkey_model::{
     ApprovalId, CapabilityId, Decision, Durability, Effect, Grant, RequestId, Timestamp,
 };
 
+use crate::lease::Given;
 use crate::live::Entry;
 
 /// Proof that a request was allowed, by policy alone or by people whom policy named.
@@ -36,15 +37,60 @@ impl Allowed {
         }
     }
 
-    /// What people approved: exactly the grant that they were shown.
-    pub(crate) fn by_people(asked: &Asked, approved: &Approved, decision: &Decision) -> Self {
+    /// What people approved: exactly one of the grants that they were shown.
+    pub(crate) fn by_people(
+        request: RequestId,
+        grant: Grant,
+        asked: &Asked,
+        approved: &Approved,
+        decision: &Decision,
+    ) -> Self {
         Self {
-            request: asked.request_id.clone(),
-            grant: asked.grant.clone(),
-            ttl_seconds: life(&asked.grant, asked.ttl_seconds),
+            request,
+            ttl_seconds: life(&grant, asked.ttl_seconds),
+            grant,
             policy_id: asked.policy_id.clone(),
             approvals: approved.approvals().to_vec(),
             streamed: decision.obligations.durability == Durability::Streamed,
+        }
+    }
+
+    /// What a lease gives that people gave before: no longer than the lease, and only where policy still leaves it to people.
+    pub(crate) fn by_lease(
+        request: RequestId,
+        grant: Grant,
+        given: &Given,
+        decision: &Decision,
+    ) -> Option<Self> {
+        match decision.effect {
+            Effect::Ask if given.seconds > 0 => Some(Self {
+                request,
+                ttl_seconds: life(&grant, decision.ttl_seconds.min(given.seconds)),
+                grant,
+                policy_id: decision.policy_id.clone(),
+                approvals: given.approvals.clone(),
+                streamed: decision.obligations.durability == Durability::Streamed,
+            }),
+            Effect::Ask | Effect::Allow | Effect::Deny => None,
+        }
+    }
+
+    /// What an emergency gives, within what policy and the guardrails leave of it.
+    pub(crate) fn by_emergency(
+        request: RequestId,
+        grant: Grant,
+        seconds: u64,
+        policy_id: &str,
+        approval: ApprovalId,
+    ) -> Self {
+        Self {
+            request,
+            ttl_seconds: life(&grant, seconds),
+            grant,
+            policy_id: policy_id.to_owned(),
+            approvals: vec![approval],
+            // Every open and change is durable in the log before it happens.
+            streamed: false,
         }
     }
 

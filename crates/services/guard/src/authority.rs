@@ -32,12 +32,28 @@ impl SessionAuthority {
     }
 
     /// An open under a capability whose uses must be recorded, or counted, before their effect.
-    fn recorded_first(&self, path: &Path, wanted: ActionSet) -> Option<Arc<Held>> {
+    fn recorded_first(&self, path: &Path, wanted: ActionSet, facts: &Facts) -> Option<Arc<Held>> {
         let held = self.desk.holdings.best_for(path, wanted, |_| true)?;
-        self.record_use(&held, path, wanted).then_some(held)
+        let is_used = self.record_use(&held, path, wanted, Some(&file_facts(facts)));
+        is_used.then_some(held)
     }
 
-    fn record_use(&self, held: &Held, path: &Path, wanted: ActionSet) -> bool {
+    fn record_use(
+        &self,
+        held: &Arc<Held>,
+        path: &Path,
+        wanted: ActionSet,
+        now: Option<&FileFacts>,
+    ) -> bool {
+        // What people approved is what they were shown: the first use is of that, or of nothing.
+        if !LOOKING.allows_all(wanted)
+            && let Err(problem) = self.desk.first_use(held, now)
+        {
+            if let Ok(resource) = Resource::file(path) {
+                self.desk.refuse(resource, wanted, problem);
+            }
+            return false;
+        }
         // Under a limit that leaves nothing there is no use to be recorded: it is refused when it begins.
         if held.opens_at_once() || LOOKING.allows_all(wanted) || held.is_used_up(wanted) {
             return true;
@@ -97,7 +113,7 @@ impl Authority for SessionAuthority {
                 visible: self.visible(path),
             };
         }
-        if let Some(held) = self.recorded_first(path, wanted) {
+        if let Some(held) = self.recorded_first(path, wanted, facts) {
             return Verdict::Permitted(held);
         }
         let Ok(resource) = Resource::file(path) else {
@@ -115,7 +131,11 @@ impl Authority for SessionAuthority {
             .desk
             .ask_and_wait(wanted_access, || !interrupt.is_raised());
         match answer {
-            Ok(held) if held.permits_path(path, wanted) && self.record_use(&held, path, wanted) => {
+            // People took their time: what was seen of the file before they were asked is not looked at again.
+            Ok(held)
+                if held.permits_path(path, wanted)
+                    && self.record_use(&held, path, wanted, again(path).as_ref()) =>
+            {
                 Verdict::Permitted(held)
             }
             Ok(_) | Err(_) => Verdict::Refused {
@@ -145,6 +165,10 @@ impl Authority for SessionAuthority {
     }
 }
 
+fn again(path: &Path) -> Option<FileFacts> {
+    crate::facts::again(&Resource::file(path).ok()?)
+}
+
 /// What the agent is told of a limit that was reached.
 pub(crate) fn limited(limit: Limit) -> Problem {
     let detail = match limit {
@@ -163,19 +187,23 @@ pub(crate) fn limited(limit: Limit) -> Problem {
 
 /// The facts as the broker and the person see them.
 pub(crate) fn file_facts(facts: &Facts) -> FileFacts {
-    let (seconds, nanoseconds) = facts.mtime;
-    let modified_ms = u64::try_from(seconds)
-        .unwrap_or(0)
-        .saturating_mul(1000)
-        .saturating_add(u64::from(nanoseconds / 1_000_000));
+    let is_there = facts.kind != FileKind::Absent;
     FileFacts {
         kind: facts.kind,
         size: facts.size,
         owner: facts.uid,
         mode: facts.mode & 0o7777,
         links: facts.nlink,
-        modified: Timestamp::from_unix_ms(modified_ms),
-        changed: None,
-        identity: (facts.kind != FileKind::Absent).then(|| FileIdentity::new(facts.dev, facts.ino)),
+        modified: time(facts.mtime),
+        changed: is_there.then(|| time(facts.ctime)),
+        identity: is_there.then(|| FileIdentity::new(facts.dev, facts.ino)),
     }
+}
+
+fn time((seconds, nanoseconds): (i64, u32)) -> Timestamp {
+    let ms = u64::try_from(seconds)
+        .unwrap_or(0)
+        .saturating_mul(1000)
+        .saturating_add(u64::from(nanoseconds / 1_000_000));
+    Timestamp::from_unix_ms(ms)
 }

@@ -1,12 +1,13 @@
 //! The desk of a session: where every request of the agent is put to the broker and its answer made good.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use valetkey_api::{
-    AgentNarrow, Ask, ClientError, Denial, Granted, OperationReport, Problem, ProblemKind,
-    ReleaseCapability, Released, Report, RequestState, UseCapability,
+    AgentNarrow, Ask, AskAll, AskedAll, ClientError, Denial, Granted, LookAgain, Looked,
+    LookedAgain, OperationReport, Problem, ProblemKind, ReleaseCapability, Released, Report,
+    RequestState, UseCapability,
 };
 use valetkey_approval::FileFacts;
 use valetkey_capability::{Capability, Jwks, TokenError};
@@ -17,11 +18,15 @@ use crate::denials::Denials;
 use crate::holdings::{End, Held, HoldError, Holdings};
 use crate::link::Link;
 use crate::notice::Notices;
+use crate::operation;
 
 /// How long one wait for an answer takes before the caller's interest is checked again.
 const WAIT_SLICE: Duration = Duration::from_secs(1);
 /// Ends that are remembered for tokens that are still on their way: far more than there are calls at once.
 const MAX_GONE: usize = 4096;
+
+/// Requests of which is remembered what people are shown: more than the broker has waiting or keeps the ends of.
+const MAX_SHOWN: usize = 1024;
 
 /// What a request became.
 #[derive(Debug)]
@@ -43,6 +48,20 @@ pub(crate) struct Wanted {
     pub(crate) may_ask: bool,
 }
 
+impl Wanted {
+    fn of(self, session: &SessionId) -> Ask {
+        Ask {
+            session: session.clone(),
+            resource: self.resource,
+            actions: self.actions,
+            constraints: self.constraints,
+            justification: self.justification,
+            file: self.file,
+            may_ask: self.may_ask,
+        }
+    }
+}
+
 /// One session's requests, capabilities and refusals.
 #[derive(Debug)]
 pub(crate) struct Desk {
@@ -56,6 +75,8 @@ pub(crate) struct Desk {
     renewable: Mutex<Vec<Arc<Held>>>,
     /// What the broker said is over, lately: a token that comes after the news of its end is not held.
     gone: Mutex<VecDeque<CapabilityId>>,
+    /// What people are being shown of each file that is asked for.
+    shown: Mutex<BTreeMap<RequestId, FileFacts>>,
 }
 
 impl Desk {
@@ -74,6 +95,7 @@ impl Desk {
             view: Mutex::default(),
             renewable: Mutex::default(),
             gone: Mutex::default(),
+            shown: Mutex::default(),
         }
     }
 
@@ -88,25 +110,130 @@ impl Desk {
     /// The refusal, which is also kept for the agent to read.
     pub(crate) fn ask(&self, wanted: Wanted) -> Result<Answer, Problem> {
         let (resource, actions, loud) = (wanted.resource.clone(), wanted.actions, wanted.may_ask);
-        let ask = Ask {
-            session: self.session.clone(),
-            resource: wanted.resource,
-            actions: wanted.actions,
-            constraints: wanted.constraints,
-            justification: wanted.justification,
-            file: wanted.file,
-            may_ask: wanted.may_ask,
-        };
+        let ask = wanted.of(&self.session);
+        let shown = ask.file.clone();
         let state = self
             .link
             .post("/v1/requests", &ask)
             .map_err(|error| problem_of(&error));
-        let answer = state.and_then(|state| self.settle(state));
+        let answer = state.and_then(|state| {
+            self.will_be_shown(&state, shown);
+            self.settle(state)
+        });
         // A look that finds nothing is no refusal worth telling; an attempt that is refused is.
         if let (Err(problem), true) = (&answer, loud) {
             self.refuse(resource, actions, problem.clone());
         }
         answer
+    }
+
+    /// Asks for several things at once; those that are like each other are put to people as one question. The answers are in the same order.
+    ///
+    /// # Errors
+    /// When the broker takes none of them.
+    pub(crate) fn ask_all(
+        &self,
+        wanted: Vec<Wanted>,
+    ) -> Result<Vec<Result<Answer, Problem>>, Problem> {
+        let of: Vec<_> = wanted
+            .iter()
+            .map(|one| (one.resource.clone(), one.actions, one.file.clone()))
+            .collect();
+        let all = AskAll {
+            session: self.session.clone(),
+            requests: wanted
+                .into_iter()
+                .map(|one| one.of(&self.session))
+                .collect(),
+        };
+        let asked: AskedAll = self
+            .link
+            .post("/v1/requests/all", &all)
+            .map_err(|error| problem_of(&error))?;
+        if asked.requests.len() != of.len() {
+            let why = "the broker answered another number of requests than were asked";
+            return Err(Problem::new(ProblemKind::Unavailable, why));
+        }
+        let answers = asked.requests.into_iter().zip(of);
+        Ok(answers
+            .map(|(state, (resource, actions, file))| {
+                self.will_be_shown(&state, file);
+                let answer = self.settle(state);
+                if let Err(problem) = &answer {
+                    self.refuse(resource, actions, problem.clone());
+                }
+                answer
+            })
+            .collect())
+    }
+
+    /// Keeps what people are shown of a file, for the first use of what they approve.
+    fn will_be_shown(&self, state: &RequestState, file: Option<FileFacts>) {
+        if let (RequestState::Pending { request_id, .. }, Some(file)) = (state, file) {
+            let mut shown = lock(&self.shown);
+            shown.insert(request_id.clone(), file);
+            // The broker has forgotten the oldest long since: nothing can be granted of them.
+            while shown.len() > MAX_SHOWN {
+                shown.pop_first();
+            }
+        }
+    }
+
+    /// Makes the first use of a capability that people approved, if the file is still what they were shown; otherwise it ends.
+    ///
+    /// # Errors
+    /// What changed.
+    pub(crate) fn first_use(
+        &self,
+        held: &Arc<Held>,
+        now: Option<&FileFacts>,
+    ) -> Result<(), Problem> {
+        let Err(what) = held.first_use(now) else {
+            return Ok(());
+        };
+        // What was approved is what ends, with all that was narrowed from it.
+        let id = held.first().id();
+        self.end_gone(End::Changed, std::slice::from_ref(&id));
+        let target = format!("/v1/capabilities/{id}/release");
+        let release = ReleaseCapability {
+            session: self.session.clone(),
+            successor: None,
+        };
+        // It is no good here, whether or not the broker hears of it.
+        drop(self.link.post::<_, Released>(&target, &release));
+        let why = format!("{}: its {what} changed", End::Changed.words());
+        let problem = Problem::new(ProblemKind::Capability, why)
+            .hinted(true, "ask for it anew at POST /v1/requests");
+        let capability = held.capability();
+        let refused = operation::refused(
+            self.holdings.now(),
+            capability.resource.clone(),
+            capability.actions,
+            Some(&id),
+            "first use",
+            &problem,
+        );
+        // Recorded as far as it can be: nothing was done that had to be.
+        drop(self.record(refused));
+        Err(problem)
+    }
+
+    /// Tells the broker how files are now that people approved.
+    pub(crate) fn look_again(&self, look: &LookAgain) {
+        let files = look
+            .resources
+            .iter()
+            .map(|resource| Looked {
+                resource: resource.clone(),
+                file: crate::facts::again(resource),
+            })
+            .collect();
+        let target = format!(
+            "/v1/sessions/{}/requests/{}/looked",
+            self.session, look.request_id
+        );
+        // Without an answer nothing is granted, and the question stays open.
+        drop(self.link.post::<_, ()>(&target, &LookedAgain { files }));
     }
 
     /// Asks and waits for a person, for as long as `still_wanted` says.
@@ -174,27 +301,51 @@ impl Desk {
             RequestState::Granted {
                 request_id,
                 granted,
-            } => Ok(Answer::Held(request_id, self.hold(&granted)?)),
+            } => {
+                let shown = lock(&self.shown).remove(&request_id);
+                let held = self.hold_shown(&granted, shown)?;
+                if held.lease_until().is_some() && held.is_renewable() {
+                    let mut renewable = lock(&self.renewable);
+                    if !renewable.iter().any(|other| Arc::ptr_eq(other, &held)) {
+                        renewable.push(Arc::clone(&held));
+                    }
+                }
+                Ok(Answer::Held(request_id, held))
+            }
             RequestState::Pending {
                 request_id,
                 expires_at,
             } => Ok(Answer::Pending(request_id, expires_at)),
-            RequestState::Refused { problem, .. } => Err(problem),
+            RequestState::Refused {
+                request_id,
+                problem,
+            } => {
+                lock(&self.shown).remove(&request_id);
+                Err(problem)
+            }
         }
     }
 
     /// Verifies a token and lets its effect be seen in the view.
     pub(crate) fn hold(&self, granted: &Granted) -> Result<Arc<Held>, Problem> {
+        self.hold_shown(granted, None)
+    }
+
+    fn hold_shown(
+        &self,
+        granted: &Granted,
+        shown: Option<FileFacts>,
+    ) -> Result<Arc<Held>, Problem> {
         let known = self
             .holdings
             .find(|held| held.id() == granted.capability.capability_id);
         if let Some(held) = known {
             return Ok(held);
         }
-        let held = match self.holdings.add(granted) {
+        let held = match self.holdings.add_shown(granted, shown.clone()) {
             // Signed with a key that this guard does not know yet: it was rotated.
             Err(HoldError::Token(TokenError::Header)) if self.ask_for_keys() => {
-                self.holdings.add(granted)
+                self.holdings.add_shown(granted, shown)
             }
             other => other,
         }

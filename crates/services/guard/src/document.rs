@@ -118,6 +118,8 @@ impl Documents {
         let started = Instant::now();
         let workbook = self.open(&append.resource)?;
         let held = self.capability(append, &workbook)?;
+        self.desk
+            .first_use(&held, crate::facts::again(&append.resource).as_ref())?;
         *used = Some(held.id());
         let _turn = self
             .turn

@@ -7,9 +7,12 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::Deserialize;
+use serde::de::IgnoredAny;
 use valetkey_api::{
-    AgentAsk, AgentNarrow, AgentRequestState, Denials, DocumentOperation, Handler, Limits,
-    LiveCapabilities, Problem, ProblemKind, Reply, Request, Route, find, serve,
+    AgentAsk, AgentAskAll, AgentAskedAll, AgentNarrow, AgentRequestState, AgentStanding, Denials,
+    DocumentOperation, Handler, Limits, LiveCapabilities, Problem, ProblemKind, Reply, Request,
+    Route, find, serve,
 };
 use valetkey_capability::Capability;
 use valetkey_model::{CapabilityId, RequestId};
@@ -19,6 +22,8 @@ use crate::document::Documents;
 
 /// The longest wait in one call.
 const MAX_WAIT_SECONDS: u64 = 55;
+/// Requests of one call.
+const MAX_REQUESTS: usize = 64;
 /// The longest justification in bytes.
 const MAX_JUSTIFICATION: usize = 2000;
 
@@ -50,6 +55,7 @@ impl Handler for AgentDoor {
 #[derive(Debug)]
 enum AgentCall {
     Ask(Box<AgentAsk>),
+    AskAll(Vec<AgentAsk>),
     Look(RequestId, Duration),
     Capabilities,
     Narrow(CapabilityId, Box<AgentNarrow>),
@@ -57,6 +63,12 @@ enum AgentCall {
     Denials,
     Operate(Box<DocumentOperation>),
     Keys,
+}
+
+/// A look at what is asked, to read it as one thing or as several.
+#[derive(Debug, Deserialize)]
+struct AskBody {
+    requests: Option<IgnoredAny>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -93,6 +105,9 @@ impl TryFrom<&Request> for AgentCall {
         let found = find(&ROUTES, request)
             .map_err(|problem| problem.hinted(false, "read /run/valetkey/README.md"))?;
         Ok(match found.kind {
+            Kind::Ask if request.json::<AskBody>()?.requests.is_some() => {
+                Self::AskAll(request.json::<AgentAskAll>()?.requests)
+            }
             Kind::Ask => Self::Ask(Box::new(request.json()?)),
             Kind::Look => {
                 let wait = request.query_number("wait")?.unwrap_or(0);
@@ -113,6 +128,7 @@ impl AgentDoor {
     fn answer(&self, request: &Request) -> Result<Reply, Problem> {
         match AgentCall::try_from(request)? {
             AgentCall::Ask(ask) => self.ask(*ask),
+            AgentCall::AskAll(all) => self.ask_all(all),
             AgentCall::Look(id, wait) => state(self.desk.look(&id, wait)?),
             AgentCall::Capabilities => {
                 let live = self.desk.holdings.live();
@@ -121,6 +137,7 @@ impl AgentDoor {
                         .iter()
                         .map(|held| Capability::clone(&held.capability()))
                         .collect(),
+                    leases: Vec::new(),
                 }))
             }
             AgentCall::Narrow(parent, wanted) => {
@@ -140,35 +157,81 @@ impl AgentDoor {
     }
 
     fn ask(&self, ask: AgentAsk) -> Result<Reply, Problem> {
-        if ask.actions.is_empty() {
-            return Err(Problem::new(
-                ProblemKind::Invalid,
-                "no actions are asked for",
-            ));
-        }
-        if ask
-            .justification
-            .as_ref()
-            .is_some_and(|text| text.len() > MAX_JUSTIFICATION)
-        {
-            return Err(Problem::new(
-                ProblemKind::Invalid,
-                format!("a justification has at most {MAX_JUSTIFICATION} bytes"),
-            ));
-        }
-        let wanted = Wanted {
-            file: crate::facts::of(&ask.resource),
-            resource: ask.resource.clone(),
-            actions: ask.actions,
-            constraints: ask.constraints,
-            justification: ask.justification,
-            may_ask: true,
-        };
-        let answer = self.desk.ask(wanted)?;
+        let (resource, actions) = (ask.resource.clone(), ask.actions);
+        let answer = self.desk.ask(wanted(ask)?)?;
         if let Answer::Pending(id, _) = &answer {
-            self.desk.notices.waiting(id, &ask.resource, ask.actions);
+            self.desk.notices.waiting(id, &resource, actions);
         }
         state(answer)
+    }
+
+    fn ask_all(&self, all: Vec<AgentAsk>) -> Result<Reply, Problem> {
+        if all.is_empty() || all.len() > MAX_REQUESTS {
+            let why = format!("between one and {MAX_REQUESTS} requests at once");
+            return Err(Problem::new(ProblemKind::Invalid, why));
+        }
+        let of: Vec<_> = all
+            .iter()
+            .map(|ask| (ask.resource.clone(), ask.actions))
+            .collect();
+        let all = all.into_iter().map(wanted).collect::<Result<_, _>>()?;
+        let answers = self.desk.ask_all(all)?;
+        // One word to the person for all of them.
+        let waiting = answers
+            .iter()
+            .zip(&of)
+            .find_map(|(answer, of)| match answer {
+                Ok(Answer::Pending(id, _)) => Some((id, of)),
+                Ok(Answer::Held(..)) | Err(_) => None,
+            });
+        if let Some((id, (resource, actions))) = waiting {
+            self.desk.notices.waiting(id, resource, *actions);
+        }
+        let requests = answers.into_iter().map(standing).collect();
+        Ok(Reply::json(&AgentAskedAll { requests }))
+    }
+}
+
+fn wanted(ask: AgentAsk) -> Result<Wanted, Problem> {
+    if ask.actions.is_empty() {
+        return Err(Problem::new(
+            ProblemKind::Invalid,
+            "no actions are asked for",
+        ));
+    }
+    if ask
+        .justification
+        .as_ref()
+        .is_some_and(|text| text.len() > MAX_JUSTIFICATION)
+    {
+        return Err(Problem::new(
+            ProblemKind::Invalid,
+            format!("a justification has at most {MAX_JUSTIFICATION} bytes"),
+        ));
+    }
+    Ok(Wanted {
+        file: crate::facts::of(&ask.resource),
+        resource: ask.resource,
+        actions: ask.actions,
+        constraints: ask.constraints,
+        justification: ask.justification,
+        may_ask: true,
+    })
+}
+
+fn standing(answer: Result<Answer, Problem>) -> AgentStanding {
+    match answer {
+        Ok(Answer::Held(request_id, held)) => AgentStanding::Granted {
+            request_id,
+            capability: Box::new(Capability::clone(&held.capability())),
+        },
+        Ok(Answer::Pending(request_id, expires_at)) => AgentStanding::Pending {
+            request_id,
+            expires_at,
+        },
+        Err(problem) => AgentStanding::Refused {
+            problem: Box::new(problem),
+        },
     }
 }
 

@@ -4,6 +4,7 @@ mod budget;
 mod held;
 mod index;
 mod reach;
+mod shown;
 
 use std::collections::VecDeque;
 use std::path::Path;
@@ -11,6 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use thiserror::Error;
 use valetkey_api::Granted;
+use valetkey_approval::FileFacts;
 use valetkey_capability::{Capability, TokenError};
 use valetkey_model::{Action, ActionSet, CapabilityId, Timestamp};
 use valetkey_sys::clock::Clock;
@@ -67,6 +69,8 @@ pub(crate) enum End {
     Released,
     /// It was good for one use, and that was made.
     UsedUp,
+    /// What people were shown of its file was not so any more when it was first used.
+    Changed,
     /// What it was narrowed from ended.
     WithParent,
 }
@@ -79,6 +83,7 @@ impl End {
             Self::Revoked => "the capability was revoked",
             Self::Released => "the capability was given back",
             Self::UsedUp => "the capability was good for a single use, which has been made",
+            Self::Changed => "the file is no longer what people were shown when they approved",
             Self::WithParent => "the capability ended with the one that it was narrowed from",
         }
     }
@@ -108,6 +113,18 @@ impl Holdings {
     /// # Errors
     /// When the token does not verify, or was narrowed from what is not held and live; nothing is held then.
     pub(crate) fn add(&self, granted: &Granted) -> Result<Arc<Held>, HoldError> {
+        self.add_shown(granted, None)
+    }
+
+    /// The same for what people approved, with what they were shown of the file.
+    ///
+    /// # Errors
+    /// As [`Holdings::add`].
+    pub(crate) fn add_shown(
+        &self,
+        granted: &Granted,
+        shown: Option<FileFacts>,
+    ) -> Result<Arc<Held>, HoldError> {
         let now = self.now();
         let verified = self.verifier.verify(&granted.token, now)?;
         let claims = verified.claims();
@@ -132,7 +149,7 @@ impl Holdings {
                 Some(Arc::clone(parent))
             }
         };
-        let held = Arc::new(Held::new(claims, granted.streamed, parent));
+        let held = Arc::new(Held::new(claims, granted, shown, parent));
         index.insert(Arc::clone(&held));
         Ok(held)
     }

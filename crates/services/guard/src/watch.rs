@@ -39,7 +39,12 @@ pub(crate) fn start(desk: &Arc<Desk>) -> std::io::Result<()> {
 fn renew(desk: &Desk) {
     let now = desk.holdings.now();
     for held in desk.renewable() {
-        if !held.is_live() || !held.nears_its_end(now) {
+        if !held.is_live() || held.ends_its_lease() {
+            // It ends in its time, and there is nothing to ask for again.
+            desk.stop_renewing(&held);
+            continue;
+        }
+        if !held.nears_its_end(now) {
             continue;
         }
         let old = held.capability();
@@ -68,6 +73,16 @@ fn hear_news(desk: &Desk) {
                 }
                 if !news.revoked.is_empty() {
                     desk.end_gone(End::Revoked, &news.revoked);
+                }
+                news.look_again
+                    .iter()
+                    .for_each(|look| desk.look_again(look));
+                if news.keys_changed && !news.given.is_empty() {
+                    let _known = desk.learn_keys();
+                }
+                for granted in &news.given {
+                    // A token that does not verify gives nothing; the broker's log has it.
+                    drop(desk.hold(granted));
                 }
                 if news.keys_changed {
                     // If they cannot be had now, the first token that needs them asks again.

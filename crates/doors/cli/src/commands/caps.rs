@@ -3,10 +3,10 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
-use valetkey_api::{Client, LiveCapabilities, Revoke, Revoked};
+use valetkey_api::{Client, LeaseKind, LiveCapabilities, LiveLease, Revoke, Revoked};
 use valetkey_approval::visible;
 use valetkey_capability::Capability;
-use valetkey_model::{AgentId, CapabilityId};
+use valetkey_model::{AgentId, CapabilityId, Timestamp};
 
 use crate::args::{CapsCommand, RevokeArgs};
 use crate::fail::{Fail, Status};
@@ -18,13 +18,18 @@ pub(crate) fn command(command: CapsCommand) -> Result<(), Fail> {
     let mut operator = home::operator()?;
     match command {
         CapsCommand::List(args) => {
-            let live = live(&mut operator)?;
+            let all: LiveCapabilities = operator.get("/v1/capabilities")?;
             if args.json {
-                out::json(&live);
-            } else if live.is_empty() {
+                let leased = all.capabilities.iter().map(|held| Listed {
+                    capability: held,
+                    lease: lease_of(&all.leases, held),
+                });
+                out::json(&leased.collect::<Vec<_>>());
+            } else if all.capabilities.is_empty() && all.leases.is_empty() {
                 out::error("no capability is live");
             } else {
-                show_tree(&live);
+                show_tree(&all.capabilities);
+                all.leases.iter().for_each(show_lease);
             }
         }
         CapsCommand::Show { id, json } => {
@@ -62,6 +67,42 @@ struct Shown<'c> {
     capability: &'c Capability,
     children: Vec<&'c CapabilityId>,
     remaining_seconds: u64,
+}
+
+/// A capability with the lease under which it was given.
+#[derive(Serialize)]
+struct Listed<'c> {
+    #[serde(flatten)]
+    capability: &'c Capability,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lease: Option<&'c LiveLease>,
+}
+
+fn lease_of<'l>(leases: &'l [LiveLease], held: &Capability) -> Option<&'l LiveLease> {
+    leases
+        .iter()
+        .find(|lease| lease.capability_id == held.capability_id)
+}
+
+/// A lease, with what is left of it.
+fn show_lease(lease: &LiveLease) {
+    let left = seconds_until(lease.until);
+    let what = match lease.kind {
+        LeaseKind::Task => "for the task".to_owned(),
+        LeaseKind::Minutes => "for some time".to_owned(),
+        LeaseKind::Operations => {
+            let left: Vec<String> = lease.left.iter().map(ToString::to_string).collect();
+            format!("one use each of {}", left.join(", "))
+        }
+    };
+    out::line(&format!(
+        "lease {}  {}  {}  {}, at most until {} ({left} s left)",
+        lease.capability_id,
+        lease.actions,
+        visible(&lease.resource.to_string()),
+        visible(&what),
+        lease.until,
+    ));
 }
 
 fn children<'c>(
@@ -105,10 +146,14 @@ fn show_tree(live: &[Capability]) {
 
 /// By this machine's clock; the broker's own decides.
 fn remaining_seconds(held: &Capability) -> u64 {
+    seconds_until(held.expires_at)
+}
+
+fn seconds_until(end: Timestamp) -> u64 {
     let since = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();
-    let end_ms = u128::from(held.expires_at.unix_ms());
+    let end_ms = u128::from(end.unix_ms());
     u64::try_from(end_ms.saturating_sub(since.as_millis()) / 1000).unwrap_or(u64::MAX)
 }
 

@@ -4,9 +4,11 @@ mod answer;
 mod approver;
 mod ask;
 mod audit;
+mod break_glass;
 mod caps;
 mod files;
 mod keys;
+mod report;
 mod requests;
 mod run;
 mod status;
@@ -32,6 +34,8 @@ pub(crate) fn dispatch(args: Args) -> Result<u8, Fail> {
         Command::Deny(args) => answer::command(&args, Verdict::Deny)?,
         Command::Approver { command } => approver::command(command)?,
         Command::Caps { command } => caps::command(command)?,
+        Command::BreakGlass(args) => break_glass::command(args)?,
+        Command::Report { command } => report::command(command)?,
         Command::Keys { command } => keys::command(&command)?,
         Command::Audit { command } => audit::command(command)?,
         Command::Ask(args) => ask::command(&args)?,

@@ -4,9 +4,9 @@ use schemars::{Schema, SchemaGenerator, json_schema};
 
 use super::{Door, JWK_SET, Operation, of};
 use crate::{
-    AgentAsk, AgentNarrow, AgentRequestState, DecisionPoint, Denials, DocumentOperation,
-    Evaluation, EvaluationDecision, EvaluationDecisions, Evaluations, LiveCapabilities,
-    OperationDone, OutsideCapability, OutsideRequestState, ProblemKind, Released,
+    AgentAsk, AgentAskAll, AgentAskedAll, AgentNarrow, AgentRequestState, DecisionPoint, Denials,
+    DocumentOperation, Evaluation, EvaluationDecision, EvaluationDecisions, Evaluations,
+    LiveCapabilities, OperationDone, OutsideCapability, OutsideRequestState, ProblemKind, Released,
 };
 use valetkey_capability::{Capability, Jwks};
 
@@ -20,6 +20,19 @@ const WAIT: (&str, &str) = (
     "seconds to wait for an answer; more than a minute counts as one",
 );
 
+/// One request, or in a cell several.
+fn asks(generator: &mut SchemaGenerator) -> Schema {
+    let one = generator.subschema_for::<AgentAsk>();
+    let several = generator.subschema_for::<AgentAskAll>();
+    json_schema!({"anyOf": [one, several]})
+}
+
+fn asked(generator: &mut SchemaGenerator) -> Schema {
+    let one = generator.subschema_for::<AgentRequestState>();
+    let several = generator.subschema_for::<AgentAskedAll>();
+    json_schema!({"anyOf": [one, several]})
+}
+
 pub(super) const DOOR: Door = Door {
     title: "Valetkey: the agent door",
     description: "How a program asks for access and learns what it holds. In a cell it is /run/valetkey/agent.sock, and no answer holds a token; \
@@ -32,12 +45,12 @@ pub(super) const DOOR: Door = Door {
     operations: &[
         Operation {
             tags: BOTH,
-            request: Some(of::<AgentAsk>),
-            answers: &[of::<AgentRequestState>, of::<OutsideRequestState>],
+            request: Some(asks),
+            answers: &[asked, of::<OutsideRequestState>],
             ..Operation::post(
                 "ask",
                 "/v1/requests",
-                "Asks for access; a refusal is a problem that says whether asking in another way helps",
+                "Asks for access, in a cell for several things at once, too; a refusal is a problem that says whether asking in another way helps",
             )
         },
         Operation {

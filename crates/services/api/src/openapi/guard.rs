@@ -2,8 +2,8 @@
 
 use super::{Door, JWK_SET, Operation, of};
 use crate::{
-    Ask, CloseSession, Granted, Narrow, News, OpenSession, ProblemKind, ReleaseCapability,
-    Released, Report, RequestState, SessionOpened, UseCapability,
+    Ask, AskAll, AskedAll, CloseSession, Granted, LookedAgain, Narrow, News, OpenSession,
+    ProblemKind, ReleaseCapability, Released, Report, RequestState, SessionOpened, UseCapability,
 };
 use valetkey_capability::Jwks;
 
@@ -51,6 +51,25 @@ pub(super) const DOOR: Door = Door {
                 "ask",
                 "/v1/requests",
                 "Asks for access, with facts from the handle",
+            )
+        },
+        Operation {
+            request: Some(of::<AskAll>),
+            answers: &[of::<AskedAll>],
+            problems: &[ProblemKind::NotFound],
+            ..Operation::post(
+                "askAll",
+                "/v1/requests/all",
+                "Asks for several things at once; those that are like each other become one question",
+            )
+        },
+        Operation {
+            request: Some(of::<LookedAgain>),
+            problems: &[ProblemKind::NotFound],
+            ..Operation::post(
+                "looked",
+                "/v1/sessions/{session}/requests/{request_id}/looked",
+                "Tells how files are now that somebody approved what was shown of them",
             )
         },
         Operation {

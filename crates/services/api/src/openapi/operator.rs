@@ -1,11 +1,20 @@
 //! The operator door: what a person outside of any cell may see and do.
 
+use schemars::{Schema, SchemaGenerator, json_schema};
+
 use super::{Door, Operation, of};
 use crate::{
-    AddApprover, Answer, Answered, IssuerKeys, LiveCapabilities, OpenQuestions, ProblemKind,
-    Revoke, Revoked, Status,
+    AddApprover, Alerts, Answer, Answered, BrokenGlass, Changes, IssuerKeys, LiveCapabilities,
+    OpenQuestions, ProblemKind, ReviewList, Revoke, Revoked, Status,
 };
-use valetkey_approval::{Approvers, SignedChange};
+use valetkey_approval::{Approvers, SignedChange, SignedEmergency, SignedReview};
+
+/// The questions alone, or with a number and alerts.
+fn questions(generator: &mut SchemaGenerator) -> Schema {
+    let plain = generator.subschema_for::<OpenQuestions>();
+    let numbered = generator.subschema_for::<Changes>();
+    json_schema!({"anyOf": [plain, numbered]})
+}
 
 pub(super) const DOOR: Door = Door {
     title: "Valetkey: the operator door",
@@ -18,11 +27,53 @@ pub(super) const DOOR: Door = Door {
             ..Operation::get("status", "/v1/status", "The broker's state")
         },
         Operation {
-            answers: &[of::<OpenQuestions>],
+            query: &[
+                (
+                    "wait",
+                    "seconds to wait for a change; with it, the answer has a number and alerts, too",
+                ),
+                ("after", "the number of the last state that is known"),
+            ],
+            answers: &[questions],
             ..Operation::get(
                 "questions",
                 "/v1/requests",
                 "The questions that wait for an answer, oldest first",
+            )
+        },
+        Operation {
+            answers: &[of::<Alerts>],
+            ..Operation::get(
+                "alerts",
+                "/v1/alerts",
+                "What people should see soon, oldest first",
+            )
+        },
+        Operation {
+            request: Some(of::<SignedEmergency>),
+            answers: &[of::<BrokenGlass>],
+            problems: &[ProblemKind::NotFound],
+            ..Operation::post(
+                "breakGlass",
+                "/v1/break-glass",
+                "Gives a running session an emergency scope, by a signature of just now",
+            )
+        },
+        Operation {
+            answers: &[of::<ReviewList>],
+            ..Operation::get(
+                "reviews",
+                "/v1/reviews",
+                "The reviews of emergencies, oldest first",
+            )
+        },
+        Operation {
+            request: Some(of::<SignedReview>),
+            problems: &[ProblemKind::NotFound],
+            ..Operation::post(
+                "closeReview",
+                "/v1/reviews/close",
+                "Closes the review of an emergency, by another person's signature",
             )
         },
         Operation {

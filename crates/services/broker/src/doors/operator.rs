@@ -3,15 +3,19 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use valetkey_api::{
-    AddApprover, Answer, Answered, Handler, LiveCapabilities, OpenQuestions, Problem, Reply,
-    Request, Revoke, Route, find,
+    AddApprover, Alerts, Answer, Answered, Changes, Handler, LiveCapabilities, OpenQuestions,
+    Problem, ProblemKind, Reply, Request, ReviewList, Revoke, Route, find,
 };
-use valetkey_approval::SignedChange;
+use valetkey_approval::{SignedChange, SignedEmergency, SignedReview};
 
 use crate::broker::Broker;
 use crate::doors::reply;
+
+/// The longest wait for a change in one call.
+const MAX_WAIT_SECONDS: u64 = 55;
 
 /// Serves people.
 #[derive(Debug)]
@@ -22,6 +26,15 @@ pub(crate) struct OperatorDoor(pub(crate) Arc<Broker>);
 enum OperatorCall {
     Status,
     Questions,
+    /// What is open, once that is not what it was at a number, or a time is over.
+    Changes {
+        after: u64,
+        wait: Duration,
+    },
+    Alerts,
+    BreakGlass(Box<SignedEmergency>),
+    Reviews,
+    CloseReview(Box<SignedReview>),
     Answer(Box<Answer>),
     Approvers,
     Register(Box<AddApprover>),
@@ -37,6 +50,10 @@ enum OperatorCall {
 enum Kind {
     Status,
     Questions,
+    Alerts,
+    BreakGlass,
+    Reviews,
+    CloseReview,
     Answer,
     Approvers,
     Register,
@@ -52,9 +69,13 @@ const fn route(method: &'static str, path: &'static str, kind: Kind) -> Route<Ki
     Route { method, path, kind }
 }
 
-const ROUTES: [Route<Kind>; 11] = [
+const ROUTES: [Route<Kind>; 15] = [
     route("GET", "/v1/status", Kind::Status),
     route("GET", "/v1/requests", Kind::Questions),
+    route("GET", "/v1/alerts", Kind::Alerts),
+    route("POST", "/v1/break-glass", Kind::BreakGlass),
+    route("GET", "/v1/reviews", Kind::Reviews),
+    route("POST", "/v1/reviews/close", Kind::CloseReview),
     route("POST", "/v1/answers", Kind::Answer),
     route("GET", "/v1/approvers", Kind::Approvers),
     route("POST", "/v1/approvers", Kind::Register),
@@ -72,7 +93,17 @@ impl TryFrom<&Request> for OperatorCall {
     fn try_from(request: &Request) -> Result<Self, Problem> {
         Ok(match find(&ROUTES, request)?.kind {
             Kind::Status => Self::Status,
-            Kind::Questions => Self::Questions,
+            Kind::Questions => match request.query_number("wait")? {
+                None => Self::Questions,
+                Some(seconds) => Self::Changes {
+                    after: request.query_number("after")?.unwrap_or(0),
+                    wait: Duration::from_secs(seconds.min(MAX_WAIT_SECONDS)),
+                },
+            },
+            Kind::Alerts => Self::Alerts,
+            Kind::BreakGlass => Self::BreakGlass(Box::new(request.json()?)),
+            Kind::Reviews => Self::Reviews,
+            Kind::CloseReview => Self::CloseReview(Box::new(request.json()?)),
             Kind::Answer => Self::Answer(Box::new(request.json()?)),
             Kind::Approvers => Self::Approvers,
             Kind::Register => Self::Register(Box::new(request.json()?)),
@@ -102,9 +133,38 @@ impl OperatorDoor {
             OperatorCall::Questions => Ok(Reply::json(&OpenQuestions {
                 questions: broker.questions_in(scope),
             })),
+            OperatorCall::Changes { after, wait } => {
+                // The number first: what changes after it was read is told with the next wait.
+                let last = broker.bulletin.wait(scope, after, wait).await;
+                Ok(Reply::json(&Changes {
+                    last,
+                    questions: broker.questions_in(scope),
+                    alerts: broker.bulletin.alerts(scope),
+                }))
+            }
+            OperatorCall::Alerts => Ok(Reply::json(&Alerts {
+                alerts: broker.bulletin.alerts(scope),
+            })),
+            OperatorCall::BreakGlass(emergency) => {
+                let user = broker.admission.user_of(&operator);
+                Ok(Reply::json(&broker.break_glass(&user, *emergency).await?))
+            }
+            OperatorCall::Reviews => Ok(Reply::json(&ReviewList {
+                reviews: broker.reviews.list(scope),
+            })),
+            OperatorCall::CloseReview(review) => {
+                let user = broker.admission.user_of(&operator);
+                broker.close_review(&user, *review).await?;
+                Ok(Reply::json(&()))
+            }
             OperatorCall::Answer(answer) => {
                 broker.may_answer(&operator, &answer.approval.approval.request_id)?;
-                let outcome = broker.answer(answer.approval).await?;
+                // On its own, so that whoever hangs up does not leave an answer half done.
+                let own = Arc::clone(broker);
+                let answered = tokio::spawn(async move { own.answer(answer.approval).await });
+                let outcome = answered.await.map_err(|_| {
+                    Problem::new(ProblemKind::Unavailable, "the answer could not be handled")
+                })??;
                 Ok(Reply::json(&Answered { outcome }))
             }
             OperatorCall::Approvers => Ok(Reply::json(&broker.people.of(operator.uid()))),
@@ -120,6 +180,7 @@ impl OperatorDoor {
             }
             OperatorCall::Capabilities => Ok(Reply::json(&LiveCapabilities {
                 capabilities: broker.live(scope),
+                leases: broker.leases(scope),
             })),
             OperatorCall::Revoke(what) => Ok(Reply::json(&broker.revoke(&what, scope).await?)),
             OperatorCall::Keys => Ok(Reply::json(&broker.issuer.list(broker.now()))),

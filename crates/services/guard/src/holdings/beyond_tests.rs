@@ -39,6 +39,7 @@ fn held(constraints: Constraints) -> Arc<Held> {
             capability: Capability::from(&claims),
             token,
             streamed: false,
+            lease_until: None,
         })
         .unwrap()
 }

@@ -4,6 +4,8 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
+use valetkey_api::Granted;
+use valetkey_approval::FileFacts;
 use valetkey_capability::{Capability, Claims};
 use valetkey_model::{
     Action, ActionSet, CapabilityId, Constraints, Grant, PathPattern, Resource, Timestamp,
@@ -12,6 +14,7 @@ use valetkey_view::{Content, Identity, Limit, Limits, Permit, Touched, Use};
 
 use super::Budget;
 use super::reach::Reach;
+use super::shown::Shown;
 use crate::media;
 
 /// What reads bytes, and what writes them.
@@ -31,6 +34,10 @@ pub(crate) struct Held {
     /// Its one use has been made: what was opened with it goes on, nothing more is opened.
     spent: AtomicBool,
     budget: Arc<Budget>,
+    /// What people were shown of the file, until it is first used; shared with what was narrowed from it.
+    shown: Arc<Shown>,
+    /// Until when the same is given again without asking.
+    lease_until: Option<Timestamp>,
     /// What it was narrowed from.
     parent: Option<Arc<Held>>,
     /// How many it was narrowed from, one after the other.
@@ -38,13 +45,23 @@ pub(crate) struct Held {
 }
 
 impl Held {
-    pub(super) fn new(claims: &Claims, streamed: bool, parent: Option<Arc<Self>>) -> Self {
+    pub(super) fn new(
+        claims: &Claims,
+        granted: &Granted,
+        shown: Option<FileFacts>,
+        parent: Option<Arc<Self>>,
+    ) -> Self {
         let grant = claims.grant();
         let above = parent.as_ref().map(|parent| Arc::clone(&parent.budget));
         Self {
             budget: Arc::new(Budget::new(&grant.constraints, above)),
             capability: RwLock::new(Arc::new(Capability::from(claims))),
-            streamed,
+            streamed: granted.streamed,
+            lease_until: granted.lease_until,
+            shown: match &parent {
+                Some(parent) => Arc::clone(&parent.shown),
+                None => Arc::new(Shown::new(shown)),
+            },
             live: AtomicBool::new(true),
             life_seconds: claims.exp.saturating_sub(claims.iat),
             spent: AtomicBool::new(false),
@@ -71,12 +88,43 @@ impl Held {
         )
     }
 
-    /// Whether a new capability may take its place when its time runs out: it was given by policy alone, whole, and counts nothing.
+    /// Whether a new capability may take its place when its time runs out: it was given by policy alone or under a lease, whole, and counts
+    /// nothing.
     pub(crate) fn is_renewable(&self) -> bool {
         let capability = self.capability();
-        capability.approvals.is_empty()
+        (capability.approvals.is_empty() || self.lease_until.is_some())
             && self.parent.is_none()
             && self.grant.constraints == Constraints::default()
+    }
+
+    /// Until when the same is given again without asking.
+    pub(crate) fn lease_until(&self) -> Option<Timestamp> {
+        self.lease_until
+    }
+
+    /// What it was narrowed from at first, or itself.
+    pub(crate) fn first(&self) -> &Self {
+        let mut first = self;
+        while let Some(parent) = &first.parent {
+            first = parent;
+        }
+        first
+    }
+
+    /// Whether it stands under a lease that ends with it: there is nothing to ask for again.
+    pub(crate) fn ends_its_lease(&self) -> bool {
+        let end = self.capability().expires_at;
+        // Lives are whole seconds; a lease may end within one.
+        self.lease_until
+            .is_some_and(|until| until.unix_seconds() <= end.unix_seconds().saturating_add(1))
+    }
+
+    /// Makes the first use of what people approved, if the file is still what they were shown.
+    ///
+    /// # Errors
+    /// What changed, in words.
+    pub(crate) fn first_use(&self, now: Option<&FileFacts>) -> Result<(), &'static str> {
+        self.shown.first_use(now)
     }
 
     /// Whether a fifth of its life, or less, is left.
@@ -96,7 +144,7 @@ impl Held {
 
     /// Whether an open under it needs no word with the broker first: it may be recorded as it streams, and is not the only one.
     pub(crate) fn opens_at_once(&self) -> bool {
-        self.streamed && !self.grant.constraints.is_single_use()
+        self.streamed && !self.grant.constraints.is_single_use() && !self.shown.is_unused()
     }
 
     /// The file pattern that it speaks of.

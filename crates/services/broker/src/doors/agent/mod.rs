@@ -78,6 +78,7 @@ impl AgentDoor {
             AgentCall::Look(asked, wait) => self.look(outsider, &asked, wait).await,
             AgentCall::Capabilities => Ok(Reply::json(&LiveCapabilities {
                 capabilities: session.live(broker.now()),
+                leases: Vec::new(),
             })),
             AgentCall::Narrow(parent, wanted) => {
                 let wanted = wanted.in_session(session.id.clone());
@@ -145,25 +146,12 @@ impl AgentDoor {
         asked: &RequestId,
         wait: Duration,
     ) -> Result<RequestState, Problem> {
-        let questions = &self.broker.questions;
-        let open = questions
-            .awaited(asked, self.broker.now())
-            .filter(|question| question.asked.session == session.id);
-        let Some(question) = open else {
-            return questions.ended(asked, &session.id).ok_or_else(|| {
-                Problem::new(ProblemKind::NotFound, "this process has no such request")
-            });
-        };
-        let mut state = question.state.subscribe();
-        let answered = state.wait_for(|state| !matches!(state, RequestState::Pending { .. }));
-        match tokio::time::timeout(wait, answered).await {
-            Ok(Ok(state)) => Ok(state.clone()),
-            Ok(Err(_)) => Err(Problem::new(
-                ProblemKind::Unavailable,
-                "the question is gone",
-            )),
-            Err(_) => Ok(question.state.borrow().clone()),
-        }
+        let now = self.broker.now();
+        let own = self.broker.questions.request(asked, &session.id, now);
+        let own = own.ok_or_else(|| {
+            Problem::new(ProblemKind::NotFound, "this process has no such request")
+        })?;
+        own.wait(wait).await
     }
 
     /// Takes a capability that its holder gives back out of what is live.

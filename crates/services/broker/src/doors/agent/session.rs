@@ -150,9 +150,7 @@ impl Outsiders {
             .iter()
             .map(|outsider| outsider.session.id.clone())
             .collect();
-        let open = self.broker.questions.list();
-        let theirs = open.iter().filter(|asked| own.contains(&asked.session));
-        theirs.count() >= QUESTIONS_MAX
+        self.broker.questions.waiting(&own) >= QUESTIONS_MAX
     }
 
     async fn open(

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use valetkey_api::{
-    Ask, CloseSession, Narrow, OpenSession, Problem, ReleaseCapability, Report, Request, Route,
-    UseCapability, find,
+    Ask, AskAll, CloseSession, LookedAgain, Narrow, OpenSession, Problem, ReleaseCapability,
+    Report, Request, Route, UseCapability, find,
 };
 use valetkey_model::{CapabilityId, RequestId, SessionId};
 
@@ -33,6 +33,8 @@ pub(crate) enum GuardCall {
 pub(crate) enum SessionCall {
     Close(CloseSession),
     Ask(Box<Ask>),
+    AskAll(Box<AskAll>),
+    Looked(RequestId, LookedAgain),
     Wait(RequestId, Duration),
     Withdraw(RequestId),
     Report(Report),
@@ -47,6 +49,8 @@ enum Kind {
     Keys,
     Close,
     Ask,
+    AskAll,
+    Looked,
     Wait,
     Withdraw,
     Report,
@@ -60,12 +64,14 @@ const fn route(method: &'static str, path: &'static str, kind: Kind) -> Route<Ki
     Route { method, path, kind }
 }
 
-const ROUTES: [Route<Kind>; 11] = [
+const ROUTES: [Route<Kind>; 13] = [
     route("POST", "/v1/sessions", Kind::Open),
     route("GET", "/v1/keys", Kind::Keys),
     route("POST", "/v1/sessions/{}/close", Kind::Close),
     route("POST", "/v1/requests", Kind::Ask),
+    route("POST", "/v1/requests/all", Kind::AskAll),
     route("GET", "/v1/sessions/{}/requests/{}", Kind::Wait),
+    route("POST", "/v1/sessions/{}/requests/{}/looked", Kind::Looked),
     route(
         "POST",
         "/v1/sessions/{}/requests/{}/withdraw",
@@ -95,6 +101,14 @@ impl TryFrom<&Request> for GuardCall {
             Kind::Ask => {
                 let ask: Ask = request.json()?;
                 Self::InSession(ask.session.clone(), SessionCall::Ask(Box::new(ask)))
+            }
+            Kind::AskAll => {
+                let all: AskAll = request.json()?;
+                Self::InSession(all.session.clone(), SessionCall::AskAll(Box::new(all)))
+            }
+            Kind::Looked => {
+                let call = SessionCall::Looked(found.id(1)?, request.json()?);
+                Self::InSession(found.id(0)?, call)
             }
             Kind::Wait => {
                 let call = SessionCall::Wait(found.id(1)?, wait_of(request)?);

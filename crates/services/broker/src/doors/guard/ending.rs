@@ -29,6 +29,8 @@ pub(crate) async fn end_session(
             "the session ended",
         ));
     }
+    broker.endurance.forget(session);
+    broker.bulletin.changed(session.opening.user.uid);
     let age = broker.now().ms_since(session.opened_at);
     written.push(events::session_closed(session, how, exit_status, age));
     let recorded = broker.recorder.note_each(written).await;

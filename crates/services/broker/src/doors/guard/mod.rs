@@ -12,10 +12,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use valetkey_api::{
-    Ask, Handler, Problem, ProblemKind, Released, Reply, Report, Request, RequestState,
+    Ask, AskAll, AskedAll, Handler, Problem, ProblemKind, Released, Reply, Report, Request,
+    RequestState,
 };
 use valetkey_model::{RequestId, SessionId};
 
+use crate::asking::BATCH_MAX;
 use crate::broker::Broker;
 use crate::doors::{JWK_SET, reply};
 use crate::events;
@@ -76,11 +78,17 @@ impl GuardDoor {
                 Ok(Reply::json(&()))
             }
             SessionCall::Ask(ask) => self.ask(session, *ask).await,
+            SessionCall::AskAll(all) => self.ask_all(session, *all).await,
+            SessionCall::Looked(asked, looked) => {
+                // Nobody may wait for it any more; that is no fault of the guard's.
+                let _awaited = broker.questions.looked(&asked, &session.id, looked.files);
+                Ok(Reply::json(&()))
+            }
             SessionCall::Wait(asked, wait) => {
                 Ok(Reply::json(&self.wait(session, &asked, wait).await?))
             }
             SessionCall::Withdraw(asked) => {
-                self.withdraw(session, &asked).await?;
+                broker.withdraw(session, &asked).await?;
                 Ok(Reply::json(&()))
             }
             SessionCall::Report(report) => {
@@ -112,49 +120,39 @@ impl GuardDoor {
         Ok(Reply::json(&self.0.ask(session, ask).await?))
     }
 
+    async fn ask_all(&self, session: &Arc<Session>, all: AskAll) -> Result<Reply, Problem> {
+        let fits = |ask: &Ask| ask.session == session.id && !ask.actions.is_empty();
+        if all.requests.len() > BATCH_MAX || !all.requests.iter().all(fits) {
+            let why = format!("at most {BATCH_MAX} requests of this session, each with actions");
+            return Err(Problem::new(ProblemKind::Invalid, why));
+        }
+        let mut requests = Vec::with_capacity(all.requests.len());
+        for state in self.0.ask_all(session, all.requests).await {
+            requests.push(match state {
+                Ok(state) => state,
+                Err(problem) => RequestState::Refused {
+                    request_id: match &problem.request_id {
+                        Some(id) => id.clone(),
+                        None => RequestId::new(self.0.now(), Broker::random()?),
+                    },
+                    problem,
+                },
+            });
+        }
+        Ok(Reply::json(&AskedAll { requests }))
+    }
+
     async fn wait(
         &self,
         session: &Session,
         asked: &RequestId,
         wait: Duration,
     ) -> Result<RequestState, Problem> {
-        let own = self
-            .0
-            .questions
-            .awaited(asked, self.0.now())
-            .filter(|question| question.asked.session == session.id);
-        if let Some(question) = own {
-            let mut state = question.state.subscribe();
-            let answered = state.wait_for(|state| !matches!(state, RequestState::Pending { .. }));
-            return match tokio::time::timeout(wait, answered).await {
-                Ok(Ok(state)) => Ok(state.clone()),
-                Ok(Err(_)) => Err(Problem::new(
-                    ProblemKind::Unavailable,
-                    "the question is gone",
-                )),
-                Err(_) => Ok(question.state.borrow().clone()),
-            };
-        }
-        self.0
-            .questions
-            .ended(asked, &session.id)
-            .ok_or_else(|| Problem::new(ProblemKind::NotFound, "this session has no such request"))
-    }
-
-    async fn withdraw(&self, session: &Session, asked: &RequestId) -> Result<(), Problem> {
-        match self
-            .0
-            .questions
-            .find(asked)
-            .filter(|question| question.asked.session == session.id)
-        {
-            Some(question) => {
-                self.0
-                    .close_unanswered(&question, session, "the agent stopped waiting")
-                    .await
-            }
-            None => Ok(()),
-        }
+        let own = self.0.questions.request(asked, &session.id, self.0.now());
+        let own = own.ok_or_else(|| {
+            Problem::new(ProblemKind::NotFound, "this session has no such request")
+        })?;
+        own.wait(wait).await
     }
 
     async fn report(&self, session: &Session, report: &Report) -> Result<(), Problem> {
