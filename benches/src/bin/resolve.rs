@@ -158,6 +158,7 @@ impl Issuer {
             token: self.key.sign_claims(&claims)?,
             capability: Capability::from(&claims),
             streamed: true,
+            lease_until: None,
         })?;
         Ok(())
     }

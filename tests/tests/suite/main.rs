@@ -7,6 +7,7 @@ mod approving;
 mod asking;
 mod attack;
 mod authzen;
+mod bearable;
 mod clients;
 mod constraints;
 mod demo;

@@ -18,6 +18,8 @@ use crate::witness::life;
 
 /// How long a request that could be listed with others waits for them. People do not see that; parallel readers of a folder are quicker.
 const GATHER: Duration = Duration::from_millis(50);
+/// How often that time is waited again while more of them come: a person sees the first after half a second at the latest.
+const GATHER_ROUNDS_MAX: usize = 10;
 /// Requests of one call.
 pub(crate) const BATCH_MAX: usize = 64;
 
@@ -117,7 +119,15 @@ impl Broker {
             if self.questions.gather(&session.id, vec![gathered]) {
                 let (broker, session) = (Arc::clone(self), Arc::clone(session));
                 tokio::spawn(async move {
-                    tokio::time::sleep(GATHER).await;
+                    let mut had = 1;
+                    for _ in 0..GATHER_ROUNDS_MAX {
+                        tokio::time::sleep(GATHER).await;
+                        let gathered = broker.questions.gathered(&session.id);
+                        if gathered <= had {
+                            break;
+                        }
+                        had = gathered;
+                    }
                     let gathered = broker.questions.take_gathered(&session.id);
                     broker.put_all(&session, gathered).await;
                 });

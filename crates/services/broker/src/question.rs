@@ -204,6 +204,11 @@ impl Questions {
         is_first
     }
 
+    /// How many requests of a session are being gathered.
+    pub(crate) fn gathered(&self, session: &SessionId) -> usize {
+        self.lock().gathering.get(session).map_or(0, Vec::len)
+    }
+
     /// Takes what was gathered of a session and still waits.
     pub(crate) fn take_gathered(&self, session: &SessionId) -> Vec<Gathered> {
         let mut gathered = self.lock().gathering.remove(session).unwrap_or_default();
