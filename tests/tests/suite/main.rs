@@ -14,6 +14,7 @@ mod failing;
 mod hostile_bytes;
 mod hostile_peers;
 mod keeping;
+mod links;
 mod listings;
 mod modes;
 mod narrowing;

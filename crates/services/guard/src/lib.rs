@@ -16,6 +16,7 @@ mod facts;
 mod holdings;
 mod keyring;
 mod link;
+mod links;
 mod measure;
 mod media;
 mod notice;

@@ -343,7 +343,11 @@ impl Session {
             desk.session.clone(),
         )
         .map_err(system("start a thread"))?;
-        let authority = Arc::new(SessionAuthority::new(Arc::clone(desk), reporter.clone()));
+        let authority = Arc::new(SessionAuthority::new(
+            Arc::clone(desk),
+            reporter.clone(),
+            plan.cell.home.clone(),
+        ));
         let view =
             View::new(plan.view(), authority).map_err(|error| RunError::View(error.to_string()))?;
         let fuse = launching
