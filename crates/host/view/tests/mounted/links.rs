@@ -81,7 +81,12 @@ fn a_name_that_is_moved_to_and_fro_does_not_count_twice() {
     // Not found by anybody: the view knows one name of two, which the agent keeps moving.
     view.put("/secret/.env", "SECRET");
     fs::hard_link(view.real("/secret/.env"), view.real("/work/a")).expect("host");
-    let both = vec![PathBuf::from("/work/a"), PathBuf::from("/work/b")];
+    // Names that are none between the two keep the count at it for long enough to be moved under.
+    let none = (0..1000).map(|number| PathBuf::from(format!("/work/none{number}")));
+    let both: Vec<PathBuf> = std::iter::once(PathBuf::from("/work/a"))
+        .chain(none)
+        .chain([PathBuf::from("/work/b")])
+        .collect();
     *view.rules.names.write().expect("lock") = (both.clone(), both);
     let over = Arc::new(AtomicBool::new(false));
     let (a, b) = (view.at("/work/a"), view.at("/work/b"));
