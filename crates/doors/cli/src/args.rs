@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::{Args as ClapArgs, Parser, Subcommand};
 use valetkey_api::StartGrant;
-use valetkey_model::{CapabilityId, Digest, Grant, Resource, SessionId};
+use valetkey_model::{CapabilityId, Digest, Grant, Level, Resource, SessionId};
 
 /// Give your agent the valet key, not the key ring.
 #[derive(Debug, Parser)]
@@ -102,6 +102,9 @@ pub(crate) struct RunArgs {
     /// What the session is for; people see it when they are asked, and the log keeps it
     #[arg(long, value_name = "TEXT")]
     pub(crate) purpose: Option<String>,
+    /// The level of enforcement below which nothing starts: `basic`, `standard` or `strict` (docs/levels.md)
+    #[arg(long, value_name = "LEVEL")]
+    pub(crate) require: Option<Level>,
     /// A variable of the environment that passes into the cell
     #[arg(long = "env", value_name = "NAME")]
     pub(crate) environment: Vec<String>,

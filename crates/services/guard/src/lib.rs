@@ -15,6 +15,7 @@ mod error;
 mod facts;
 mod holdings;
 mod keyring;
+mod level;
 mod link;
 mod links;
 mod measure;
@@ -27,6 +28,7 @@ mod terminal;
 mod watch;
 
 pub use error::RunError;
+pub use level::Reached;
 pub use link::{LinkError, connect_or_start, replace, sibling};
 pub use measure::{NotHeld, Resolver};
 pub use run::{RunSpec, run};

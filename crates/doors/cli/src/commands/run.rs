@@ -23,6 +23,7 @@ pub(crate) fn run(args: RunArgs) -> Result<u8, Fail> {
         grants: args.grant,
         policy,
         purpose: args.purpose,
+        require: args.require,
         environment: args.environment,
     };
     Ok(valetkey_guard::run(&spec, &home::paths()?)?)
