@@ -56,6 +56,8 @@ pub(crate) enum Command {
     },
     /// Ask for access, as an agent: in a cell, or outside of one at the person's broker
     Ask(Box<AskArgs>),
+    /// Attack a cell of its own, and say what is really enforced here and what to do where it is not
+    Doctor(ListArgs),
     /// Show the broker's state
     Status(ListArgs),
     /// End the broker of this home
@@ -66,6 +68,18 @@ pub(crate) enum Command {
     Completions {
         /// The shell
         shell: clap_complete::Shell,
+    },
+    /// The doctor's attacks; run in its cell, and outside of it as the control
+    #[command(name = "doctor-probe", hide = true)]
+    DoctorProbe {
+        /// What they aim at
+        aim: String,
+        /// One attack alone
+        #[arg(long)]
+        only: Option<String>,
+        /// Outside of a cell
+        #[arg(long)]
+        control: bool,
     },
     /// The demonstration's agent; runs in its cell
     #[command(name = "demo-agent", hide = true)]

@@ -2,7 +2,7 @@
 
 use valetkey_api::{Enforcement, Mode};
 use valetkey_model::Level;
-use valetkey_sandbox::{Foresight, Shortfall, seccomp};
+use valetkey_sandbox::{Cell, CellSpec, Foresight, Shortfall, seccomp};
 
 use crate::error::RunError;
 
@@ -13,6 +13,15 @@ pub struct Reached {
     pub level: Level,
     /// What the next levels want and this session lacks: the level that wants it, and what it is.
     pub missing: Vec<(Level, Shortfall)>,
+}
+
+/// The level that a session reaches here, found by building a cell that is thrown away. The process must have one thread.
+///
+/// # Errors
+/// When no cell can be built: the reason, and what to do.
+pub fn reached(mode: Mode) -> Result<Reached, RunError> {
+    let launching = Cell::launch(&CellSpec::new(vec!["true".into()]))?;
+    Ok(Reached::new(&launching.foresight, mode))
 }
 
 impl Reached {

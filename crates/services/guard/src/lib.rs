@@ -28,7 +28,7 @@ mod terminal;
 mod watch;
 
 pub use error::RunError;
-pub use level::Reached;
+pub use level::{Reached, reached};
 pub use link::{LinkError, connect_or_start, replace, sibling};
 pub use measure::{NotHeld, Resolver};
 pub use run::{RunSpec, run};
