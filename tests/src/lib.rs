@@ -11,7 +11,8 @@ mod pty;
 
 pub use binaries::{Binaries, binaries};
 pub use helper::{
-    activate_program, agent_program, attack_program, hostile_program, outside_program,
+    activate_program, agent_program, attack_program, hostile_program, lacking_program,
+    outside_program,
 };
 pub use home::{Home, NOBODY, Person, Question, id};
 pub use peer::{Answer, Guard, Peer};

@@ -9,6 +9,7 @@ mod authzen;
 mod clients;
 mod constraints;
 mod demo;
+mod doctor;
 mod documents;
 mod failing;
 mod hostile_bytes;
