@@ -8,6 +8,7 @@ use thiserror::Error;
 
 /// How strong the enforcement of a session is. Each level has all that those before it have; below the first there is no session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Level {
     /// What every cell has: namespaces, the view, no capability, a system call filter, Landlock of any version.

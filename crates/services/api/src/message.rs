@@ -34,6 +34,7 @@ pub struct OpenSession {
 
 /// What is enforced around an agent. The command does not start where less comes of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Enforcement {
     /// The level reached.
