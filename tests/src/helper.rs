@@ -22,6 +22,12 @@ pub fn hostile_program() -> &'static Path {
     BUILT.get_or_init(|| compile(include_str!("../hostile/hostile.c"), "hostile"))
 }
 
+/// A machine that lacks something.
+pub fn lacking_program() -> &'static Path {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    BUILT.get_or_init(|| compile(include_str!("../lacking/lacking.c"), "lacking"))
+}
+
 /// The agent outside of any cell.
 pub fn outside_program() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();

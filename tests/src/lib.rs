@@ -14,7 +14,8 @@ mod signer;
 pub use binaries::{Binaries, binaries};
 pub use desktop::{Desktop, cannot_have_desktop, no_bus, said};
 pub use helper::{
-    activate_program, agent_program, attack_program, hostile_program, outside_program,
+    activate_program, agent_program, attack_program, hostile_program, lacking_program,
+    outside_program,
 };
 pub use home::{Home, NOBODY, Person, Question, id};
 pub use peer::{Answer, Guard, Peer};

@@ -169,6 +169,7 @@ impl Guard {
             &OpenSession {
                 agent: AgentId::sanitised("bench"),
                 agent_digest: None,
+                enforcement: None,
                 purpose: Some("to be measured".to_owned()),
                 workspace: Some(Resource::tree(workspace)?),
                 grants: Vec::new(),

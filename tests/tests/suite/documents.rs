@@ -383,3 +383,18 @@ fn a_document_operation_counts_as_one_on_one_file() {
         office.home.verify();
     }
 }
+
+#[test]
+fn a_document_with_another_name_is_not_replaced() {
+    needs_cells!();
+    let office = Office::new();
+    let report = office.report("QuarterlyReport.xlsx");
+    let before = fs::read(&report).expect("read");
+    fs::hard_link(&report, office.home.outside("other.xlsx")).expect("link");
+    let mut talk = office.talk();
+    let rows = office.append("QuarterlyReport.xlsx", "Sales", 2);
+    let (status, told) = talk.call("POST", "/v1/operations", &rows);
+    assert_eq!(status, 403, "{told}");
+    assert!(told.to_string().contains("several names"), "{told}");
+    assert_eq!(fs::read(&report).expect("read"), before);
+}

@@ -236,7 +236,6 @@ fn a_hard_link_made_inside_is_no_way_to_a_crown_jewel() {
 }
 
 #[test]
-#[ignore = "known limit (SECURITY.md, hard links): a name made outside is judged by the names that the view has seen"]
 fn a_hard_link_made_outside_is_no_way_to_a_crown_jewel() {
     needs_cells!();
     let home = home_with_jewels();

@@ -13,6 +13,7 @@ mod form;
 mod grant;
 mod id;
 mod input;
+mod level;
 mod path;
 mod pattern;
 mod requirement;
@@ -39,6 +40,7 @@ pub use input::{
     AgentFacts, ContextFacts, FileKind, PolicyInput, RequestFacts, ResourceFacts, SessionFacts,
     SubjectFacts, UserFacts,
 };
+pub use level::{Level, ParseLevelError};
 pub use path::{CanonicalPath, PathRefusal, PathSemantics};
 pub use pattern::{FoldedPattern, PathPattern, PatternError, PatternSet, UrlPattern};
 pub use requirement::{

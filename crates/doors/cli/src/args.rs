@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::{Args as ClapArgs, Parser, Subcommand};
 use valetkey_api::StartGrant;
-use valetkey_model::{CapabilityId, Digest, Grant, Resource, SessionId};
+use valetkey_model::{CapabilityId, Digest, Grant, Level, Resource, SessionId};
 
 /// Give your agent the valet key, not the key ring.
 #[derive(Debug, Parser)]
@@ -63,6 +63,8 @@ pub(crate) enum Command {
     },
     /// Ask for access, as an agent: in a cell, or outside of one at the person's broker
     Ask(Box<AskArgs>),
+    /// Attack a cell of its own, and say what is really enforced here and what to do where it is not
+    Doctor(ListArgs),
     /// Show the broker's state
     Status(ListArgs),
     /// End the broker of this home
@@ -73,6 +75,18 @@ pub(crate) enum Command {
     Completions {
         /// The shell
         shell: clap_complete::Shell,
+    },
+    /// The doctor's attacks; run in its cell, and outside of it as the control
+    #[command(name = "doctor-probe", hide = true)]
+    DoctorProbe {
+        /// What they aim at
+        aim: String,
+        /// One attack alone
+        #[arg(long)]
+        only: Option<String>,
+        /// Outside of a cell
+        #[arg(long)]
+        control: bool,
     },
     /// The demonstration's agent; runs in its cell
     #[command(name = "demo-agent", hide = true)]
@@ -109,6 +123,9 @@ pub(crate) struct RunArgs {
     /// What the session is for; people see it when they are asked, and the log keeps it
     #[arg(long, value_name = "TEXT")]
     pub(crate) purpose: Option<String>,
+    /// The level of enforcement below which nothing starts: `basic`, `standard` or `strict` (docs/levels.md)
+    #[arg(long, value_name = "LEVEL")]
+    pub(crate) require: Option<Level>,
     /// A variable of the environment that passes into the cell
     #[arg(long = "env", value_name = "NAME")]
     pub(crate) environment: Vec<String>,

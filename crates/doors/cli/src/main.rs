@@ -5,6 +5,7 @@ mod approver;
 mod args;
 mod commands;
 mod demo;
+mod doctor;
 mod fail;
 mod grant;
 mod home;

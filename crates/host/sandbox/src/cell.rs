@@ -118,7 +118,7 @@ impl Cell {
             Report::Continued => Ok(Event::Continued),
             Report::Exited(status) => Ok(Event::Exited(status)),
             Report::Killed(signal) => Ok(Event::Killed(signal)),
-            other @ (Report::Mounted | Report::Ready(_) | Report::Failed(_)) => {
+            other @ (Report::Mounted(_) | Report::Ready(_) | Report::Failed(_)) => {
                 Err(unexpected(other))
             }
         }

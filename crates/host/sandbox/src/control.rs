@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Fault;
-use crate::posture::Posture;
+use crate::posture::{Foresight, Posture};
 
 /// No message is longer; the longest is a [`Posture`].
 const MESSAGE_BYTES_MAX: usize = 16 * 1024;
@@ -26,8 +26,8 @@ pub(crate) enum Order {
 /// What pid 1 tells the guard.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) enum Report {
-    /// Comes with the FUSE descriptors: the view's, then the quiet ones.
-    Mounted,
+    /// Comes with the FUSE descriptors: the view's, then the quiet ones. Says what the cell will enforce.
+    Mounted(Foresight),
     /// Comes with the agent's listener, the notice directory and, if there is one, the pty's master.
     Ready(Box<Posture>),
     /// The command was executed.

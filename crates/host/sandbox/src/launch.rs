@@ -11,10 +11,11 @@ use valetkey_sys::fork::{Inherit, fork};
 use crate::cell::{Cell, FirstProcess, Noticeboard, Prepared};
 use crate::control::{Order, Report};
 use crate::error::{AtStep, Fault, SandboxError, Step};
+use crate::etc;
 use crate::init::{self, Handed};
 use crate::landlocked::Version;
+use crate::posture::{Foresight, Posture};
 use crate::spec::{CellSpec, Root, Stdio};
-use crate::{etc, posture::Posture};
 
 /// Descriptors below this one are standard streams and are never handed over as such.
 const FIRST_FREE: i32 = 3;
@@ -46,6 +47,8 @@ impl Cell {
 /// A cell whose first process waits for its file system to be served.
 #[derive(Debug)]
 pub struct Launching {
+    /// What the cell will enforce: whoever requires more drops it here, before anybody was told of it.
+    pub foresight: Foresight,
     /// The descriptor on which the view is served; `None` with [`Root::Tmpfs`].
     pub view_fuse: Option<OwnedFd>,
     /// The descriptors of the quiet mounts, in the order of the description.
@@ -68,6 +71,10 @@ impl Launching {
         let Report::Ready(posture) = report else {
             return Err(unexpected(report));
         };
+        if !posture.keeps(&self.foresight) {
+            let weaker = "the cell became weaker than was foreseen";
+            return Err(Fault::new(Step::DropPrivilege, weaker).into());
+        }
         Ok(self.ready(*posture, descriptors)?)
     }
 
@@ -154,9 +161,9 @@ fn launch(spec: &CellSpec) -> Result<Launching, Fault> {
     .at(Step::CreateNamespaces, "")?;
     let first = FirstProcess::new(child.pidfd, near);
     let (report, descriptors) = first.hear_fault()?;
-    if !matches!(report, Report::Mounted) {
+    let Report::Mounted(foresight) = report else {
         return Err(unexpected_fault(report));
-    }
+    };
     let mut descriptors = descriptors.into_iter();
     let view_fuse = match spec.root {
         Root::Fuse => descriptors.next(),
@@ -169,6 +176,7 @@ fn launch(spec: &CellSpec) -> Result<Launching, Fault> {
         return Err(Fault::new(Step::Control, "a FUSE descriptor is missing"));
     }
     Ok(Launching {
+        foresight,
         view_fuse,
         quiet_fuse,
         first,

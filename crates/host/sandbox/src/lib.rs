@@ -42,7 +42,7 @@ pub use attestor::{confine_attestor, confine_attestor_keeper};
 pub use cell::{Cell, Event, Noticeboard, Prepared};
 pub use error::{SandboxError, Step};
 pub use launch::Launching;
-pub use posture::{Level, Posture};
+pub use posture::{Foresight, Posture, Shortfall};
 pub use service::{ServicePlaces, confine_service};
 pub use spec::{CellSpec, Root, Stdio, Terminal, default_system_dirs, mount_points, root_links};
 pub use worker::{WorkerLimits, confine_worker};

@@ -10,6 +10,7 @@
 
 pub mod account;
 pub mod activation;
+pub mod attempt;
 pub mod clock;
 pub mod descriptors;
 pub mod device;

@@ -34,6 +34,17 @@ pub trait Authority: Send + Sync {
         false
     }
 
+    /// Names in the view of a file that has several, as far as they can be found. `anew`: those of before were not all, so they are
+    /// looked for again, which may take seconds. What is told is checked; a name that is not told is missing.
+    fn names(&self, object: Identity, anew: bool) -> Vec<PathBuf>;
+
+    /// Whether a rule keeps `wanted` from the file that has this name, by whatever name it is opened.
+    fn forbids(&self, path: &Path, wanted: ActionSet) -> bool;
+
+    /// Whether a file is given by exactly this name by somebody who knows that it may have others: then it need not be
+    /// known where they are.
+    fn trusts(&self, path: &Path, wanted: ActionSet) -> bool;
+
     /// Hears what happened. Must not block.
     fn report(&self, observation: Observation);
 }
@@ -337,6 +348,13 @@ pub enum Observation {
         wanted: ActionSet,
         /// The limit.
         limit: Limit,
+    },
+    /// A file was refused because of its other names: a rule forbids one, or they cannot all be found.
+    ManyNames {
+        /// The name that was used.
+        path: PathBuf,
+        /// For what.
+        wanted: ActionSet,
     },
     /// Something was refused.
     Refused {

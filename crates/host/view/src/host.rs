@@ -231,6 +231,17 @@ impl Host {
         openat2(&self.root, relative, flags, Mode::empty(), RESOLVE).map(Arc::new)
     }
 
+    /// What is at `path` of the view, and the directory that it is in: only to compare, never to act on. No link is followed.
+    pub(crate) fn look(&self, path: &Path) -> Result<(Stat, Stat), Errno> {
+        let (parent, name) = (path.parent(), path.file_name());
+        let (parent, name) = parent.zip(name).ok_or(Errno::INVAL)?;
+        let parent = self.open_root(parent)?;
+        Ok((
+            stat_descriptor(parent.as_fd())?,
+            self.stat(parent.as_fd(), name)?,
+        ))
+    }
+
     /// Whether `path` or something above it is hidden.
     pub(crate) fn is_hidden(&self, path: &Path) -> bool {
         self.hidden_paths

@@ -8,6 +8,7 @@
 //! - `connection` takes FUSE requests, runs them, and moves those that must ask to a waiting thread;
 //! - `sight` decides what is there at all; `host` does what is permitted, beneath directory
 //!   descriptors and never along a symbolic link;
+//! - `links` counts the names of a file that has several, so that a rule about one holds for all;
 //! - `node` knows objects and their names, `handle` what is open;
 //! - `watch` carries revocations to the kernel's caches and to open handles.
 #![forbid(unsafe_code)]
@@ -17,6 +18,7 @@ mod config;
 mod connection;
 mod handle;
 mod host;
+mod links;
 mod locks;
 mod node;
 mod operations;

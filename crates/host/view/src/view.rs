@@ -13,6 +13,7 @@ use crate::authority::Authority;
 use crate::config::{Connection, ViewConfig};
 use crate::connection::Server;
 use crate::host::Host;
+use crate::links::Moves;
 use crate::locks::{lock, write};
 use crate::refusals::Refusals;
 use crate::skeleton::Skeleton;
@@ -40,6 +41,8 @@ pub(crate) struct Shared {
     pub(crate) skeleton: RwLock<Skeleton>,
     pub(crate) refusals: Refusals,
     pub(crate) waiters: Waiters,
+    /// Names that are being moved.
+    pub(crate) moves: Moves,
     /// When the view was made: the time of what has none of its own.
     pub(crate) made: Time,
     connections: Mutex<Vec<Weak<Server>>>,
@@ -74,6 +77,7 @@ impl View {
             skeleton: RwLock::new(Skeleton::new(config.skeleton.clone())),
             refusals: Refusals::new(config.refusal_memory),
             waiters: Waiters::new(config.waiting_max),
+            moves: Moves::default(),
             made: (
                 i64::try_from(now.as_secs()).unwrap_or(0),
                 now.subsec_nanos(),

@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 use valetkey_approval::{Approver, Asked, FileFacts, SignedApproval, SignedChange};
 use valetkey_capability::{Capability, Jwks};
 use valetkey_model::{
-    ActionSet, AgentId, CapabilityId, Constraints, Digest, Grant, RequestId, Resource, SessionId,
-    Timestamp,
+    ActionSet, AgentId, CapabilityId, Constraints, Digest, Grant, Level, RequestId, Resource,
+    SessionId, Timestamp,
 };
 
 use crate::{LiveLease, LookAgain, Mode, Problem};
@@ -27,6 +27,20 @@ pub struct OpenSession {
     pub grants: Vec<StartGrant>,
     /// A policy bundle for this session, as its files; the built-in one otherwise.
     pub policy: Option<Vec<BundleFile>>,
+    /// What is enforced around the agent, as its guard measured it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enforcement: Option<Enforcement>,
+}
+
+/// What is enforced around an agent. The command does not start where less comes of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Enforcement {
+    /// The level reached.
+    pub level: Level,
+    /// The facts behind it, in words.
+    pub posture: String,
 }
 
 /// What the person grants when starting a session, and for how long.
@@ -524,6 +538,9 @@ pub struct Status {
     pub of_everyone: bool,
     /// Open sessions.
     pub sessions: u64,
+    /// The lowest level of enforcement among those in cells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lowest_level: Option<Level>,
     /// Live capabilities.
     pub capabilities: u64,
     /// Open questions.

@@ -55,6 +55,11 @@ pub(crate) fn session_opened(session: &Session) -> Event {
             u64::try_from(opening.grants.len()).unwrap_or(u64::MAX),
         )
         .attribute("attested", opening.agent.attested);
+    if let Some(enforcement) = &opening.enforcement {
+        event = event
+            .attribute("level", enforcement.level.name())
+            .attribute("posture", enforcement.posture.as_str());
+    }
     if let Some(purpose) = &opening.purpose {
         event = event.justification(purpose);
     }

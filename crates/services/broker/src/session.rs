@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
-use valetkey_api::{Granted, LiveLease, LookAgain, News, StartGrant};
+use valetkey_api::{Enforcement, Granted, LiveLease, LookAgain, News, StartGrant};
 use valetkey_capability::{Capability, Claims};
 use valetkey_model::{
     ActionSet, AgentFacts, CapabilityId, Digest, EventId, Grant, RequestId, Resource, SessionId,
@@ -46,6 +46,8 @@ pub(crate) struct Opening {
     pub(crate) workspace: Option<Resource>,
     pub(crate) grants: Vec<StartGrant>,
     pub(crate) rules: Arc<Rules>,
+    /// What its guard says of the cell; nothing outside of one.
+    pub(crate) enforcement: Option<Enforcement>,
 }
 
 impl Opening {

@@ -141,6 +141,7 @@ impl Broker {
         let scope = self.scope(peer);
         let everyone = scope == Scope::Everyone;
         let mode = self.admission.mode();
+        let sessions = self.sessions_in(scope);
         let posture = match mode {
             Mode::User => USER_MODE,
             Mode::System => SYSTEM_MODE,
@@ -151,7 +152,12 @@ impl Broker {
             since: self.since,
             mode,
             of_everyone: everyone,
-            sessions: count(self.sessions_in(scope).len()),
+            sessions: count(sessions.len()),
+            lowest_level: sessions
+                .iter()
+                .filter_map(|session| session.opening.enforcement.as_ref())
+                .map(|enforcement| enforcement.level)
+                .min(),
             capabilities: count(self.live(scope).len()),
             questions: count(self.questions_in(scope).len()),
             events: self.recorder.size(),

@@ -1,15 +1,18 @@
 //! What the view is told: answers from the capabilities that are held, and from the broker where they do not reach.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use valetkey_api::{Problem, ProblemKind};
 use valetkey_approval::{FileFacts, FileIdentity};
 use valetkey_model::{ActionSet, Constraints, FileKind, Resource, Timestamp};
-use valetkey_view::{Authority, Facts, Interrupt, Limit, Observation, Purpose, Verdict, Why};
+use valetkey_view::{
+    Authority, Facts, Identity, Interrupt, Limit, Observation, Purpose, Verdict, Why,
+};
 
 use crate::desk::{Desk, Wanted};
 use crate::holdings::{Held, LOOKING};
+use crate::links::Links;
 use crate::operation;
 use crate::reporter::Reporter;
 
@@ -18,11 +21,17 @@ use crate::reporter::Reporter;
 pub(crate) struct SessionAuthority {
     desk: Arc<Desk>,
     reporter: Reporter,
+    links: Links,
 }
 
 impl SessionAuthority {
-    pub(crate) fn new(desk: Arc<Desk>, reporter: Reporter) -> Self {
-        Self { desk, reporter }
+    /// `home` is the person's, where names of files are looked for.
+    pub(crate) fn new(desk: Arc<Desk>, reporter: Reporter, home: PathBuf) -> Self {
+        Self {
+            desk,
+            reporter,
+            links: Links::new(home),
+        }
     }
 
     /// A capability under which an open needs no word with the broker first: its opens may be recorded as they stream, and it is
@@ -151,7 +160,40 @@ impl Authority for SessionAuthority {
             .is_some()
     }
 
+    fn names(&self, object: Identity, anew: bool) -> Vec<PathBuf> {
+        self.links.names(object, anew, || {
+            let live = self.desk.holdings.live();
+            let patterns = live.iter().filter_map(|held| held.pattern());
+            patterns
+                .filter(|pattern| !pattern.is_literal())
+                .map(valetkey_model::PathPattern::literal_prefix)
+                .collect()
+        })
+    }
+
+    fn forbids(&self, path: &Path, wanted: ActionSet) -> bool {
+        let holdings = &self.desk.holdings;
+        holdings.find(|held| held.takes_out(path)).is_some()
+            && holdings
+                .find_for(path, |held| held.permits_path(path, wanted))
+                .is_none()
+    }
+
+    fn trusts(&self, path: &Path, wanted: ActionSet) -> bool {
+        let by_name = |held: &Held| held.is_of_this_file() && held.permits_path(path, wanted);
+        self.desk.holdings.find_for(path, by_name).is_some()
+    }
+
     fn report(&self, observation: Observation) {
+        if let Observation::ManyNames { path, wanted } = &observation
+            && let Ok(resource) = Resource::file(path)
+        {
+            let problem = Problem::new(ProblemKind::Denied, MANY_NAMES).hinted(
+                true,
+                "ask for this file alone, or have the trees granted in which its other names are",
+            );
+            self.desk.refuse(resource, *wanted, problem);
+        }
         if let Observation::Limited {
             path,
             wanted,
@@ -168,6 +210,9 @@ impl Authority for SessionAuthority {
 fn again(path: &Path) -> Option<FileFacts> {
     crate::facts::again(&Resource::file(path).ok()?)
 }
+/// What the agent is told of a file that a rule may forbid by another name. It is not told where that name is.
+const MANY_NAMES: &str =
+    "the file has several names: a rule forbids one of them, or they cannot all be found";
 
 /// What the agent is told of a limit that was reached.
 pub(crate) fn limited(limit: Limit) -> Problem {

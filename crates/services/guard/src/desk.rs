@@ -371,6 +371,7 @@ impl Desk {
     /// Holds what was given at the start of the session, for as long as the session lasts.
     pub(crate) fn hold_on(&self, granted: &Granted) -> Result<(), Problem> {
         let held = self.hold(granted)?;
+        held.begins_the_session();
         if held.is_renewable() {
             lock(&self.renewable).push(held);
         }

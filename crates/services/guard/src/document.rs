@@ -247,6 +247,14 @@ impl Documents {
         if rustix::fs::FileType::from_raw_mode(stat.st_mode) != rustix::fs::FileType::RegularFile {
             return Err(absent());
         }
+        // It is replaced whole, so another name would keep the old content; and a rule may forbid that name.
+        if stat.st_nlink > 1 {
+            return Err(Problem::new(
+                ProblemKind::Denied,
+                "the document has several names: a document operation would part them",
+            )
+            .hinted(false, "copy it, and use the copy"));
+        }
         let name = name.to_owned();
         Ok(Opened {
             path,

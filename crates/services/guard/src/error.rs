@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 use valetkey_api::{HomeError, Problem};
-use valetkey_sandbox::SandboxError;
+use valetkey_model::Level;
+use valetkey_sandbox::{SandboxError, Shortfall};
 
 use crate::link::LinkError;
 
@@ -36,6 +37,16 @@ pub enum RunError {
     /// The cell cannot be built here.
     #[error("{0}")]
     Sandbox(#[from] SandboxError),
+    /// Less is enforced here than was required.
+    #[error("level `{wanted}` is required, and a session here reaches `{reached}`: it lacks {}", all_of(.missing))]
+    Below {
+        /// What was required.
+        wanted: Level,
+        /// What is reached.
+        reached: Level,
+        /// What is missing.
+        missing: Vec<Shortfall>,
+    },
     /// The view cannot be served.
     #[error("the view cannot be served: {0}")]
     View(String),
@@ -50,6 +61,11 @@ pub enum RunError {
     /// A session must be started before the process has threads.
     #[error("a session must be started by a process with one thread")]
     Threads,
+}
+
+fn all_of(missing: &[Shortfall]) -> String {
+    let names: Vec<&str> = missing.iter().map(|lacks| lacks.what.as_str()).collect();
+    names.join("; and ")
 }
 
 impl RunError {
@@ -70,7 +86,7 @@ impl RunError {
                 | valetkey_api::ProblemKind::Method
                 | valetkey_api::ProblemKind::Busy => 3,
             },
-            Self::Sandbox(_) | Self::View(_) => 5,
+            Self::Sandbox(_) | Self::View(_) | Self::Below { .. } => 5,
             Self::Home(_) | Self::System { .. } | Self::Threads => 1,
         }
     }
@@ -86,6 +102,10 @@ impl RunError {
             Self::GrantRefused { .. } => {
                 vec!["leave it out, or change the policy (--policy DIR)".to_owned()]
             }
+            Self::Below { missing, .. } => missing
+                .iter()
+                .map(|lacks| lacks.next_step.to_owned())
+                .collect(),
             Self::Home(_)
             | Self::Link(_)
             | Self::Sandbox(_)

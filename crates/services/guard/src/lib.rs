@@ -15,7 +15,9 @@ mod error;
 mod facts;
 mod holdings;
 mod keyring;
+mod level;
 mod link;
+mod links;
 mod measure;
 mod media;
 mod notice;
@@ -27,6 +29,7 @@ mod terminal;
 mod watch;
 
 pub use error::RunError;
+pub use level::{Reached, reached};
 pub use link::{LinkError, connect_or_start, replace, sibling};
 pub use measure::{NotHeld, Resolver};
 pub use run::{RunSpec, run};

@@ -28,6 +28,8 @@ const UNSENT_MAX: usize = 64 * 1024;
 /// Operations in one report.
 const BATCH: usize = 512;
 
+/// Why a file with several names was not opened.
+const MANY_NAMES: &str = "a rule may forbid another name of this file";
 /// Why most that is refused is.
 const NOT_COVERED: &str = "no capability covers this";
 
@@ -208,6 +210,9 @@ impl Worker {
             } => (path, "close", None, NONE, read_bytes, written_bytes),
             Observation::Refused { path, wanted } => {
                 (path, "refused", Some(NOT_COVERED), wanted, 0, 0)
+            }
+            Observation::ManyNames { path, wanted } => {
+                (path, "refused", Some(MANY_NAMES), wanted, 0, 0)
             }
             Observation::Limited {
                 path,

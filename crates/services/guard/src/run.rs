@@ -9,9 +9,10 @@ use std::sync::Arc;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::Signal;
 use valetkey_api::{
-    BundleFile, Client, CloseSession, Granted, OpenSession, Paths, SessionOpened, StartGrant,
+    BundleFile, Client, CloseSession, Enforcement, Granted, OpenSession, Paths, SessionOpened,
+    StartGrant,
 };
-use valetkey_model::{Grant, Resource};
+use valetkey_model::{Grant, Level, Resource};
 use valetkey_sandbox::{Cell, CellSpec, Event, Launching, mount_points, root_links};
 use valetkey_sys::signals::{signal_descriptor, take_signal};
 use valetkey_view::{Connection, IdMap, SkeletonEntry, SkeletonKind, View, ViewConfig, ViewHandle};
@@ -25,6 +26,7 @@ use crate::environment;
 use crate::error::RunError;
 use crate::holdings::Holdings;
 use crate::keyring::KeyRing;
+use crate::level::Reached;
 use crate::link::{Link, connect_or_start};
 use crate::notice::Notices;
 use crate::prompt::{Overlay, Prepared};
@@ -59,6 +61,8 @@ pub struct RunSpec {
     pub policy: Option<Vec<BundleFile>>,
     /// What the session is for.
     pub purpose: Option<String>,
+    /// The level of enforcement below which nothing starts.
+    pub require: Option<Level>,
     /// Names of variables that pass into the cell beside the usual ones.
     pub environment: Vec<String>,
     /// Questions are not shown over the agent's terminal; a line says that they wait.
@@ -76,7 +80,10 @@ pub fn run(spec: &RunSpec, paths: &Paths) -> Result<u8, RunError> {
     let client = connect_or_start(&paths.guard_socket(), paths)?;
     // Forked before the session's tokens are in memory: the cell's first process starts as a copy of this one.
     let launching = Cell::launch(&plan.cell)?;
-    let session = Session::open(client, &plan, paths)?;
+    let reached = Reached::new(&launching.foresight, paths.mode);
+    reached.suffices(spec.require)?;
+    let enforcement = reached.told(&launching.foresight);
+    let session = Session::open(client, &plan, enforcement, paths)?;
     let result = session.serve(launching, &plan);
     let status = result.as_ref().copied().unwrap_or(1);
     session.close(status);
@@ -282,7 +289,12 @@ struct Session {
 }
 
 impl Session {
-    fn open(mut client: Client, plan: &Plan, paths: &Paths) -> Result<Self, RunError> {
+    fn open(
+        mut client: Client,
+        plan: &Plan,
+        enforcement: Enforcement,
+        paths: &Paths,
+    ) -> Result<Self, RunError> {
         let open = OpenSession {
             agent: plan.agent.agent.clone(),
             agent_digest: plan.agent.digest,
@@ -290,6 +302,7 @@ impl Session {
             workspace: plan.workspace.clone(),
             grants: plan.grants.clone(),
             policy: plan.policy.clone(),
+            enforcement: Some(enforcement),
         };
         let opened: SessionOpened = client
             .post("/v1/sessions", &open)
@@ -353,7 +366,11 @@ impl Session {
             desk.session.clone(),
         )
         .map_err(system("start a thread"))?;
-        let authority = Arc::new(SessionAuthority::new(Arc::clone(desk), reporter.clone()));
+        let authority = Arc::new(SessionAuthority::new(
+            Arc::clone(desk),
+            reporter.clone(),
+            plan.cell.home.clone(),
+        ));
         let view =
             View::new(plan.view(), authority).map_err(|error| RunError::View(error.to_string()))?;
         let fuse = launching

@@ -17,8 +17,8 @@ use clap::CommandFactory as _;
 use valetkey_approval::Verdict;
 
 use crate::args::{Args, Command};
-use crate::demo;
 use crate::fail::Fail;
+use crate::{demo, doctor};
 
 pub(crate) use audit::one_line;
 pub(crate) use requests::show as show_question;
@@ -29,6 +29,10 @@ pub(crate) fn dispatch(args: Args) -> Result<u8, Fail> {
         Command::Run(args) => return run::run(args),
         Command::Demo(args) => return demo::run(&args),
         Command::DemoAgent { folder, listener } => return demo::agent::run(&folder, listener),
+        Command::Doctor(args) => return doctor::run(&args),
+        Command::DoctorProbe { aim, only, control } => {
+            return doctor::attack(&aim, only.as_deref(), control);
+        }
         Command::Requests(args) => requests::command(&args)?,
         Command::Approve(args) => answer::command(&args, Verdict::Approve)?,
         Command::Deny(args) => answer::command(&args, Verdict::Deny)?,

@@ -23,6 +23,7 @@ pub(crate) fn run(args: RunArgs) -> Result<u8, Fail> {
         grants: args.grant,
         policy,
         purpose: args.purpose,
+        require: args.require,
         environment: args.environment,
         no_prompt: args.no_prompt
             || std::env::var_os("VALETKEY_PROMPT").is_some_and(|when| when == "never"),

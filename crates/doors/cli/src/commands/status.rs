@@ -31,6 +31,10 @@ pub(crate) fn status(args: &ListArgs) -> Result<(), Fail> {
     } else {
         "NOT RECORDING: nothing is granted until the disk takes events again"
     };
+    let sessions = match status.lowest_level {
+        Some(level) => format!("{}{of}, none below level `{level}`", status.sessions),
+        None => format!("{}{of}", status.sessions),
+    };
     let lines = [
         (
             "broker",
@@ -40,7 +44,7 @@ pub(crate) fn status(args: &ListArgs) -> Result<(), Fail> {
             ),
         ),
         ("mode", status.mode.to_string()),
-        ("sessions", format!("{}{of}", status.sessions)),
+        ("sessions", sessions),
         ("capabilities", format!("{} live{of}", status.capabilities)),
         ("requests", format!("{} waiting{of}", status.questions)),
         ("log", format!("{} events, {health}", status.events)),

@@ -84,11 +84,11 @@ fn build_and_run(
     pipes: [Option<OwnedFd>; 3],
 ) -> Result<u8, Fault> {
     mounts::null_streams()?;
-    let umask = namespaces::settle(plan)?;
+    let (umask, foresight) = namespaces::settle(plan)?;
     let sources = mounts::open_sources(plan)?;
     control::send(
         control.as_fd(),
-        &Report::Mounted,
+        &Report::Mounted(foresight),
         &sources.fuse_descriptors(),
     )
     .at(Step::Control, "fuse descriptors")?;

@@ -7,19 +7,24 @@ use rustix::fs::Mode;
 use rustix::mount::{MountPropagationFlags, mount_change};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
 use rustix::process::{
-    DumpableBehavior, Signal, set_dumpable_behavior, set_parent_process_death_signal, setsid, umask,
+    DumpableBehavior, Resource, Rlimit, Signal, getrlimit, set_dumpable_behavior,
+    set_parent_process_death_signal, setrlimit, setsid, umask,
 };
 use valetkey_sys::network::bring_loopback_up;
+use valetkey_sys::privilege::join_new_session_keyring;
 
 use super::Plan;
 use crate::error::{AtStep, Fault, Step};
 use crate::etc::HOST_NAME;
+use crate::posture::Foresight;
 
+/// Processes and threads of a cell: more than builds and browsers have, far less than a machine's.
+const PROCESSES_MAX: u64 = 16_384;
 /// The kinds of namespace of which there may be no more: the kernel counts them for each user.
 const LIMITED_KINDS: [&str; 8] = ["cgroup", "ipc", "mnt", "net", "pid", "time", "user", "uts"];
 
 /// First things in the new namespaces. Answers the guard's umask, which the command gets back.
-pub(super) fn settle(plan: &Plan<'_>) -> Result<Mode, Fault> {
+pub(super) fn settle(plan: &Plan<'_>) -> Result<(Mode, Foresight), Fault> {
     end_with_guard()?;
     // A process that is not dumpable may not write its own maps, and the guard may not be.
     set_dumpable_behavior(DumpableBehavior::Dumpable).at(Step::MapUser, "dumpable")?;
@@ -38,7 +43,40 @@ pub(super) fn settle(plan: &Plan<'_>) -> Result<Mode, Fault> {
     bring_loopback_up(socket.as_fd()).at(Step::Loopback, "")?;
     rustix::system::sethostname(HOST_NAME.as_bytes()).at(Step::NameHost, "")?;
     rustix::thread::set_name(c"cell").at(Step::NameHost, "")?;
-    Ok(umask(Mode::from_raw_mode(0o022)))
+    limit_processes()?;
+    let foresight = Foresight {
+        kernel: kernel(),
+        landlock_abi: plan.version.number(),
+        namespaces_frozen: can_freeze(),
+        own_keyring: join_new_session_keyring().is_ok(),
+    };
+    Ok((umask(Mode::from_raw_mode(0o022)), foresight))
+}
+
+/// The kernel's release.
+pub(super) fn kernel() -> String {
+    let name = rustix::system::uname();
+    name.release().to_string_lossy().into_owned()
+}
+
+/// Limits processes and threads, before the namespace is made in which the agent's are counted: the kernel takes the limit for the
+/// whole of it then, whoever in it would raise their own.
+fn limit_processes() -> Result<(), Fault> {
+    let most = [getrlimit(Resource::Nproc).maximum, Some(PROCESSES_MAX)];
+    let most = most.into_iter().flatten().min();
+    let limit = Rlimit {
+        current: most,
+        maximum: most,
+    };
+    setrlimit(Resource::Nproc, limit).at(Step::DropPrivilege, "number of processes")
+}
+
+/// Whether [`freeze`] will be let.
+fn can_freeze() -> bool {
+    LIMITED_KINDS.iter().all(|kind| {
+        let path = format!("/proc/sys/user/max_{kind}_namespaces");
+        fs::OpenOptions::new().write(true).open(path).is_ok()
+    })
 }
 
 /// Asks the kernel to kill this process when the guard ends. A change of credentials forgets it, so

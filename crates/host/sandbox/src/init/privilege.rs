@@ -2,7 +2,9 @@
 
 use std::fs;
 
-use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
+use rustix::process::{
+    DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setrlimit,
+};
 use rustix::thread::{
     CapabilitiesSecureBits, CapabilitySet, CapabilitySets, clear_ambient_capability_set,
     set_capabilities, set_capabilities_secure_bits, set_no_new_privs,
@@ -40,10 +42,7 @@ pub(super) fn give_up(
     set_dumpable_behavior(DumpableBehavior::NotDumpable).at(Step::DropPrivilege, "dumpable")?;
     namespaces::end_with_guard()?;
     let posture = Posture {
-        kernel: rustix::system::uname()
-            .release()
-            .to_string_lossy()
-            .into_owned(),
+        kernel: namespaces::kernel(),
         namespaces: ["user", "mnt", "pid", "net", "ipc", "uts", "cgroup"]
             .map(str::to_owned)
             .into(),
@@ -54,6 +53,9 @@ pub(super) fn give_up(
         no_capabilities: capabilities_empty(&status),
         namespaces_frozen,
         own_keyring,
+        processes_max: getrlimit(Resource::Nproc)
+            .current
+            .filter(|_| plan.host_uid != 0),
         covered_proc,
         fuse_connections: mounts::fuse_connections(plan.spec),
     };

@@ -184,6 +184,11 @@ fn a_posture_is_what_the_kernel_says() {
         assert!(posture.no_new_privs && posture.no_capabilities);
         assert!(posture.landlock_abi >= 1);
         assert!(posture.covered_proc.contains(&"/proc/sys".to_owned()));
+        let limited = posture.processes_max.is_some_and(|most| most <= 16_384);
+        assert_eq!(
+            limited,
+            !matches!(who, As::Me) || !rustix::process::geteuid().is_root()
+        );
         assert_eq!(posture.fuse_connections, 0);
     }
 }

@@ -172,6 +172,7 @@ impl Server {
                 })?,
             );
         }
+        self.by_every_name(caller, &places, WRITE)?;
         let Some(Place {
             directory,
             name,

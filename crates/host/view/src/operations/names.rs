@@ -111,6 +111,7 @@ impl Server {
             let facts = || place.stat.facts();
             permits.push(self.permit(caller, &place.path, content, Purpose::Create, facts)?);
         }
+        self.by_every_name(caller, &places, content)?;
         let new = self.new_name(caller, parent, name, Makes::Other)?;
         if places
             .iter()
@@ -136,6 +137,7 @@ impl Server {
             content: uses::content(&place.stat, readable.as_ref()),
         });
         let begun = self.begin(&permits, CREATE, Purpose::Create, &touched)?;
+        let _moving = self.shared.moves.moving();
         let (descriptors, number) = host.link_to(source.as_fd());
         linkat(
             descriptors,

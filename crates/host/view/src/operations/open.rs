@@ -125,6 +125,7 @@ impl Server {
             return Err(Errno::ACCESS.into());
         }
         let rights = self.rights(caller, &places, how)?;
+        self.by_every_name(caller, &places, rights.wanted)?;
         let (directory, name) = (first.directory.as_fd(), &first.name.name);
         let host = &self.shared.host;
         let (file, stat) = host.open_object(directory, name, how.host_flags(), &node.key)?;

@@ -70,6 +70,7 @@ impl Server {
         if let Some(target) = new.found.as_ref().filter(|_| !exchanges) {
             self.hold_open(target);
         }
+        let _moving = self.shared.moves.moving();
         rename_at(
             (&from, old.name),
             (&to, new.name),

@@ -130,6 +130,7 @@ impl Server {
                 })?,
             );
         }
+        self.by_every_name(caller, &places, wanted)?;
         let (directory, name) = (first.directory.as_fd(), &first.name.name);
         let (opened, _) = self
             .shared

@@ -171,6 +171,10 @@ pub(crate) struct Rules {
     /// Answers what the rules leave open. Without one nothing is open: it is refused at once.
     resolver: RwLock<Option<Resolver>>,
     pub(crate) resolved: AtomicUsize,
+    /// What it tells of names at once, and when it looks anew.
+    pub(crate) names: RwLock<(Vec<PathBuf>, Vec<PathBuf>)>,
+    /// Whether a file with unknown names is given to nobody.
+    pub(crate) doubts: AtomicBool,
     pub(crate) seen: Mutex<Vec<Observation>>,
 }
 
@@ -248,6 +252,24 @@ impl Authority for Rules {
         resolver.as_ref().map_or(Verdict::Unknown, |resolver| {
             resolver(path, wanted, interrupt)
         })
+    }
+
+    fn names(&self, _object: Identity, anew: bool) -> Vec<PathBuf> {
+        let names = self.names.read().expect("lock");
+        if anew {
+            names.1.clone()
+        } else {
+            names.0.clone()
+        }
+    }
+
+    fn forbids(&self, path: &Path, _wanted: ActionSet) -> bool {
+        let exceptions = self.exceptions.read().expect("lock");
+        exceptions.iter().any(|rule| rule.matches(path))
+    }
+
+    fn trusts(&self, _path: &Path, _wanted: ActionSet) -> bool {
+        !self.doubts.load(Ordering::SeqCst)
     }
 
     fn report(&self, observation: Observation) {

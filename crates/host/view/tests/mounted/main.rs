@@ -17,6 +17,8 @@ mod fixture;
 #[cfg(test)]
 mod hostile;
 #[cfg(test)]
+mod links;
+#[cfg(test)]
 mod names;
 #[cfg(test)]
 mod quiet;

@@ -28,6 +28,8 @@ pub(crate) struct Held {
     reach: Reach,
     pub(super) capability: RwLock<Arc<Capability>>,
     streamed: bool,
+    /// The person granted it when the session began.
+    from_the_start: AtomicBool,
     live: AtomicBool,
     /// How long it lives from its issue, in seconds.
     life_seconds: u64,
@@ -62,6 +64,7 @@ impl Held {
                 Some(parent) => Arc::clone(&parent.shown),
                 None => Arc::new(Shown::new(shown)),
             },
+            from_the_start: AtomicBool::new(false),
             live: AtomicBool::new(true),
             life_seconds: claims.exp.saturating_sub(claims.iat),
             spent: AtomicBool::new(false),
@@ -167,6 +170,23 @@ impl Held {
             && self
                 .pattern()
                 .is_some_and(|pattern| self.reach.has(pattern, path))
+    }
+
+    /// Whether it takes the path out of what it or another capability gives.
+    pub(crate) fn takes_out(&self, path: &Path) -> bool {
+        self.is_live() && self.reach.takes_out(path)
+    }
+
+    /// Says that the person granted it when the session began.
+    pub(crate) fn begins_the_session(&self) {
+        self.from_the_start.store(true, Ordering::Release);
+    }
+
+    /// Whether a person gave one file by its name: at the start, or by an answer to a question that told of its links.
+    pub(crate) fn is_of_this_file(&self) -> bool {
+        self.pattern().is_some_and(PathPattern::is_literal)
+            && (self.from_the_start.load(Ordering::Acquire)
+                || !self.capability().approvals.is_empty())
     }
 
     /// Whether it gives all of `wanted` on the path and everything below, with no exception inside.

@@ -33,6 +33,11 @@ impl Reach {
         }
     }
 
+    /// Whether an exception has the path.
+    pub(super) fn takes_out(&self, path: &Path) -> bool {
+        self.except.matches(path)
+    }
+
     /// Whether `pattern`, the grant's own, has the path, and no exception has it.
     pub(super) fn has(&self, pattern: &PathPattern, path: &Path) -> bool {
         let ask = || pattern.matches(path) && !self.except.matches(path);

@@ -173,6 +173,7 @@ impl Outsiders {
             workspace: None,
             grants: Vec::new(),
             rules: Arc::clone(&broker.built_in),
+            enforcement: None,
         };
         let opened = {
             let mut table = self.lock();

@@ -48,6 +48,7 @@ impl GuardDoor {
             workspace: open.workspace.clone(),
             grants: open.grants.clone(),
             rules,
+            enforcement: open.enforcement,
         };
         let now = self.0.now();
         let session_id = SessionId::new(now, Broker::random()?);
