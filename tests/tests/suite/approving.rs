@@ -310,7 +310,7 @@ fn a_task_lease_is_renewed_shown_and_ended_by_revocation() {
         OsStr::new("--workspace"),
         work.as_os_str(),
     ];
-    let mut session = home
+    let session = home
         .run(&options, &["sh", "-c", script].map(OsStr::new))
         .start();
     let question = home.wait_for_question("/a/x.txt");
