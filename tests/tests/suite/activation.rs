@@ -158,7 +158,9 @@ fn units(kind: &str) -> Vec<PathBuf> {
 
 /// The units as they would be installed, but that the program is one which is there.
 fn installed(kind: &str, to: &Path) -> Vec<PathBuf> {
-    let copied = units(kind).into_iter().map(|unit| {
+    // The desktop's unit starts another program.
+    let of_broker = |unit: &PathBuf| !unit.ends_with("valetkey-desktop.service");
+    let copied = units(kind).into_iter().filter(of_broker).map(|unit| {
         let text = fs::read_to_string(&unit).expect("a unit");
         let path = to.join(unit.file_name().expect("a name"));
         fs::write(&path, text.replace("/usr/bin/valetkeyd", "/bin/true")).expect("write");

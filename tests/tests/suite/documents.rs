@@ -6,7 +6,7 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
-use valetkey_tests::Home;
+use valetkey_tests::{Home, id, is_root, skipped};
 
 use super::agent_door::Talk;
 use super::needs_cells;
@@ -302,13 +302,11 @@ fn a_file_that_changes_meanwhile_is_left_alone() {
     let mut other = REPORT.to_vec();
     other.extend_from_slice(b"and more");
     fs::write(office.report("QuarterlyReport.xlsx"), &other).expect("write");
-    drop(office.home.approve(&question));
+    // The approval is of a file that is not there any more.
+    let approved = office.home.valetkey(["approve", id(&question)]).done();
+    drop(approved.expect(3).says("no longer what was shown"));
     let (status, _, problem) = talk.answer();
-    assert_eq!(
-        (status, &problem["type"]),
-        (403, &json!("urn:valetkey:problem:constraint")),
-        "{problem}"
-    );
+    assert_eq!(status, 403, "{problem}");
     assert!(fs::read(office.report("QuarterlyReport.xlsx")).expect("read") == other);
     drop(talk.finish().ok());
 }
@@ -342,6 +340,12 @@ fn a_refused_append_changes_nothing() {
 #[test]
 fn a_document_operation_counts_as_one_on_one_file() {
     needs_cells!();
+    if is_root() {
+        return skipped(
+            "a_document_operation_counts",
+            "a change of root's files is of high risk and gets no lease: the ordinary user shows it",
+        );
+    }
     let report = "QuarterlyReport.xlsx";
     let sheet = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet";
     for (limit, done, refused) in [

@@ -93,10 +93,14 @@ impl TryFrom<&Request> for OperatorCall {
     fn try_from(request: &Request) -> Result<Self, Problem> {
         Ok(match find(&ROUTES, request)?.kind {
             Kind::Status => Self::Status,
-            Kind::Questions => match request.query_number("wait")? {
-                None => Self::Questions,
-                Some(seconds) => Self::Changes {
-                    after: request.query_number("after")?.unwrap_or(0),
+            // Both are read even where one of them says nothing: what is no number is no question.
+            Kind::Questions => match (
+                request.query_number("wait")?,
+                request.query_number("after")?,
+            ) {
+                (None, _) => Self::Questions,
+                (Some(seconds), after) => Self::Changes {
+                    after: after.unwrap_or(0),
                     wait: Duration::from_secs(seconds.min(MAX_WAIT_SECONDS)),
                 },
             },

@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use valetkey_api::{Client, ClientError, OpenQuestions, Paths};
 use valetkey_approval::{Asked, Context, Method, Prompt};
@@ -16,6 +16,10 @@ use zeroize::Zeroizing;
 use super::relay::{Mailbox, News};
 use super::state::{Given, Question, Reply};
 
+/// How long a request may take to become a question that is shown.
+const GATHERED: Duration = Duration::from_secs(1);
+/// How often it is looked for meanwhile.
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
 /// How often the questions that are shown are looked at, and only while any is.
 const LOOK: Duration = Duration::from_millis(200);
 /// How long the broker may take.
@@ -76,10 +80,7 @@ impl Clerk {
     fn opened(&mut self, id: RequestId, notice: String) {
         // Without a key there is nothing to sign with, and a program over another is no place to make one.
         let asked = match KeyFile::load(&self.paths) {
-            Ok(Some(_)) => self.open_questions().ok().and_then(|open| {
-                open.into_iter()
-                    .find(|asked| asked.request_id == id && asked.session == self.session)
-            }),
+            Ok(Some(_)) => self.question_of(&id),
             Ok(None) | Err(_) => None,
         };
         let Some(asked) = asked else {
@@ -90,14 +91,35 @@ impl Clerk {
             home: Some(self.home.clone()),
             ..Context::default()
         };
+        // A question of several files is shown once.
+        if self.watched.contains(&asked.request_id) {
+            return;
+        }
         let prompt = Prompt::of(&asked, &context);
-        self.watched.push(id);
+        self.watched.push(asked.request_id.clone());
         self.relay.send(News::Question(Box::new(Question {
             shown: prompt.digest(),
             asked,
             prompt,
             notice,
         })));
+    }
+
+    /// The open question that a request is in. The broker gathers what can be asked together before it shows it, so it may not be there yet.
+    fn question_of(&mut self, id: &RequestId) -> Option<Asked> {
+        let until = Instant::now().checked_add(GATHERED)?;
+        loop {
+            let open = self.open_questions().ok()?;
+            let found = open.into_iter().find(|asked| {
+                let has = asked.request_id == *id
+                    || asked.also.iter().any(|listed| listed.request_id == *id);
+                has && asked.session == self.session
+            });
+            if found.is_some() || Instant::now() >= until {
+                return found;
+            }
+            std::thread::sleep(LOOK_AGAIN);
+        }
     }
 
     fn look(&mut self) {
