@@ -208,8 +208,9 @@ fn the_environment_turns_prompts_off_too() {
 fn several_questions_are_answered_one_by_one() {
     needs_cells!();
     let home = home();
-    home.write("second.txt", "the second\n");
-    let script = "cat notes.txt & cat second.txt & wait; echo over";
+    // Of one folder they would be one question.
+    home.write("elsewhere/second.txt", "the second\n");
+    let script = "cat notes.txt & cat elsewhere/second.txt & wait; echo over";
     let mut pty = session(&home, &[], script);
     pty.wait_for("the first of 2");
     pty.wait_for(READY);

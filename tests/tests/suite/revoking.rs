@@ -115,7 +115,12 @@ fn expiry_reaches_what_is_open() {
         let text = fs::read_to_string(&rules).expect("read");
         fs::write(
             &rules,
-            text.replace("\"ttl_seconds\": 300", "\"ttl_seconds\": 2"),
+            // And no lease has it given again.
+            text.replace("\"ttl_seconds\": 300", "\"ttl_seconds\": 2")
+                .replace(
+                    "\"scope\": \"task\", \"max_seconds\": 3600",
+                    "\"scope\": \"minutes\", \"max_seconds\": 2",
+                ),
         )
         .expect("write");
         let agent = agent_program().to_str().expect("text");
