@@ -226,9 +226,9 @@ fn no_name_and_no_word_of_an_agent_steers_a_terminal() {
     fs::write(home.dir().join(&name), "decoy\n").expect("write");
     let agent = home.bring(agent_program(), "work/agent");
     let path = home.dir().join(&name);
-    // It opens the file, and the notice is at its own terminal; and asks with words at its door.
+    // It opens the file, and the notice is at its own terminal (the prompt has tests of its own); and asks with words at its door.
     let mut run = home.command(home.program("valetkey"));
-    run.args(["run", "--", "cat"])
+    run.args(["run", "--no-prompt", "--", "cat"])
         .arg(&path)
         .env("NO_COLOR", "1");
     let mut session = Pty::start(&run);
