@@ -249,7 +249,7 @@ fn no_name_and_no_word_of_an_agent_steers_a_terminal() {
     });
     let mut run = home.command(home.program("valetkey"));
     let script = "\"$0\" door POST /v1/requests \"$1\" > /dev/null; exec sleep 60";
-    run.args(["run", "--workspace"])
+    run.args(["run", "--no-prompt", "--workspace"])
         .arg(home.path("work"))
         .args(["--", "sh", "-c", script])
         .arg(agent)
@@ -288,7 +288,7 @@ fn an_agents_program_of_a_hostile_name_is_shown_by_a_plain_one() {
     fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).expect("mode");
     let work = home.path("work");
     let session = home
-        .valetkey(["run", "--workspace"])
+        .valetkey(["run", "--no-prompt", "--workspace"])
         .arg(&work)
         .arg("--")
         .arg(&program)
