@@ -153,6 +153,8 @@ fn an_unlocked_key_answers_until_the_kernel_locks_it() {
     let key = home.status().expect("a broker")["approver_key"].clone();
     assert_eq!(key["protection"], "passphrase");
     assert!(key["unlocked_until"].is_string(), "{key}");
+    let posture = home.status().expect("a broker")["posture"].to_string();
+    assert!(!posture.contains("passphrase"), "{posture}");
     drop(home.unattended(["approve", id(&question)]).done().ok());
     let question = home.wait_for_question("/b.txt");
     // For a second; then the kernel has ended it, and nothing of ours ran meanwhile.

@@ -79,6 +79,8 @@ fn deny_refuses_with_the_persons_key_and_opens_the_inbox_without() {
     desktop.wait_for(0);
     assert!(home.questions().is_empty());
     assert_eq!(desktop.opened(&home), NONE);
+    let refused = home.wait_for_event("approval.refused", |_| true);
+    assert_eq!(refused["attributes"]["method"], "desktop", "{refused}");
     // With a key that cannot be used, the press answers nothing.
     fs::rename(home.key_file(), home.outside("key")).expect("take the key away");
     let session = home.run(&NONE, &["cat", "notes.txt"]).start();
@@ -94,6 +96,66 @@ fn deny_refuses_with_the_persons_key_and_opens_the_inbox_without() {
     fs::rename(home.outside("key"), home.key_file()).expect("give the key back");
     drop(home.deny(&question));
     assert!(session.finish(SOON).text().is_empty());
+}
+
+#[test]
+fn emergencies_and_lockouts_are_critical_and_a_review_stays() {
+    needs_desktop!();
+    let (home, desktop) = (Home::new(), Desktop::start());
+    let figures = home.write("accounts/q3.txt", "the figures\n");
+    for number in 0..3 {
+        home.write(&format!("notes-{number}.txt"), "the notes\n");
+    }
+    let notifier = desktop.notifier(&home);
+    let session = home
+        .run(
+            &NONE,
+            &[
+                "sh",
+                "-c",
+                "for n in 0 1 2; do cat notes-$n.txt; done; sleep 600",
+            ],
+        )
+        .start();
+    for number in 0..3 {
+        drop(home.deny(&home.wait_for_question(&format!("/notes-{number}.txt"))));
+    }
+    desktop.wait_for(1);
+    desktop.close();
+    let record = desktop.wait_for_history("An agent was locked out");
+    assert_eq!(said(&record, "category"), "x-valetkey.alert");
+    let event = home.wait_for_event("session.opened", |_| true);
+    let id = event["session"].as_str().expect("an id").to_owned();
+    let scope = format!("{}=read", figures.display());
+    let args = [
+        "break-glass",
+        "--session",
+        &id,
+        "--because",
+        "the close run is stuck on a lock",
+        "--ticket",
+        "INC-7",
+        &scope,
+    ];
+    drop(home.valetkey(args).done().ok());
+    // The emergency, its review, and what was given.
+    desktop.wait_for(3);
+    for _ in 0..3 {
+        desktop.close();
+    }
+    let record = desktop.wait_for_history("Emergency access was taken");
+    assert!(
+        said(&record, "body").contains("the close run is stuck on a lock"),
+        "{record}"
+    );
+    // One that begins now shows what is still open, and no alert of before.
+    drop(notifier);
+    let _notifier = desktop.notifier(&home);
+    desktop.wait_for(1);
+    desktop.close();
+    let record = desktop.wait_for_history("An emergency waits for its review");
+    assert_eq!(said(&record, "category"), "x-valetkey.review");
+    drop(session);
 }
 
 #[test]

@@ -50,6 +50,21 @@ pub enum Method {
     File,
 }
 
+impl Method {
+    /// Its name, as it is signed and recorded.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Terminal => "terminal",
+            Self::Desktop => "desktop",
+            Self::Console => "console",
+            Self::Hub => "hub",
+            Self::Passkey => "passkey",
+            Self::File => "file",
+        }
+    }
+}
+
 /// An answer before it is signed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]

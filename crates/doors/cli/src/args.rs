@@ -208,6 +208,9 @@ pub(crate) struct AnswerArgs {
     /// The name under which your key is registered where the imported question was asked, if not the key's own
     #[arg(long = "as", value_name = "NAME", requires = "out")]
     pub(crate) name: Option<String>,
+    /// The answer was given in a desktop notification, which can refuse alone
+    #[arg(long, hide = true, conflicts_with_all = ["import", "export"])]
+    pub(crate) from_notification: bool,
     #[command(flatten)]
     pub(crate) passphrase: PassphraseArgs,
     /// Print JSON

@@ -3,17 +3,21 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
+use valetkey_api::{Alert, Review};
 use valetkey_approval::Asked;
 use valetkey_capability::Capability;
 use valetkey_model::{CapabilityId, RequestId, Timestamp};
 
-use crate::link::{Button, Heard, Key, Order};
+use crate::link::{Button, Heard, Key, Notice, Order};
 use crate::text;
 
 /// Questions that have a notification of their own; one more stands for all others, so that no agent can fill the desktop.
 const QUESTIONS_MAX: usize = 5;
 /// Leases that have one.
 const LEASES_MAX: usize = 5;
+
+/// Alerts that have one: the newest.
+const ALERTS_MAX: usize = 5;
 
 /// What a notification is about.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -22,6 +26,10 @@ enum Subject {
     Question(RequestId, String),
     Lease(CapabilityId),
     More(usize),
+    /// By its number.
+    Alert(u64),
+    /// All emergencies that wait for a review, by their digests: one more is something else.
+    Reviews(Vec<String>),
 }
 
 /// What is to be done for the person.
@@ -47,6 +55,12 @@ pub(crate) struct Board {
     old: Option<BTreeSet<CapabilityId>>,
     /// Refused from here already.
     denied: BTreeSet<RequestId>,
+    /// Alerts that nobody has taken away yet, oldest first.
+    alerts: Vec<Alert>,
+    /// Emergencies that wait for a review.
+    reviews: Vec<Review>,
+    /// The broker has told something: what is raised from now on is news.
+    began: bool,
 }
 
 impl Board {
@@ -57,6 +71,18 @@ impl Board {
         }
     }
 
+    /// Takes in what was raised, and what waits for a review now. Alerts from before this began are no news; a review is one for as long as it is
+    /// open.
+    pub(crate) fn told(&mut self, alerts: &[Alert], reviews: &[Review]) {
+        if std::mem::replace(&mut self.began, true) {
+            self.alerts.extend(alerts.iter().cloned());
+            let excess = self.alerts.len().saturating_sub(ALERTS_MAX);
+            drop(self.alerts.drain(..excess));
+        }
+        let open = reviews.iter().filter(|review| review.is_open);
+        self.reviews = open.cloned().collect();
+    }
+
     /// What has to change on the desktop, now that these questions wait and these capabilities live.
     pub(crate) fn update(
         &mut self,
@@ -64,7 +90,10 @@ impl Board {
         held: &[Capability],
         now: Timestamp,
     ) -> Vec<Order> {
-        let leases = || held.iter().filter(|held| is_lease(held));
+        let leases = || {
+            let held = held.iter().filter(|held| held.expires_at > now);
+            held.filter(|held| is_lease(held))
+        };
         let old = self
             .old
             .get_or_insert_with(|| leases().map(|held| held.capability_id.clone()).collect());
@@ -91,6 +120,7 @@ impl Board {
             let subject = Subject::Lease(held.capability_id.clone());
             let _none = subjects.insert(subject, text::lease(held, now));
         }
+        subjects.extend(self.alarms());
         self.dismissed
             .retain(|subject| subjects.contains_key(subject));
         let mut orders = Vec::new();
@@ -112,13 +142,37 @@ impl Board {
         orders
     }
 
-    /// The broker is gone, and with it every question and every lease.
+    /// What was raised and what waits for a review.
+    fn alarms(&self) -> BTreeMap<Subject, Notice> {
+        let alerts = self.alerts.iter();
+        let mut alarms: BTreeMap<Subject, Notice> = alerts
+            .map(|alert| (Subject::Alert(alert.number), text::alert(alert)))
+            .collect();
+        if !self.reviews.is_empty() {
+            let names = self.reviews.iter().map(|one| one.emergency.to_string());
+            let _none = alarms.insert(
+                Subject::Reviews(names.collect()),
+                text::reviews(&self.reviews),
+            );
+        }
+        alarms
+    }
+
+    /// The broker is gone, and with it every question and every lease. What it raised was raised.
     pub(crate) fn clear(&mut self) -> Vec<Order> {
         self.old = None;
         self.dismissed.clear();
         self.denied.clear();
-        let shown = std::mem::take(&mut self.shown);
-        shown.into_values().map(Order::Close).collect()
+        self.reviews.clear();
+        let mut orders = Vec::new();
+        self.shown.retain(|subject, key| {
+            let stays = matches!(subject, Subject::Alert(_));
+            if !stays {
+                orders.push(Order::Close(*key));
+            }
+            stays
+        });
+        orders
     }
 
     /// There is nothing on the desktop: the process that spoke to it is another. All is shown again at the next update.
@@ -133,7 +187,11 @@ impl Board {
             Heard::Gone(key) => {
                 let subject = self.subject(key)?;
                 let _key = self.shown.remove(&subject);
-                let _new = self.dismissed.insert(subject);
+                if let Subject::Alert(number) = subject {
+                    self.alerts.retain(|alert| alert.number != number);
+                } else {
+                    let _new = self.dismissed.insert(subject);
+                }
                 None
             }
             Heard::Pressed(key, button) => match (self.subject(key)?, button) {
@@ -142,10 +200,11 @@ impl Board {
                     .denied
                     .insert(id.clone())
                     .then_some(Effect::Deny(id, digest)),
-                (Subject::More(_), Button::Inbox) => Some(Effect::Inbox(None)),
+                (Subject::More(_) | Subject::Alert(_), Button::Inbox) => Some(Effect::Inbox(None)),
                 (Subject::Lease(id), Button::End) => Some(Effect::End(id)),
                 (Subject::Question(..), Button::End)
-                | (Subject::More(_), Button::Deny | Button::End)
+                | (Subject::More(_) | Subject::Alert(_), Button::Deny | Button::End)
+                | (Subject::Reviews(_), _)
                 | (Subject::Lease(_), Button::Inbox | Button::Deny) => None,
             },
         }

@@ -1,10 +1,11 @@
-//! `valetkey-desktop`: shows open questions and leases as desktop notifications, and opens the inbox from them.
+//! `valetkey-desktop`: shows open questions, alerts and leases as desktop notifications, and opens the inbox from them.
 //!
 //! Two processes: this one knows the broker and the person, and starts programs; its child speaks D-Bus, and can do nothing else.
 #![forbid(unsafe_code)]
 
 mod board;
 mod fail;
+mod feed;
 mod link;
 mod opener;
 mod speaker;
@@ -18,7 +19,7 @@ use std::process::ExitCode;
 use crate::fail::Fail;
 
 const USAGE: &str = "\
-Show open questions and leases as desktop notifications
+Show open questions, alerts, open reviews and leases as desktop notifications
 
 Usage: valetkey-desktop
 

@@ -85,10 +85,17 @@ impl Opener {
         let mut command = Command::new(valetkey());
         command
             .args(["deny", id.as_str(), "--digest", digest, "--json"])
+            .arg("--from-notification")
             // There is nobody at a terminal: a key that is locked is no reason to stop and ask.
             .args(["--passphrase-fd", "0"])
             .args(["--because", "refused in a desktop notification"]);
         self.start(command, What::Deny(id.clone()));
+    }
+
+    /// Whether a refusal is under way.
+    pub(crate) fn is_denying(&self) -> bool {
+        let mut running = self.running.iter();
+        running.any(|running| matches!(running.what, What::Deny(_)))
     }
 
     /// Looks after what has ended.

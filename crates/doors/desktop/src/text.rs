@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use valetkey_api::{Alert, AlertKind, Review};
 use valetkey_approval::{Asked, Context, Prompt, Risk, SafeText};
 use valetkey_capability::Capability;
 use valetkey_model::Timestamp;
@@ -10,6 +11,8 @@ use crate::link::{Button, Notice, Urgency};
 
 /// Characters of a body beyond which no desktop shows it whole.
 const BODY_MAX: usize = 2000;
+/// Emergencies that are named where several wait for a review.
+const REVIEWS_MAX: usize = 3;
 
 /// The notification of a question. Nothing in it approves, whatever the risk; refusing is offered where little is at stake.
 pub(crate) fn question(asked: &Asked, home: Option<&Path>, now: Timestamp) -> Notice {
@@ -70,6 +73,74 @@ pub(crate) fn lease(held: &Capability, now: Timestamp) -> Notice {
         category: "x-valetkey.lease".to_owned(),
         life_ms: None,
         buttons: vec![Button::End],
+    }
+}
+
+/// The notification of something that people should see soon, whoever is is looked at: it stays until somebody takes it away.
+pub(crate) fn alert(alert: &Alert) -> Notice {
+    let (title, next) = match alert.kind {
+        AlertKind::Lockout => (
+            "An agent was locked out",
+            "`valetkey audit tail` shows what it asked for; `valetkey caps revoke --session` ends what it holds.",
+        ),
+        AlertKind::BreakGlass => (
+            "Emergency access was taken",
+            "`valetkey caps list` shows what was given, `valetkey caps revoke` ends it.",
+        ),
+    };
+    let mut lines = vec![SafeText::of(&alert.text).to_string()];
+    if let Some(agent) = &alert.agent {
+        lines.push(format!("Agent: {}", SafeText::of(agent.as_str())));
+    }
+    if let Some(session) = &alert.session {
+        lines.push(format!("Session: {}", SafeText::of(session.as_str())));
+    }
+    lines.push(format!("At {}", alert.time));
+    lines.push(next.to_owned());
+    Notice {
+        title: title.to_owned(),
+        body: whole(&lines, next),
+        urgency: Urgency::Critical,
+        category: "x-valetkey.alert".to_owned(),
+        life_ms: Some(0),
+        buttons: vec![Button::Inbox],
+    }
+}
+
+/// The notification of emergencies that wait for a review, for as long as they do.
+pub(crate) fn reviews(open: &[Review]) -> Notice {
+    let title = match open.len() {
+        1 => "An emergency waits for its review".to_owned(),
+        count => format!("{count} emergencies wait for their review"),
+    };
+    let next =
+        "`valetkey report review` lists them; another person than the one who took it closes each.";
+    let mut lines: Vec<String> = open
+        .iter()
+        .rev()
+        .take(REVIEWS_MAX)
+        .map(|review| {
+            let item = &review.item;
+            format!(
+                "{}, {}: {}",
+                SafeText::of(item.opened_by()),
+                item.opened_at(),
+                SafeText::of(&item.asked().because)
+            )
+        })
+        .collect();
+    let rest = open.len().saturating_sub(lines.len());
+    if rest > 0 {
+        lines.push(format!("and {rest} more"));
+    }
+    lines.push(next.to_owned());
+    Notice {
+        title,
+        body: whole(&lines, next),
+        urgency: Urgency::Critical,
+        category: "x-valetkey.review".to_owned(),
+        life_ms: Some(0),
+        buttons: Vec::new(),
     }
 }
 

@@ -7,21 +7,24 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::fs::{FlockOperation, OFlags, flock};
 use rustix::io::Errno;
-use valetkey_api::{Client, ClientError, LiveCapabilities, OpenQuestions, Paths, Revoke, Revoked};
+use valetkey_api::{Client, ClientError, Paths, Revoke, Revoked};
 use valetkey_model::{CapabilityId, Timestamp};
 
 use crate::board::{Board, Effect};
 use crate::fail::Fail;
+use crate::feed::{Feed, Seen};
 use crate::link::{Heard, Link, Order, SPEAKER, wait};
 use crate::opener::Opener;
 use crate::say;
 
-/// How often the broker is asked.
-const LOOK_MS: u64 = 500;
+/// The longest that nothing is looked at, such as for a clock that was set.
+const LOOK_MS: u64 = 60_000;
+/// How often a refusal that was started is looked after: one that fails opens the inbox.
+const DENYING_MS: u64 = 100;
 /// How long the broker may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How long the other process may leave its orders unread.
@@ -41,8 +44,8 @@ pub(crate) fn run() -> Result<(), Fail> {
         paths,
         board: Board::new(Some(home)),
         opener: Opener::default(),
-        operator: None,
-        looked: None,
+        feed: None,
+        seen: None,
         said_nobody: false,
         said_broken: false,
     };
@@ -101,9 +104,10 @@ struct Watch {
     paths: Paths,
     board: Board,
     opener: Opener,
-    operator: Option<Client>,
-    /// When the broker was last asked.
-    looked: Option<Instant>,
+    /// The broker is followed once the other process was ready.
+    feed: Option<Feed>,
+    /// What it told last; nothing while it does not answer.
+    seen: Option<Seen>,
     /// Whether it was said that nobody shows notifications.
     said_nobody: bool,
     /// Whether it was said that the broker's answers cannot be used.
@@ -113,7 +117,7 @@ struct Watch {
 impl Watch {
     /// Whether the other process has ever been ready: only then is the broker asked.
     fn was_ready(&self) -> bool {
-        self.looked.is_some()
+        self.feed.is_some()
     }
 
     /// Starts the process that speaks D-Bus, and serves it until it ends.
@@ -140,7 +144,8 @@ impl Watch {
     fn serve(&mut self, link: &mut Link) -> bool {
         let mut ready = false;
         loop {
-            let Ok((told, _)) = wait(&link.stream, None, self.time_to_look_ms()) else {
+            let bell = self.feed.as_ref().map(|feed| &feed.bell);
+            let Ok((told, rung)) = wait(&link.stream, bell, self.rest_ms()) else {
                 return ready;
             };
             if told && !matches!(link.receive(), Ok(true)) {
@@ -163,19 +168,75 @@ impl Watch {
                 }
             }
             self.opener.reap();
-            if ready && self.time_to_look_ms() == 0 {
-                let orders = self.look();
-                if orders.iter().any(|order| link.send(order).is_err()) {
-                    return ready;
+            if !ready {
+                continue;
+            }
+            if self.feed.is_none() {
+                match Feed::start(&self.paths) {
+                    Ok(feed) => self.feed = Some(feed),
+                    Err(error) => {
+                        say(&format!("note: the broker cannot be followed: {error}"));
+                        return false;
+                    }
+                }
+            }
+            if rung {
+                self.hear();
+            }
+            let orders = self.show();
+            if orders.iter().any(|order| link.send(order).is_err()) {
+                return ready;
+            }
+        }
+    }
+
+    /// Until something changes by itself: a question or a lease ends, or a refusal that was started.
+    fn rest_ms(&self) -> u64 {
+        let now = now();
+        let ends = self.seen.iter().flat_map(|seen| {
+            let questions = seen.questions.iter().map(|asked| asked.expires_at);
+            questions.chain(seen.held.iter().map(|held| held.expires_at))
+        });
+        let next = ends.filter(|end| *end > now).min();
+        let next = next.map_or(LOOK_MS, |end| end.ms_since(now).saturating_add(1));
+        let most = if self.opener.is_denying() {
+            DENYING_MS
+        } else {
+            LOOK_MS
+        };
+        next.min(most)
+    }
+
+    /// Takes in what the broker told.
+    fn hear(&mut self) {
+        let news = self.feed.as_mut().map(Feed::news).unwrap_or_default();
+        for told in news {
+            match told {
+                Ok(seen) => {
+                    self.said_broken = false;
+                    self.board.told(&seen.alerts, &seen.reviews);
+                    self.seen = Some(seen);
+                }
+                Err(error) => {
+                    let is_away = matches!(error, ClientError::Unreachable { .. });
+                    // A broker that is not there yet, or was stopped, is nothing to tell of.
+                    if !is_away && !std::mem::replace(&mut self.said_broken, true) {
+                        say(&format!(
+                            "note: the broker does not tell what waits: {error}"
+                        ));
+                    }
+                    self.seen = None;
                 }
             }
         }
     }
 
-    fn time_to_look_ms(&self) -> u64 {
-        let Some(looked) = self.looked else { return 0 };
-        let since = u64::try_from(looked.elapsed().as_millis()).unwrap_or(u64::MAX);
-        LOOK_MS.saturating_sub(since)
+    /// What has to change on the desktop. Without a broker nothing waits and nothing lives.
+    fn show(&mut self) -> Vec<Order> {
+        match &self.seen {
+            Some(seen) => self.board.update(&seen.questions, &seen.held, now()),
+            None => self.board.clear(),
+        }
     }
 
     fn act(&mut self, heard: Heard) {
@@ -188,11 +249,13 @@ impl Watch {
     }
 
     /// Ends a lease. One that is gone by now needs no ending.
-    fn end(&mut self, id: CapabilityId) {
-        let Some(operator) = &mut self.operator else {
-            return;
+    fn end(&self, id: CapabilityId) {
+        let revoke = || -> Result<Revoked, ClientError> {
+            let mut operator = Client::connect(&self.paths.operator_socket())?;
+            operator.set_timeout(Some(PATIENCE))?;
+            operator.post("/v1/revocations", &Revoke::Capability(id.clone()))
         };
-        match operator.post::<_, Revoked>("/v1/revocations", &Revoke::Capability(id.clone())) {
+        match revoke() {
             Ok(_) => {}
             Err(ClientError::Problem(problem)) => {
                 say(&format!("note: {id} was not ended: {}", problem.detail));
@@ -201,47 +264,8 @@ impl Watch {
                 say(&format!(
                     "note: {id} was not ended: {error}\n  next: `valetkey caps revoke {id}`"
                 ));
-                self.operator = None;
             }
         }
-    }
-
-    /// Asks the broker what waits and lives. Without a broker nothing does.
-    fn look(&mut self) -> Vec<Order> {
-        self.looked = Some(Instant::now());
-        match self.ask() {
-            Ok((open, live)) => {
-                self.said_broken = false;
-                self.board
-                    .update(&open.questions, &live.capabilities, now())
-            }
-            Err(error) => {
-                let is_away = matches!(error, ClientError::Unreachable { .. });
-                // A broker that is not there yet, or was stopped, is nothing to tell of.
-                if !is_away && !std::mem::replace(&mut self.said_broken, true) {
-                    say(&format!(
-                        "note: the broker does not tell what waits: {error}"
-                    ));
-                }
-                self.operator = None;
-                self.board.clear()
-            }
-        }
-    }
-
-    fn ask(&mut self) -> Result<(OpenQuestions, LiveCapabilities), ClientError> {
-        let mut operator = match self.operator.take() {
-            Some(operator) => operator,
-            None => {
-                let operator = Client::connect(&self.paths.operator_socket())?;
-                operator.set_timeout(Some(PATIENCE))?;
-                operator
-            }
-        };
-        let open = operator.get("/v1/requests")?;
-        let live = operator.get("/v1/capabilities")?;
-        self.operator = Some(operator);
-        Ok((open, live))
     }
 }
 

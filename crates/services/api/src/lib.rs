@@ -4,6 +4,7 @@
 mod approvals;
 mod authzen;
 mod client;
+mod follow;
 mod message;
 #[cfg(feature = "schema")]
 mod openapi;
@@ -22,6 +23,7 @@ pub use authzen::{
     EvaluationDecision, EvaluationDecisions, EvaluationOptions, Evaluations, NamedAction, Semantic,
 };
 pub use client::{Client, ClientError, Response};
+pub use follow::{FOLLOW_WAIT_MAX, Follow};
 pub use message::*;
 #[cfg(feature = "schema")]
 pub use openapi::openapi;

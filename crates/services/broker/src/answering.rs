@@ -241,6 +241,8 @@ impl Broker {
                     granted,
                 };
                 self.questions.settle(&part.waiter, state);
+                // The question closed before this was live: who asked then has not seen it.
+                self.bulletin.changed(session.opening.user.uid);
                 Ok(())
             }
             Err(problem) => {

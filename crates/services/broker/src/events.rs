@@ -298,6 +298,7 @@ pub(crate) fn answered(
         .policy(&asked.policy_id, Some(asked.policy_digest))
         .attribute("approval_id", approval.approval_id.as_str())
         .attribute("approver", approval.approver.as_str())
+        .attribute("method", approval.method.name())
         .attribute("asked_digest", approval.asked_digest.to_string().as_str());
     match &approval.justification {
         Some(text) => event.justification(text),

@@ -11,7 +11,7 @@ use crate::broker::Broker;
 use crate::events;
 use crate::identify::Scope;
 use crate::issuer::NextKey;
-use crate::live::{MAX_CHILDREN, MAX_GENERATIONS, NoRoom};
+use crate::live::{Entry, MAX_CHILDREN, MAX_GENERATIONS, NoRoom};
 use crate::session::{Session, Unkept};
 use crate::witness::{Narrowed, Pending};
 
@@ -115,6 +115,7 @@ impl Broker {
         successor: Option<&CapabilityId>,
     ) -> Result<Vec<CapabilityId>, Problem> {
         let ended = session.release(capability, successor, self.now());
+        self.tell_of_ended(session, &ended);
         let written = ended
             .iter()
             .map(|entry| events::released(session, &entry.claims, capability))
@@ -138,7 +139,9 @@ impl Broker {
                 if !fits(what, &session, &capability) {
                     continue;
                 }
-                for entry in session.revoke(id) {
+                let ended = session.revoke(id);
+                self.tell_of_ended(&session, &ended);
+                for entry in ended {
                     let subject = Subject::Capability(entry.claims.jti.clone());
                     // One that cannot be kept does not keep the others from it.
                     kept = kept.and(self.ledger.revoke(&subject, entry.expires_at()));
@@ -156,6 +159,13 @@ impl Broker {
         self.recorder.note_each(written).await?;
         kept.map_err(|error| not_in_ledger(&error))?;
         Ok(revoked)
+    }
+
+    /// Says that something has ended which people gave: their screens show it.
+    fn tell_of_ended(&self, session: &Session, ended: &[Entry]) {
+        if ended.iter().any(|entry| !entry.claims.approvals.is_empty()) {
+            self.bulletin.changed(session.opening.user.uid);
+        }
     }
 
     /// Signs with a new key from now on. Live sessions go on: their guards are told, and what the old key signed lives out its time.

@@ -163,10 +163,8 @@ impl Broker {
             events: self.recorder.size(),
             recording: self.recorder.is_recording(),
             policy_digest: self.built_in.digest(),
-            posture: vec![
-                posture.to_owned(),
-                "approver keys are kept without a passphrase".to_owned(),
-            ],
+            // How an approver's key is kept is not known here: the person's program says that of their own.
+            posture: vec![posture.to_owned()],
             diagnostics: self.diagnostics.path().to_string_lossy().into_owned(),
             last_error: self.diagnostics.last_error().filter(|_| everyone),
         }

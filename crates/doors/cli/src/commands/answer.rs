@@ -14,6 +14,16 @@ use crate::out;
 
 /// Answers a request from the command line, or passes questions and answers through files.
 pub(crate) fn command(args: &AnswerArgs, verdict: Verdict) -> Result<(), Fail> {
+    let method = match (args.from_notification, verdict) {
+        (false, _) => Method::Terminal,
+        (true, Verdict::Deny) => Method::Desktop,
+        (true, Verdict::Approve) => {
+            return Err(Fail::new(
+                Status::Usage,
+                "nothing is approved from a notification",
+            ));
+        }
+    };
     if let Some(file) = &args.import {
         return files::import(args, file, verdict);
     }
@@ -34,7 +44,7 @@ pub(crate) fn command(args: &AnswerArgs, verdict: Verdict) -> Result<(), Fail> {
     let reply = Reply {
         verdict,
         because: args.because.clone(),
-        method: Method::Terminal,
+        method,
         shown,
     };
     let outcome = answer(&mut operator, &me.key, &me.name, question, &reply)?;

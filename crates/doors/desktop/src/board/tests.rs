@@ -181,3 +181,107 @@ fn a_long_name_is_left_to_the_inbox_and_never_cut() {
     let short = text::question(&question(1, "x\u{202e}y", &["read"]), None, now());
     assert!(short.body.contains("x<U+202E>y") && short.body.contains("WARNING"));
 }
+
+fn alert(number: u64, kind: &str) -> Alert {
+    serde_json::from_value(json!({
+        "number": number, "time": now(), "kind": kind, "agent": "agent",
+        "text": "agent \u{1b}[2J was denied <b>three</b> times",
+    }))
+    .expect("an alert")
+}
+
+fn review(number: u8, is_open: bool) -> Review {
+    let session = valetkey_model::SessionId::new(now(), [1; 10]);
+    serde_json::from_value(json!({
+        "emergency": format!("sha256:{}", format!("{number:02x}").repeat(32)), "is_open": is_open, "session": session,
+        "item": {
+            "opened_by": "ann", "opened_at": now(), "policy_id": "p", "review_role": "owner",
+            "asked": {"scope": [], "because": "the close run is stuck", "minutes": 5},
+        },
+    }))
+    .expect("a review")
+}
+
+#[test]
+fn alerts_are_critical_and_stay_until_they_are_taken_away() {
+    let mut board = Board::new(None);
+    board.told(&[alert(1, "lockout")], &[]);
+    assert!(board.update(&[], &[], now()).is_empty(), "from before");
+    board.told(&[alert(2, "lockout"), alert(3, "break_glass")], &[]);
+    let orders = shown(&board.update(&[], &[], now()));
+    let [(lockout, notice), (_, glass)] = orders.as_slice() else {
+        panic!("{orders:?}")
+    };
+    assert_eq!(notice.title, "An agent was locked out");
+    assert!(notice.body.contains("agent <U+001B>[2J was denied"));
+    assert_eq!(glass.title, "Emergency access was taken");
+    for notice in [notice, glass] {
+        assert_eq!(notice.urgency, Urgency::Critical);
+        assert_eq!(notice.buttons, [Button::Inbox]);
+        assert_eq!(notice.life_ms, Some(0));
+    }
+    // They outlive the broker, and are shown again to another process that speaks.
+    assert!(board.clear().is_empty());
+    board.forget_shown();
+    let again = shown(&board.update(&[], &[], now()));
+    assert_eq!(again.len(), 2);
+    let key = again[0].0;
+    assert_eq!(
+        board.heard(Heard::Pressed(key, Button::Inbox)),
+        Some(Effect::Inbox(None))
+    );
+    assert_eq!(board.heard(Heard::Pressed(key, Button::Deny)), None);
+    assert_eq!(board.heard(Heard::Pressed(key, Button::End)), None);
+    assert_eq!(board.heard(Heard::Pressed(*lockout, Button::Inbox)), None);
+    assert_eq!(board.heard(Heard::Gone(key)), None);
+    assert!(board.update(&[], &[], now()).is_empty());
+    board.forget_shown();
+    assert_eq!(shown(&board.update(&[], &[], now())).len(), 1);
+}
+
+#[test]
+fn no_number_of_alerts_fills_the_desktop() {
+    let mut board = Board::new(None);
+    board.told(&[], &[]);
+    let many: Vec<Alert> = (1..60).map(|number| alert(number, "lockout")).collect();
+    board.told(&many, &[]);
+    assert_eq!(shown(&board.update(&[], &[], now())).len(), ALERTS_MAX);
+}
+
+#[test]
+fn open_reviews_are_shown_until_they_are_closed() {
+    let mut board = Board::new(None);
+    // One that was open before this began is open all the same.
+    board.told(&[], &[review(1, true), review(2, false)]);
+    let orders = shown(&board.update(&[], &[], now()));
+    let [(first, notice)] = orders.as_slice() else {
+        panic!("{orders:?}")
+    };
+    assert_eq!(notice.title, "An emergency waits for its review");
+    assert!(notice.body.contains("ann, ") && notice.body.contains("the close run is stuck"));
+    assert_eq!(notice.urgency, Urgency::Critical);
+    for button in Button::ALL {
+        assert_eq!(board.heard(Heard::Pressed(*first, button)), None);
+    }
+    // What was taken away comes back with one more.
+    assert_eq!(board.heard(Heard::Gone(*first)), None);
+    assert!(board.update(&[], &[], now()).is_empty());
+    board.told(&[], &[review(1, true), review(3, true)]);
+    let orders = shown(&board.update(&[], &[], now()));
+    let [(both, notice)] = orders.as_slice() else {
+        panic!("{orders:?}")
+    };
+    assert_eq!(notice.title, "2 emergencies wait for their review");
+    board.told(&[], &[review(1, false), review(3, false)]);
+    assert_eq!(board.update(&[], &[], now()), [Order::Close(*both)]);
+}
+
+#[test]
+fn a_lease_that_has_ended_is_no_longer_shown() {
+    let mut board = Board::new(None);
+    assert!(board.update(&[], &[], now()).is_empty());
+    let held = [lease(1, false, true)];
+    let [(key, _)] = <[_; 1]>::try_from(shown(&board.update(&[], &held, now()))).expect("one");
+    let late = now().plus_seconds(300);
+    assert_eq!(board.update(&[], &held, late), [Order::Close(key)]);
+}

@@ -1,11 +1,11 @@
-//! The prompt's way to the broker: fetches questions from the operator door, sees when they close, signs and gives answers. A thread of its own,
-//! because a passphrase takes its time and the agent's output must not wait for it.
+//! The prompt's way to the broker: finds questions, sees when they close, signs and gives answers. A thread of its own, because a passphrase
+//! takes its time and the agent's output must not wait for it. What is open is told by another ([`super::follower`]).
 
 use std::path::PathBuf;
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use valetkey_api::{Client, ClientError, OpenQuestions, Paths};
+use valetkey_api::{Client, ClientError, Paths};
 use valetkey_approval::{Asked, Context, Method, Prompt};
 use valetkey_approver::{
     ApproverError, AskPassphrase, KeyFile, Passphrase, Reply as Said, answer, register,
@@ -13,15 +13,14 @@ use valetkey_approver::{
 use valetkey_model::{RequestId, SessionId, Timestamp};
 use zeroize::Zeroizing;
 
+use super::follower::Follower;
 use super::relay::{Mailbox, News};
 use super::state::{Given, Question, Reply};
 
 /// How long a request may take to become a question that is shown.
 const GATHERED: Duration = Duration::from_secs(1);
-/// How often it is looked for meanwhile.
-const LOOK_AGAIN: Duration = Duration::from_millis(10);
-/// How often the questions that are shown are looked at, and only while any is.
-const LOOK: Duration = Duration::from_millis(200);
+/// How long after a question closed the session's own news of its end may take, before it is said without.
+const ENDED: Duration = Duration::from_secs(1);
 /// How long the broker may take.
 const CALL_TIME: Duration = Duration::from_secs(10);
 
@@ -32,8 +31,10 @@ pub(crate) enum Order {
     Opened(RequestId, String),
     /// An answer of the person.
     Give(Box<Reply>),
-    /// It is no longer shown.
+    /// It is no longer shown, or its end was told.
     Leave(RequestId),
+    /// What the broker says is open now.
+    Open(Vec<Asked>),
 }
 
 /// The clerk.
@@ -44,57 +45,105 @@ pub(super) struct Clerk {
     home: PathBuf,
     relay: Mailbox,
     operator: Option<Client>,
+    follower: Follower,
+    /// The session's open questions, as they were told last.
+    open: Vec<Asked>,
+    /// Requests that are to become questions, the notice of each, and until when they may.
+    expected: Vec<(RequestId, String, Instant)>,
+    /// Questions that are shown.
     watched: Vec<RequestId>,
+    /// Questions that closed, and when that is said if nobody has said how.
+    closed: Vec<(RequestId, Instant)>,
 }
 
 impl Clerk {
-    pub(super) fn new(paths: Paths, session: SessionId, relay: Mailbox) -> Self {
-        Self {
+    /// A clerk who hears what is open as orders, too.
+    ///
+    /// # Errors
+    /// When the thread that follows the broker cannot be started.
+    pub(super) fn new(
+        paths: Paths,
+        session: SessionId,
+        relay: Mailbox,
+        orders: Sender<Order>,
+    ) -> std::io::Result<Self> {
+        Ok(Self {
+            follower: Follower::start(&paths, orders)?,
             paths,
             session,
             home: valetkey_sys::account::by_uid(rustix::process::geteuid().as_raw()).home,
             relay,
             operator: None,
+            open: Vec::new(),
+            expected: Vec::new(),
             watched: Vec::new(),
+            closed: Vec::new(),
+        })
+    }
+
+    /// Works for as long as the session's process lives.
+    pub(super) fn run(mut self, orders: &Receiver<Order>) {
+        loop {
+            match self.next(orders) {
+                Ok(Order::Opened(id, notice)) => self.opened(id, notice),
+                Ok(Order::Give(reply)) => self.give(*reply),
+                Ok(Order::Leave(id)) => {
+                    self.watched.retain(|other| *other != id);
+                    self.closed.retain(|(other, _)| *other != id);
+                }
+                Ok(Order::Open(open)) => self.look(open),
+                Err(RecvTimeoutError::Timeout) => self.give_up_on(Instant::now()),
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+            self.follower
+                .follow(!self.watched.is_empty() || !self.expected.is_empty());
         }
     }
 
-    /// Works until nobody gives orders any more.
-    pub(super) fn run(mut self, orders: &Receiver<Order>) {
-        loop {
-            let order = if self.watched.is_empty() {
-                orders.recv().map_err(|_| RecvTimeoutError::Disconnected)
-            } else {
-                orders.recv_timeout(LOOK)
-            };
-            match order {
-                Ok(Order::Opened(id, notice)) => self.opened(id, notice),
-                Ok(Order::Give(reply)) => self.give(*reply),
-                Ok(Order::Leave(id)) => self.watched.retain(|other| *other != id),
-                Err(RecvTimeoutError::Timeout) => self.look(),
-                Err(RecvTimeoutError::Disconnected) => return,
-            }
+    /// The next order, or the time at which something is waited for in vain.
+    fn next(&self, orders: &Receiver<Order>) -> Result<Order, RecvTimeoutError> {
+        let expected = self.expected.iter().map(|(_, _, until)| *until);
+        let closed = self.closed.iter().map(|(_, until)| *until);
+        match expected.chain(closed).min() {
+            None => orders.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            Some(until) => orders.recv_timeout(until.saturating_duration_since(Instant::now())),
         }
     }
 
     fn opened(&mut self, id: RequestId, notice: String) {
         // Without a key there is nothing to sign with, and a program over another is no place to make one.
-        let asked = match KeyFile::load(&self.paths) {
-            Ok(Some(_)) => self.question_of(&id),
-            Ok(None) | Err(_) => None,
-        };
-        let Some(asked) = asked else {
-            self.relay.send(News::Tell(notice));
-            return;
-        };
-        let context = Context {
-            home: Some(self.home.clone()),
-            ..Context::default()
-        };
+        let has_key = matches!(KeyFile::load(&self.paths), Ok(Some(_)));
+        match Instant::now().checked_add(GATHERED).filter(|_| has_key) {
+            Some(until) => self.expected.push((id, notice, until)),
+            None => self.relay.send(News::Tell(notice)),
+        }
+        self.show_expected();
+    }
+
+    /// Shows what is expected and open. The broker gathers what can be asked together before it shows it, so it may come later.
+    fn show_expected(&mut self) {
+        let mut waits = Vec::new();
+        for (id, notice, until) in std::mem::take(&mut self.expected) {
+            let has = |asked: &&Asked| {
+                asked.request_id == id || asked.also.iter().any(|listed| listed.request_id == id)
+            };
+            match self.open.iter().find(has).cloned() {
+                Some(asked) => self.show(asked, notice),
+                None => waits.push((id, notice, until)),
+            }
+        }
+        self.expected = waits;
+    }
+
+    fn show(&mut self, asked: Asked, notice: String) {
         // A question of several files is shown once.
         if self.watched.contains(&asked.request_id) {
             return;
         }
+        let context = Context {
+            home: Some(self.home.clone()),
+            ..Context::default()
+        };
         let prompt = Prompt::of(&asked, &context);
         self.watched.push(asked.request_id.clone());
         self.relay.send(News::Question(Box::new(Question {
@@ -105,38 +154,39 @@ impl Clerk {
         })));
     }
 
-    /// The open question that a request is in. The broker gathers what can be asked together before it shows it, so it may not be there yet.
-    fn question_of(&mut self, id: &RequestId) -> Option<Asked> {
-        let until = Instant::now().checked_add(GATHERED)?;
-        loop {
-            let open = self.open_questions().ok()?;
-            let found = open.into_iter().find(|asked| {
-                let has = asked.request_id == *id
-                    || asked.also.iter().any(|listed| listed.request_id == *id);
-                has && asked.session == self.session
-            });
-            if found.is_some() || Instant::now() >= until {
-                return found;
-            }
-            std::thread::sleep(LOOK_AGAIN);
+    fn look(&mut self, mut open: Vec<Asked>) {
+        open.retain(|asked| asked.session == self.session);
+        let is_open = |id: &RequestId| open.iter().any(|asked| asked.request_id == *id);
+        let (stay, gone) = std::mem::take(&mut self.watched)
+            .into_iter()
+            .partition::<Vec<_>, _>(is_open);
+        self.watched = stay;
+        for id in gone {
+            self.relay.send(News::Closed(id.clone(), None));
+            let until = Instant::now().checked_add(ENDED);
+            self.closed.extend(until.map(|until| (id, until)));
         }
+        self.open = open;
+        self.show_expected();
     }
 
-    fn look(&mut self) {
-        // A broker that does not answer now may do so next time; the prompt closes in its time anyway.
-        let Ok(open) = self.open_questions() else {
-            return;
-        };
-        let is_open = |id: &RequestId| open.iter().any(|asked| asked.request_id == *id);
-        let relay = &self.relay;
-        self.watched.retain(|id| {
-            let stays = is_open(id);
-            if !stays {
-                let how = "is not open any more".to_owned();
-                relay.send(News::Closed(id.clone(), how));
+    /// Says what was waited for in vain.
+    fn give_up_on(&mut self, now: Instant) {
+        for (id, notice, until) in std::mem::take(&mut self.expected) {
+            if until > now {
+                self.expected.push((id, notice, until));
+            } else {
+                self.relay.send(News::Tell(notice));
             }
-            stays
-        });
+        }
+        for (id, until) in std::mem::take(&mut self.closed) {
+            if until > now {
+                self.closed.push((id, until));
+            } else {
+                let how = format!("{id} is not open any more");
+                self.relay.send(News::Tell(how));
+            }
+        }
     }
 
     fn give(&mut self, mut reply: Reply) {
@@ -149,7 +199,7 @@ impl Clerk {
             }
             Err(error @ ApproverError::Gone(_)) => {
                 self.watched.retain(|other| *other != id);
-                self.relay.send(News::Closed(id, error.to_string()));
+                self.relay.send(News::Closed(id, Some(error.to_string())));
                 return;
             }
             Err(error) => {
@@ -175,16 +225,6 @@ impl Clerk {
             shown: reply.shown,
         };
         answer(operator, &key, &name, &reply.question, &said).map(drop)
-    }
-
-    fn open_questions(&mut self) -> Result<Vec<Asked>, ClientError> {
-        let open = self
-            .operator()
-            .and_then(|operator| operator.get::<OpenQuestions>("/v1/requests"));
-        if open.is_err() {
-            self.operator = None;
-        }
-        open.map(|open| open.questions)
     }
 
     fn operator(&mut self) -> Result<&mut Client, ClientError> {

@@ -4,6 +4,7 @@
 //! cuts output into whole sequences, `screen` and `modes` know what the terminal shows, `keys` knows what the person types, `state` decides.
 
 mod clerk;
+mod follower;
 mod keys;
 mod modes;
 mod paint;
@@ -77,7 +78,12 @@ impl Prepared {
             keys: rustix::stdio::stdin().try_clone_to_owned()?,
             person: self.person.as_fd().try_clone_to_owned()?,
         };
-        let clerk = Clerk::new(paths.clone(), session.clone(), mailbox.clone());
+        let clerk = Clerk::new(
+            paths.clone(),
+            session.clone(),
+            mailbox.clone(),
+            orders.clone(),
+        )?;
         let relay = Relay::new(ends, (mailbox.clone(), news), orders.clone(), self.phrase)?;
         std::thread::Builder::new()
             .name("clerk".to_owned())

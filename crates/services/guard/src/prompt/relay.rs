@@ -40,8 +40,8 @@ const TICKS: [Duration; 2] = [Duration::from_millis(50), Duration::from_millis(2
 pub(crate) enum News {
     /// Show it.
     Question(Box<Question>),
-    /// It is not open any more, and why.
-    Closed(RequestId, String),
+    /// It is not open any more, and why, where that is not told by itself.
+    Closed(RequestId, Option<String>),
     /// The broker settled it.
     Settled(RequestId, bool),
     /// What became of an answer.
@@ -310,7 +310,7 @@ impl Relay {
         match news {
             News::Question(question) => self.question(*question, now),
             News::Closed(id, how) => {
-                let effects = self.dialog.closed(&id, &how, now);
+                let effects = self.dialog.closed(&id, how.as_deref(), now);
                 self.take(effects)
             }
             News::Settled(id, granted) => self.settled(&id, granted, now),
@@ -414,7 +414,9 @@ impl Relay {
             .filter(|_| self.dialog.left(clock()) == 0);
         if let Some(id) = over {
             drop(self.orders.send(Order::Leave(id.clone())));
-            let effects = self.dialog.closed(&id, "closed without an answer", now);
+            let effects = self
+                .dialog
+                .closed(&id, Some("closed without an answer"), now);
             return self.take(effects);
         }
         self.paint()

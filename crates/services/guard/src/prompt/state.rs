@@ -170,8 +170,13 @@ impl Dialog {
         vec![Effect::Paint]
     }
 
-    /// A question was answered elsewhere, closed, or taken back.
-    pub(super) fn closed(&mut self, id: &RequestId, how: &str, now: Duration) -> Vec<Effect> {
+    /// A question was answered elsewhere, closed, or taken back; how is told here, or has been or will be elsewhere.
+    pub(super) fn closed(
+        &mut self,
+        id: &RequestId,
+        how: Option<&str>,
+        now: Duration,
+    ) -> Vec<Effect> {
         let Some(at) = self
             .queue
             .iter()
@@ -180,7 +185,8 @@ impl Dialog {
             return Vec::new();
         };
         self.queue.remove(at);
-        let mut effects = vec![Effect::Tell(format!("{id} {how}"))];
+        let told = how.map(|how| Effect::Tell(format!("{id} {how}")));
+        let mut effects: Vec<Effect> = told.into_iter().collect();
         effects.extend(self.went_on(at == 0, now));
         effects
     }
@@ -199,7 +205,7 @@ impl Dialog {
         } else {
             "was not granted"
         };
-        self.closed(id, how, now)
+        self.closed(id, Some(how), now)
     }
 
     /// An answer arrived, or did not.

@@ -80,7 +80,7 @@ fn an_answer_is_never_for_the_next_question() {
     drop(typed(&mut dialog, "ye", later));
     drop(dialog.opened(plain(3), later));
     let id = dialog.current().unwrap().asked.request_id.clone();
-    let effects = dialog.closed(&id, "was granted", later);
+    let effects = dialog.closed(&id, Some("was granted"), later);
     assert!(matches!(
         effects.as_slice(),
         [Effect::Tell(_), Effect::Paint]
