@@ -54,19 +54,25 @@ impl Server {
         if let Verdict::Permitted(_) = verdict {
             return Ok(Some(Sight::Covered));
         }
-        if let Some(bone) = read(&self.shared.skeleton).bone(path) {
-            return Ok(Some(Sight::Bone(bone)));
-        }
+        let bone = read(&self.shared.skeleton).bone(path).map(Sight::Bone);
         match verdict {
-            Verdict::Refused { visible } => Ok(visible.then_some(Sight::Shown)),
+            _ if bone.is_some() && !self.is_decided(path) => Ok(bone),
+            Verdict::Refused { visible } => Ok(bone.or(visible.then_some(Sight::Shown))),
             Verdict::Permitted(_) | Verdict::Unknown => {
                 match self.permit(caller, path, METADATA, Purpose::Lookup, facts) {
                     Ok(_) => Ok(Some(Sight::Covered)),
-                    Err(Fail::Refused { visible }) => Ok(visible.then_some(Sight::Shown)),
+                    Err(Fail::Refused { visible }) => Ok(bone.or(visible.then_some(Sight::Shown))),
                     Err(other) => Err(other),
                 }
             }
         }
+    }
+
+    /// Whether `path` is decided on although it may stand on the skeleton: it does so as the way to a grant alone, and is
+    /// in another one.
+    pub(crate) fn is_decided(&self, path: &Path) -> bool {
+        let skeleton = read(&self.shared.skeleton);
+        !matches!(skeleton.bone(path), Some(Bone::Fixed(_))) && skeleton.is_within_grant(path)
     }
 
     /// What the capabilities in memory say of a name in a listing.

@@ -46,6 +46,13 @@ impl Skeleton {
         self.places.get(path)?.bone.clone()
     }
 
+    /// Whether `path` is something granted, or lies below it. What is on the way to a grant and in another one too is
+    /// decided on like anything else in there; that it leads on is what remains where that is refused.
+    pub(crate) fn is_within_grant(&self, path: &Path) -> bool {
+        path.ancestors()
+            .any(|above| self.granted.contains_key(above))
+    }
+
     /// Names in the directory `path` that are there besides what can be listed.
     pub(crate) fn children(&self, path: &Path) -> Vec<OsString> {
         self.places
@@ -141,6 +148,8 @@ mod tests {
         assert_eq!(skeleton.bone(reports), None);
         assert_eq!(skeleton.children(Path::new("/home/alice")), ["Reports"]);
         assert_eq!(skeleton.children(Path::new("/")), ["home", "run"]);
+        assert!(skeleton.is_within_grant(&reports.join("a/b")));
+        assert!(!skeleton.is_within_grant(Path::new("/home/alice")));
         skeleton.revoke(reports);
         assert_eq!(
             skeleton.bone(Path::new("/home/alice")),

@@ -75,13 +75,16 @@ impl Server {
         on_skeleton: bool,
     ) -> Result<Option<std::os::fd::OwnedFd>, Fail> {
         let descriptor = self.directory(node)?;
-        if on_skeleton {
+        if on_skeleton && !self.is_decided(path) {
             if !self.allows(path, valetkey_model::Action::List) {
                 return Ok(None);
             }
         } else {
             let stat = stat_descriptor(descriptor.as_fd())?;
-            self.permit(caller, path, LIST, Purpose::List, || stat.facts())?;
+            match self.permit(caller, path, LIST, Purpose::List, || stat.facts()) {
+                Err(Fail::Refused { .. }) if on_skeleton => return Ok(None),
+                permitted => drop(permitted?),
+            }
         }
         let flags = OFlags::RDONLY | OFlags::DIRECTORY;
         let opened = if node.id == valetkey_fuse::ROOT_NODE {
@@ -245,7 +248,11 @@ impl Listing<'_> {
             return Ok(false);
         }
         self.path.set_file_name(name);
-        let sight = match self.server.glance(&self.path) {
+        let glance = match self.server.glance(&self.path) {
+            Glance::Known(Sight::Bone(_)) if self.server.is_decided(&self.path) => Glance::Unknown,
+            other => other,
+        };
+        let sight = match glance {
             Glance::Known(sight) => sight,
             // What has been collected so far is sent first: a request that is put off begins anew.
             Glance::Unknown if self.caller.waiting.is_none() && !self.buffer.is_empty() => {

@@ -2,10 +2,10 @@
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use rustix::io::Errno;
-use valetkey_view::{SkeletonEntry, SkeletonKind};
+use valetkey_view::{SkeletonEntry, SkeletonKind, Verdict};
 
 use crate::fixture::{Fixture, errno, names, tree};
 
@@ -25,6 +25,47 @@ fn five_thousand_names_are_listed_once_each() {
         fs::remove_file(view.at(&format!("/work/file-{number:05}"))).expect("remove");
     }
     assert!(names(&view.at("/work")).is_empty());
+}
+
+#[test]
+fn a_name_granted_within_a_tree_hides_nothing_beside_it() {
+    let Some(view) = Fixture::new(|_| {}) else {
+        return;
+    };
+    view.put("/work/.git/HEAD", "ref");
+    view.put("/work/.git/objects/pack", "x");
+    view.put("/work/.git/config", "[core]");
+    view.grant("/work/src", "read,list,metadata");
+    view.grant("/work", "read,write,create,delete,list,metadata");
+    // What the tree leaves out is asked for one by one, and given: but for one name, which stays out of sight.
+    let (rules, held) = (&view.rules, std::sync::Arc::clone(&view.rules));
+    rules.leave_open("/work/.git/**");
+    rules.resolve_by(move |path, _, _| {
+        if path.ends_with("objects/pack") {
+            return Verdict::Refused { visible: false };
+        }
+        Verdict::Permitted(held.grant_first(path.to_str().expect("text"), "list,metadata,read"))
+    });
+    let before = view.real("/work/.git").metadata().expect("host").mtime();
+    // The agent is given one file in there, and so the way to it is to be seen.
+    rules.grant_first(
+        "/work/.git/config",
+        "read,write,create,delete,list,metadata",
+    );
+    view.view.notify_granted(Path::new("/work/.git/config"));
+    assert_eq!(names(&view.at("/work")), [".git"]);
+    assert_eq!(names(&view.at("/work/.git")), ["HEAD", "config", "objects"]);
+    assert!(names(&view.at("/work/.git/objects")).is_empty());
+    let shown = view.at("/work/.git").metadata().expect("stat");
+    assert_eq!(shown.mtime(), before);
+    // Where listing is refused, what was given is still to be found.
+    view.put("/work/.hg/hgrc", "x");
+    view.put("/work/.hg/store", "x");
+    rules.leave_open("/work/.hg/**");
+    rules.resolve_by(|_, _, _| Verdict::Refused { visible: false });
+    rules.grant_first("/work/.hg/hgrc", "read,metadata");
+    view.view.notify_granted(Path::new("/work/.hg/hgrc"));
+    assert_eq!(names(&view.at("/work/.hg")), ["hgrc"]);
 }
 
 #[test]

@@ -168,6 +168,8 @@ type Resolver = Box<dyn Fn(&Path, ActionSet, &Interrupt) -> Verdict + Send + Syn
 pub(crate) struct Rules {
     rules: RwLock<Vec<(PathPattern, Arc<TestPermit>)>>,
     exceptions: RwLock<Vec<PathPattern>>,
+    first: RwLock<Vec<(PathPattern, Arc<TestPermit>)>>,
+    open: RwLock<Vec<PathPattern>>,
     /// Answers what the rules leave open. Without one nothing is open: it is refused at once.
     resolver: RwLock<Option<Resolver>>,
     pub(crate) resolved: AtomicUsize,
@@ -199,6 +201,21 @@ impl Rules {
             .push(PathPattern::parse(pattern).expect("pattern"));
     }
 
+    /// Says of what matches that nothing is known, whatever rule has it.
+    pub(crate) fn leave_open(&self, pattern: &str) {
+        let pattern = PathPattern::parse(pattern).expect("pattern");
+        self.open.write().expect("lock").push(pattern);
+    }
+
+    /// Allows something that was left open.
+    pub(crate) fn grant_first(&self, path: &str, actions: &str) -> Arc<TestPermit> {
+        let pattern = PathPattern::parse(path).expect("pattern");
+        let permit = TestPermit::new(actions);
+        let mut first = self.first.write().expect("lock");
+        first.push((pattern, Arc::clone(&permit)));
+        permit
+    }
+
     pub(crate) fn resolve_by(
         &self,
         resolver: impl Fn(&Path, ActionSet, &Interrupt) -> Verdict + Send + Sync + 'static,
@@ -226,6 +243,15 @@ impl Authority for Rules {
             .any(|rule| rule.matches(path))
         {
             return Verdict::Refused { visible: false };
+        }
+        for (pattern, permit) in self.first.read().expect("lock").iter() {
+            if pattern.matches(path) && permit.actions.allows_all(wanted) {
+                return Verdict::Permitted(Arc::clone(permit) as Arc<dyn Permit>);
+            }
+        }
+        let open = self.open.read().expect("lock");
+        if open.iter().any(|rule| rule.matches(path)) {
+            return Verdict::Unknown;
         }
         let rules = self.rules.read().expect("lock");
         let live = rules
