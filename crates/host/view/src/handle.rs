@@ -90,6 +90,15 @@ impl FileHandle {
         !permits.is_empty() && permits.iter().all(|permit| permit.is_live())
     }
 
+    /// Whether each right that it is open by gives `wanted`, whatever it was opened for.
+    pub(crate) fn permits_all(&self, wanted: ActionSet) -> bool {
+        let permits = read(&self.permits);
+        !permits.is_empty()
+            && permits
+                .iter()
+                .all(|permit| permit.actions().allows_all(wanted))
+    }
+
     /// Goes on by other rights: those that it was opened by have been renewed.
     pub(crate) fn renew(&self, permits: Vec<Arc<dyn Permit>>) {
         *write(&self.permits) = uses::distinct(permits);

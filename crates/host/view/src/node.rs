@@ -17,7 +17,7 @@ use std::time::Instant;
 use valetkey_fuse::{ROOT_NODE, Time};
 
 use crate::handle::FileHandle;
-use crate::host::{KIND_DIRECTORY, Key};
+use crate::host::{KIND_DIRECTORY, Key, Stat};
 use crate::locks::{lock, read, write};
 
 /// Parts of the tables, so that threads seldom meet at one lock.
@@ -39,6 +39,8 @@ pub(crate) struct Node {
     handles: Mutex<Vec<Weak<FileHandle>>>,
     /// What the file was like when its pages were last known to be good.
     pub(crate) cached: Mutex<Option<Stamp>>,
+    /// What it was like when it lost its last name through the view.
+    pub(crate) removed: Mutex<Option<Stat>>,
     /// The handle that stands in where the kernel opens files without a message.
     pub(crate) quiet: Mutex<Option<Arc<FileHandle>>>,
 }
@@ -77,6 +79,7 @@ impl Node {
             used: AtomicBool::new(false),
             handles: Mutex::default(),
             cached: Mutex::default(),
+            removed: Mutex::default(),
             quiet: Mutex::default(),
         }
     }

@@ -1,7 +1,7 @@
 //! Attributes: what a node is like, and changing that.
 
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustix::fs::{
@@ -17,6 +17,7 @@ use crate::config::SkeletonKind;
 use crate::connection::{Answer, Caller, Fail, Server};
 use crate::handle::{FileHandle, Writing};
 use crate::host::{KIND_SYMLINK, SET_ID, Stat, stat_descriptor};
+use crate::locks::lock;
 use crate::node::Node;
 use crate::sight::{Glance, Place, Sight};
 use crate::uses;
@@ -93,10 +94,14 @@ impl Server {
         node: &Arc<Node>,
     ) -> Result<(Attributes, Option<(i64, u32)>), Fail> {
         let handles = node.handles();
-        let handle = handles
-            .iter()
-            .find(|handle| handle.is_live())
-            .ok_or(Errno::STALE)?;
+        let Some(handle) = handles.iter().find(|handle| handle.is_live()) else {
+            // A directory that somebody works in, or a pipe, of which the view has nothing open.
+            let stat = lock(&node.removed).ok_or(Errno::STALE)?;
+            return Ok((
+                self.shown(&stat, Path::new("/"), &Sight::Covered),
+                stat.birth,
+            ));
+        };
         let stat = stat_descriptor(handle.file.as_fd())?;
         Ok((self.shown(&stat, &handle.path, &Sight::Covered), stat.birth))
     }
@@ -310,14 +315,16 @@ impl AsFd for Descriptor {
     }
 }
 
-/// What has no name any more can be changed through a handle that may write.
+/// What has no name any more can be changed through a handle that may write, and what is no content of it where the rights
+/// of a handle would let it write.
 fn nameless_target(node: &Arc<Node>) -> Result<Target, Fail> {
-    let handle = node
-        .handles()
-        .into_iter()
-        .find(|handle| handle.writing == Writing::Anywhere && handle.is_live())
-        .ok_or(Errno::STALE)?;
-    handle_target(handle)
+    let handles = node.handles();
+    let live = || handles.iter().filter(|handle| handle.is_live());
+    if let Some(handle) = live().find(|handle| handle.writing == Writing::Anywhere) {
+        return handle_target(Arc::clone(handle));
+    }
+    let handle = live().find(|handle| handle.permits_all(WRITE));
+    handle_target(Arc::clone(handle.ok_or(Errno::STALE)?))
 }
 
 fn handle_target(handle: Arc<FileHandle>) -> Result<Target, Fail> {

@@ -250,7 +250,7 @@ impl Listing<'_> {
         self.path.set_file_name(name);
         let glance = match self.server.glance(&self.path) {
             Glance::Known(Sight::Bone(_)) if self.server.is_decided(&self.path) => Glance::Unknown,
-            other => other,
+            known @ (Glance::Known(_) | Glance::Unknown | Glance::Nothing) => known,
         };
         let sight = match glance {
             Glance::Known(sight) => sight,

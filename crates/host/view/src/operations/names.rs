@@ -14,6 +14,7 @@ use crate::connection::{Answer, Caller, Fail, Server};
 use crate::host::{
     KIND_DIRECTORY, KIND_MASK, KIND_PIPE, KIND_REGULAR, KIND_SOCKET, Stat, file_kind,
 };
+use crate::locks::lock;
 use crate::node::Node;
 use crate::uses::{self, Begun};
 
@@ -212,6 +213,9 @@ impl Server {
         };
         node.remove_name(parent, name);
         if was.is_directory() || was.attributes.nlink <= 1 {
+            let mut last = *was;
+            last.attributes.nlink = 0;
+            *lock(&node.removed) = Some(last);
             self.nodes.bury(&node);
         }
     }

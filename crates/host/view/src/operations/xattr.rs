@@ -7,13 +7,16 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use rustix::fs::{OFlags, XattrFlags, getxattr, listxattr, removexattr, setxattr};
-use rustix::io::Errno;
+use rustix::io::{Errno, fcntl_dupfd_cloexec};
 use valetkey_model::ActionSet;
 
 use super::Outcome;
-use crate::authority::{Observation, Permit, Purpose, READ, Touched, WRITE};
+use crate::authority::{Content, Observation, Permit, Purpose, READ, Touched, WRITE};
 use crate::connection::{Answer, Caller, Fail, Server};
-use crate::host::{Host, KIND_DIRECTORY, KIND_REGULAR, Stat};
+use crate::handle::FileHandle;
+use crate::host::{Host, KIND_DIRECTORY, KIND_REGULAR, Stat, stat_descriptor};
+use crate::locks::lock;
+use crate::node::Node;
 use crate::uses::{self, Begun};
 
 /// Linux's limit for the value of an attribute, and for a list of names.
@@ -115,7 +118,11 @@ impl Server {
         if node.is_virtual() || node.id == valetkey_fuse::ROOT_NODE {
             return Ok(None);
         }
-        let places = self.places(&node)?;
+        let places = match self.places(&node) {
+            Err(Errno::STALE) if is_special(&node) => return Ok(None),
+            Err(Errno::STALE) => return Ok(Some(nameless(&node, wanted)?)),
+            places => places?,
+        };
         let Some(first) = places.first() else {
             return Ok(None);
         };
@@ -142,6 +149,7 @@ impl Server {
             opened,
             stat: first.stat,
             path: first.path.clone(),
+            judged: false,
         }))
     }
 
@@ -149,7 +157,11 @@ impl Server {
         let touched = [Touched {
             path: &found.path,
             object: Some(found.stat.identity()),
-            content: uses::content(&found.stat, found.readable.as_ref()),
+            content: if found.judged {
+                Content::Judged
+            } else {
+                uses::content(&found.stat, found.readable.as_ref())
+            },
         }];
         self.begin(&found.permits, WRITE, Purpose::Change, &touched)
     }
@@ -163,6 +175,36 @@ struct Attributed {
     readable: Option<OwnedFd>,
     stat: Stat,
     path: PathBuf,
+    /// Whether its content was judged when it was opened.
+    judged: bool,
+}
+
+/// Whether this is a directory or a pipe that was removed: of those nothing is open here.
+fn is_special(node: &Node) -> bool {
+    lock(&node.removed).is_some_and(|was| was.kind() != KIND_REGULAR)
+}
+
+/// What has no name any more, through a handle that was opened for the like of `wanted`.
+fn nameless(node: &Arc<Node>, wanted: ActionSet) -> Result<Attributed, Errno> {
+    let serves = |handle: &FileHandle| {
+        handle.is_live()
+            && if wanted == READ {
+                handle.readable
+            } else {
+                handle.permits_all(wanted)
+            }
+    };
+    let handles = node.handles();
+    let handle = handles.iter().find(|handle| serves(handle));
+    let handle = handle.ok_or(Errno::STALE)?;
+    Ok(Attributed {
+        permits: handle.permits(),
+        opened: fcntl_dupfd_cloexec(&handle.file, 0)?,
+        readable: None,
+        stat: stat_descriptor(handle.file.as_fd())?,
+        path: handle.path.clone(),
+        judged: true,
+    })
 }
 
 impl Attributed {

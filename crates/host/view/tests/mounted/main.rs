@@ -23,4 +23,6 @@ mod names;
 #[cfg(test)]
 mod quiet;
 #[cfg(test)]
+mod twins;
+#[cfg(test)]
 mod uses;
