@@ -105,6 +105,13 @@ impl FileHandle {
         self.cut_off.store(false, Ordering::Release);
     }
 
+    /// From now on it lives no longer than this right as well.
+    pub(crate) fn join(&self, permit: Arc<dyn Permit>) {
+        let mut permits = write(&self.permits);
+        permits.push(permit);
+        *permits = uses::distinct(std::mem::take(&mut *permits));
+    }
+
     /// The rights that it is open by.
     pub(crate) fn permits(&self) -> Vec<Arc<dyn Permit>> {
         read(&self.permits).clone()

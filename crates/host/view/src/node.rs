@@ -182,7 +182,16 @@ impl Nodes {
 
     /// The node of an object that is now known as `name` in `parent`, with one lookup more.
     pub(crate) fn remember(&self, key: Key, parent: &Arc<Node>, name: &OsStr) -> Arc<Node> {
-        let node = self.with_key(&key, |keys| {
+        let node = self.hold(key);
+        if node.id != ROOT_NODE {
+            node.add_name(parent, name);
+        }
+        node
+    }
+
+    /// The node of an object, with one lookup more and no name.
+    pub(crate) fn hold(&self, key: Key) -> Arc<Node> {
+        self.with_key(&key, |keys| {
             let node = keys.entry(key.clone()).or_insert_with(|| {
                 let id = self.next.fetch_add(1, Ordering::Relaxed);
                 let node = Arc::new(Node::new(id, key.clone()));
@@ -193,11 +202,7 @@ impl Nodes {
             });
             node.lookups.fetch_add(1, Ordering::Relaxed);
             Arc::clone(node)
-        });
-        if node.id != ROOT_NODE {
-            node.add_name(parent, name);
-        }
-        node
+        })
     }
 
     /// Takes back `lookups`; a node without any is gone, and is given back.

@@ -8,6 +8,7 @@ mod lookup;
 mod names;
 mod open;
 mod rename;
+mod temporary;
 mod xattr;
 
 use rustix::io::Errno;
@@ -99,7 +100,7 @@ impl Server {
             Operation::ListXattr { size } => self.list_xattrs(caller, node, size),
             Operation::RemoveXattr { name } => self.remove_xattr(caller, node, name),
             Operation::Ioctl => Err(Errno::NOTTY.into()),
-            Operation::TemporaryFile { .. } => Err(Errno::OPNOTSUPP.into()),
+            Operation::TemporaryFile { flags, mode } => self.temporary_file(node, flags, mode),
             _ => Err(Errno::NOSYS.into()),
         }
     }

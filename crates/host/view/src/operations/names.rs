@@ -20,18 +20,18 @@ use crate::uses::{self, Begun};
 
 /// What is made at a new name.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Makes {
+pub(super) enum Makes {
     Directory,
     Other,
 }
 
 /// A name to be made, with the right to make it.
-struct NewName<'a> {
+pub(super) struct NewName<'a> {
     permit: Arc<dyn Permit>,
     parent: Arc<Node>,
-    directory: Arc<OwnedFd>,
-    name: &'a OsStr,
-    path: std::path::PathBuf,
+    pub(super) directory: Arc<OwnedFd>,
+    pub(super) name: &'a OsStr,
+    pub(super) path: std::path::PathBuf,
 }
 
 impl Server {
@@ -104,7 +104,10 @@ impl Server {
         if node.is_virtual() || node.is_directory() {
             return Err(Errno::PERM.into());
         }
-        let places = self.places(&node)?;
+        let places = match self.places(&node) {
+            Err(Errno::STALE) => return self.give_name(caller, &node, parent, name),
+            places => places?,
+        };
         // A second name gives the content away to whoever may use that name.
         let content = ActionSet::of(&[Action::Read, Action::Write]);
         let mut permits = Vec::with_capacity(places.len().saturating_add(1));
@@ -221,7 +224,7 @@ impl Server {
     }
 
     /// The right to make `name`, and the directory to make it in.
-    fn new_name<'a>(
+    pub(super) fn new_name<'a>(
         &self,
         caller: &Caller<'_>,
         parent: u64,
@@ -281,7 +284,7 @@ impl Server {
         Ok(file_kind(stat.attributes.mode))
     }
 
-    fn made_entry(&self, new: &NewName<'_>) -> Outcome {
+    pub(super) fn made_entry(&self, new: &NewName<'_>) -> Outcome {
         let stat = self.shared.host.stat(new.directory.as_fd(), new.name)?;
         Ok(Answer::Entry(self.new_entry(
             &new.parent,

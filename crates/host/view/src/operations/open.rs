@@ -82,10 +82,10 @@ impl How {
 }
 
 /// Rights that a file is opened by.
-struct Rights {
-    permits: Vec<Arc<dyn Permit>>,
-    wanted: ActionSet,
-    writing: Writing,
+pub(super) struct Rights {
+    pub(super) permits: Vec<Arc<dyn Permit>>,
+    pub(super) wanted: ActionSet,
+    pub(super) writing: Writing,
 }
 
 impl Server {
@@ -272,7 +272,7 @@ impl Server {
         })
     }
 
-    fn opened(
+    pub(super) fn opened(
         &self,
         node: &Arc<Node>,
         file: OwnedFd,

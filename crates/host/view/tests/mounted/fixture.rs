@@ -245,7 +245,7 @@ impl Authority for Rules {
             return Verdict::Refused { visible: false };
         }
         for (pattern, permit) in self.first.read().expect("lock").iter() {
-            if pattern.matches(path) && permit.actions.allows_all(wanted) {
+            if permit.is_live() && pattern.matches(path) && permit.actions.allows_all(wanted) {
                 return Verdict::Permitted(Arc::clone(permit) as Arc<dyn Permit>);
             }
         }

@@ -1,9 +1,11 @@
 //! Names: links, moves, and what the kernel is told about them.
 
 use std::fs;
+use std::io::Write as _;
+use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::{MetadataExt, symlink};
 
-use rustix::fs::{AtFlags, CWD, FileType, Mode, RenameFlags, mknodat, renameat_with};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, RenameFlags, mknodat, renameat_with};
 use rustix::io::Errno;
 use valetkey_view::Observation;
 
@@ -248,5 +250,53 @@ fn times_can_be_set_and_left_alone() {
     assert_eq!(
         (after.atime(), after.atime_nsec()),
         (before.atime(), before.atime_nsec())
+    );
+}
+
+#[test]
+fn a_file_without_a_name_gets_one_by_the_rights_to_that_name_alone() {
+    let Some(view) = Fixture::new(|_| {}) else {
+        return;
+    };
+    view.rules.except("/**/.env");
+    view.grant("/work", "read,write,create,delete,list,metadata");
+    view.put("/work/x", "x");
+    let make = || -> std::fs::File {
+        let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
+        let opened = rustix::fs::open(view.at("/work"), flags, Mode::from_raw_mode(0o644));
+        opened.expect("a file without a name").into()
+    };
+    let name = |file: &std::fs::File, to: &str| {
+        let from = format!("/proc/self/fd/{}", file.as_raw_fd());
+        let follow = AtFlags::SYMLINK_FOLLOW;
+        rustix::fs::linkat(CWD, from, CWD, view.at(to), follow)
+    };
+    let mut file = make();
+    file.write_all(b"content").expect("write");
+    assert_eq!(names(&view.real("/work")), ["x"]);
+    assert_eq!(file.metadata().expect("stat").nlink(), 0);
+    assert_eq!(name(&file, "/work/.env"), Err(Errno::ACCESS));
+    assert_eq!(name(&file, "/work/x"), Err(Errno::EXIST));
+    name(&file, "/work/y").expect("a name");
+    file.write_all(b" and more").expect("write on");
+    assert_eq!(
+        fs::read_to_string(view.real("/work/y")).expect("host"),
+        "content and more"
+    );
+    assert_eq!(file.metadata().expect("stat").nlink(), 1);
+    // What is open goes on no longer than the right to the name that it was given.
+    view.put("/work/lasting/keep", "");
+    view.rules.leave_open("/work/lasting/z");
+    let permit = view
+        .rules
+        .grant_first("/work/lasting/z", "create,write,metadata");
+    let mut file = make();
+    name(&file, "/work/lasting/z").expect("a name");
+    file.write_all(b"once").expect("write");
+    permit.kill();
+    assert_eq!(errno(file.write_all(b"again")), Errno::ACCESS);
+    assert_eq!(
+        fs::read_to_string(view.real("/work/lasting/z")).expect("host"),
+        "once"
     );
 }

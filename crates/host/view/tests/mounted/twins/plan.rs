@@ -111,7 +111,7 @@ fn step_on_open_files() -> impl Strategy<Value = Step> {
     });
     prop_oneof![
         6 => (slot(), at(), opening, 0..0o1000_u32).prop_map(|(s, p, f, m)| Step::Open(s, p, f, m)),
-        //1 => (slot(), at(), 0..0o1000_u32).prop_map(|(s, p, m)| Step::Temporary(s, p, m)),
+        1 => (slot(), at(), 0..0o1000_u32).prop_map(|(s, p, m)| Step::Temporary(s, p, m)),
         1 => (slot(), at()).prop_map(|(s, p)| Step::LinkOpen(s, p)),
         1 => slot().prop_map(Step::Close),
         3 => (slot(), offset(), 0..9000_usize).prop_map(|(s, o, l)| Step::Read(s, o, l)),
