@@ -331,10 +331,12 @@ impl Home {
     #[must_use]
     pub fn try_start_broker(&self) -> Option<Started> {
         let mut broker = Call::new(self.command(self.programs.get("valetkeyd"))).start();
+        // The whole line: one that ends because another runs "already" has not started.
+        let is_ready = |broker: &Started| broker.output().lines().any(|line| line == "ready");
         until("the broker starts or ends", SOON, || {
-            (broker.output().contains("ready") || !broker.is_running()).then_some(())
+            (is_ready(&broker) || !broker.is_running()).then_some(())
         });
-        broker.is_running().then_some(broker)
+        (is_ready(&broker) && broker.is_running()).then_some(broker)
     }
 
     /// The questions that wait.

@@ -30,6 +30,72 @@ fn a_secret_of_the_home_is_not_opened_by_another_name_in_the_workspace() {
 }
 
 #[test]
+fn a_secret_by_its_place_is_not_opened_by_another_name_in_the_workspace() {
+    needs_cells!();
+    let home = Home::new();
+    home.write("work/plain.txt", "plain\n");
+    // Secrets because of where they lie: in the workspace their names say nothing.
+    let secrets = [
+        ".aws/credentials",
+        ".config/gh/hosts.yml",
+        ".bash_history",
+        ".docker/config.json",
+        ".config/google-chrome/Default/Cookies",
+    ];
+    for (number, secret) in secrets.iter().enumerate() {
+        let secret = home.write(secret, "decoy secret\n");
+        fs::hard_link(secret, home.path(&format!("work/notes{number}.txt"))).expect("link");
+    }
+    let script = "for f in notes*.txt; do cat $f; echo x >> $f; cp $f copy; done; cat plain.txt; \
+        grep -c several /run/valetkey/denials.json > /dev/null && echo told";
+    let ended = home.in_workspace(script).done();
+    assert_eq!(ended.text(), "plain\ntold\n", "{}", ended.errors());
+    for secret in secrets {
+        let kept = fs::read_to_string(home.path(secret)).expect("read");
+        assert_eq!(kept, "decoy secret\n", "{secret}");
+    }
+    let considered = home.events("request.decided");
+    let considered = considered
+        .iter()
+        .filter(|event| event["attributes"]["considered"].is_string());
+    assert!(considered.count() >= secrets.len());
+}
+
+#[test]
+fn a_file_that_runs_later_is_not_changed_by_another_name_in_the_workspace() {
+    needs_cells!();
+    let home = Home::new();
+    home.write("work/plain", "plain\n");
+    for (number, file) in [
+        ".bashrc",
+        ".profile",
+        ".config/autostart/a.desktop",
+        "letter.txt",
+    ]
+    .iter()
+    .enumerate()
+    {
+        let file = home.write(file, "as it was\n");
+        fs::hard_link(file, home.path(&format!("work/{number}.txt"))).expect("link");
+    }
+    // Nobody is asked by the way: what people are to decide is asked for by its own name.
+    let script =
+        "for f in *.txt; do echo x >> $f; sed -i s/was/is/ $f; truncate -s 0 $f; done; cat 3.txt";
+    let ended = home.in_workspace(script).done();
+    assert_eq!(ended.text(), "as it is\n", "{}", ended.errors());
+    for file in [
+        ".bashrc",
+        ".profile",
+        ".config/autostart/a.desktop",
+        "letter.txt",
+    ] {
+        let kept = fs::read_to_string(home.path(file)).expect("read");
+        assert_eq!(kept, "as it was\n", "{file}");
+    }
+    assert!(home.questions().is_empty());
+}
+
+#[test]
 fn files_of_a_store_are_used_by_their_names_in_the_workspace() {
     needs_cells!();
     let home = Home::new();

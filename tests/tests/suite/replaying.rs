@@ -145,6 +145,40 @@ fn killed_and_started(home: &Home, broker: &Started) -> Started {
 }
 
 #[test]
+fn what_was_given_back_or_used_up_is_not_told_again() {
+    let home = Home::new();
+    home.write("work/a.txt", "a\n");
+    let _broker = home.start_broker();
+    let mut guard = Guard::open(&home);
+    home.write("letter.txt", "a letter\n");
+    let ask = json!({
+        "session": guard.session, "actions": ["read"], "may_ask": true, "constraints": {},
+        "resource": format!("file:{}", home.path("letter.txt").display()),
+    });
+    let asked = guard.peer.post("/v1/requests", &ask).expect("an answer");
+    let id = asked.body["request_id"].as_str().expect("an id").to_owned();
+    home.wait_for_question("letter.txt");
+    let _approved = home.valetkey(["approve", &id]).done().ok();
+    let state = format!("/v1/sessions/{}/requests/{id}", guard.session);
+    let mut look = |wait| {
+        let call = format!("GET {state}?wait={wait} HTTP/1.1\r\nhost: a\r\n\r\n");
+        guard.peer.send(call.as_bytes()).expect("sent");
+        guard.peer.answer().expect("an answer")
+    };
+    let told = look(20);
+    assert_eq!(told.body["state"], "granted", "{told:?}");
+    assert_eq!(look(0).body["state"], "granted", "as long as it is live");
+    let capability = &told.body["granted"]["capability"]["capability_id"];
+    let capability = capability.as_str().expect("an id").to_owned();
+    guard.release(&capability);
+    let call = format!("GET {state} HTTP/1.1\r\nhost: a\r\n\r\n");
+    guard.peer.send(call.as_bytes()).expect("sent");
+    let after = guard.peer.answer().expect("an answer");
+    assert_eq!(after.status, 403, "{after:?}");
+    assert!(!after.body.to_string().contains("token"), "{after:?}");
+}
+
+#[test]
 fn a_capability_does_not_outlive_the_broker_that_gave_it() {
     let home = Home::new();
     home.write("work/a.txt", "a\n");

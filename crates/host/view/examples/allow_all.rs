@@ -80,8 +80,8 @@ impl Authority for AllowAll {
         Vec::new()
     }
 
-    fn forbids(&self, _path: &Path, _wanted: ActionSet) -> bool {
-        false
+    fn forbids(&self, _path: &Path, _wanted: ActionSet, _may_wait: bool) -> Option<bool> {
+        Some(false)
     }
 
     fn trusts(&self, _path: &Path, _wanted: ActionSet) -> bool {

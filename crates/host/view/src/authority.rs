@@ -38,8 +38,9 @@ pub trait Authority: Send + Sync {
     /// looked for again, which may take seconds. What is told is checked; a name that is not told is missing.
     fn names(&self, object: Identity, anew: bool) -> Vec<PathBuf>;
 
-    /// Whether a rule keeps `wanted` from the file that has this name, by whatever name it is opened.
-    fn forbids(&self, path: &Path, wanted: ActionSet) -> bool;
+    /// Whether a rule keeps `wanted` from the file that has this name, by whatever name it is opened. `None`: it is not known at once, and
+    /// `may_wait` says that nobody may be waited for. With that leave there is an answer.
+    fn forbids(&self, path: &Path, wanted: ActionSet, may_wait: bool) -> Option<bool>;
 
     /// Whether a file is given by exactly this name by somebody who knows that it may have others: then it need not be
     /// known where they are.

@@ -62,6 +62,8 @@ enum Count {
     Short,
     /// A rule forbids a name.
     Forbidden,
+    /// What the rules say of a name takes a wait to know.
+    Unknown,
 }
 
 impl Server {
@@ -79,21 +81,24 @@ impl Server {
         let object = first.stat.identity();
         let known: Vec<PathBuf> = places.iter().map(|place| place.path.clone()).collect();
         let authority = &self.shared.authority;
-        let mut count = self.count(object, &known, wanted);
+        let mut count = self.count(object, &known, wanted, false);
         if count == Count::Short {
-            count = self.count(
-                object,
-                &with(&known, authority.names(object, false)),
-                wanted,
-            );
+            let all = with(&known, authority.names(object, false));
+            count = self.count(object, &all, wanted, false);
         }
-        if count == Count::Short {
-            // To look for more takes its time.
+        if matches!(count, Count::Short | Count::Unknown) {
+            // To ask about names, or to look for more, takes its time.
             let waiting = caller.waiting.ok_or(Fail::Defer)?;
             waiting.begin()?;
-            let found = authority.names(object, true);
+            if count == Count::Unknown {
+                let all = with(&known, authority.names(object, false));
+                count = self.count(object, &all, wanted, true);
+            }
+            if count == Count::Short {
+                let all = with(&known, authority.names(object, true));
+                count = self.count(object, &all, wanted, true);
+            }
             waiting.end()?;
-            count = self.count(object, &with(&known, found), wanted);
         }
         let trusted = || known.iter().all(|path| authority.trusts(path, wanted));
         if count == Count::Whole || (count == Count::Short && trusted()) {
@@ -107,15 +112,30 @@ impl Server {
         Err(Fail::Refused { visible: true })
     }
 
-    fn count(&self, object: Identity, names: &[PathBuf], wanted: ActionSet) -> Count {
+    fn count(
+        &self,
+        object: Identity,
+        names: &[PathBuf],
+        wanted: ActionSet,
+        may_wait: bool,
+    ) -> Count {
         let shared = &self.shared;
-        let rules =
-            |path: &Path| shared.host.is_hidden(path) || shared.authority.forbids(path, wanted);
         for _ in 0..COUNTS_MAX {
             let before = shared.moves.at_rest();
             let (found, links) = self.find(object, names);
-            if found.iter().any(|path| rules(path)) {
-                return Count::Forbidden;
+            let mut is_known = true;
+            for path in found.iter().copied() {
+                if shared.host.is_hidden(path) {
+                    return Count::Forbidden;
+                }
+                match shared.authority.forbids(path, wanted, may_wait) {
+                    Some(true) => return Count::Forbidden,
+                    Some(false) => {}
+                    None => is_known = false,
+                }
+            }
+            if !is_known {
+                return Count::Unknown;
             }
             if before.is_some() && before == shared.moves.at_rest() {
                 return match links {

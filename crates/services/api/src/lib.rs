@@ -4,6 +4,7 @@
 mod approvals;
 mod authzen;
 mod client;
+mod considered;
 mod follow;
 mod message;
 #[cfg(feature = "schema")]
@@ -23,6 +24,7 @@ pub use authzen::{
     EvaluationDecision, EvaluationDecisions, EvaluationOptions, Evaluations, NamedAction, Semantic,
 };
 pub use client::{Client, ClientError, Response};
+pub use considered::Considered;
 pub use follow::{FOLLOW_WAIT_MAX, Follow};
 pub use message::*;
 #[cfg(feature = "schema")]

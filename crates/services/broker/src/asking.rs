@@ -285,6 +285,37 @@ impl Broker {
         self.recorder.note(vec![event]).await.map(drop)
     }
 
+    /// How a request of a session stands; waits for an answer until `wait` is over.
+    ///
+    /// # Errors
+    /// When there is no such request, or what was granted is over: its token is not told again, since whoever took it for new would hold it
+    /// with amounts of its own.
+    pub(crate) async fn standing_of(
+        &self,
+        session: &Session,
+        asked: &RequestId,
+        wait: Duration,
+    ) -> Result<RequestState, Problem> {
+        let own = self.questions.request(asked, &session.id, self.now());
+        let own =
+            own.ok_or_else(|| Problem::new(ProblemKind::NotFound, "there is no such request"))?;
+        let state = own.wait(wait).await?;
+        if let RequestState::Granted { granted, .. } = &state
+            && session
+                .find_live(&granted.capability.capability_id, self.now())
+                .is_none()
+        {
+            let why = "what was granted has ended, was used up or was renewed";
+            return Err(Problem::new(ProblemKind::Capability, why)
+                .about(asked)
+                .hinted(
+                    true,
+                    "GET /v1/capabilities lists what is held; ask anew for more",
+                ));
+        }
+        Ok(state)
+    }
+
     /// Takes a request back that its agent does not wait for any more. A question that was shown stays as it is while anyone waits for a part of it.
     pub(crate) async fn withdraw(&self, session: &Session, id: &RequestId) -> Result<(), Problem> {
         const WHY: &str = "the agent stopped waiting";

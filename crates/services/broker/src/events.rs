@@ -50,10 +50,7 @@ pub(crate) fn session_opened(session: &Session) -> Event {
     let opening = &session.opening;
     let mut event = of_session(EventType::SessionOpened, actor_of(session), session)
         .policy(opening.rules.name(), Some(session.policy_digest()))
-        .attribute(
-            "grants",
-            u64::try_from(opening.grants.len()).unwrap_or(u64::MAX),
-        )
+        .attribute("grants", opening.grants.count())
         .attribute("attested", opening.agent.attested);
     if let Some(enforcement) = &opening.enforcement {
         event = event

@@ -27,6 +27,7 @@ mod record;
 mod review;
 mod rules;
 mod session;
+mod start_grants;
 mod startup;
 mod unheard;
 mod visible;

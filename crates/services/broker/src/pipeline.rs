@@ -7,11 +7,12 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use valetkey_api::{Ask, Granted, Problem, ProblemKind, RequestState};
+use valetkey_api::{Ask, Considered, Granted, Problem, ProblemKind, RequestState};
 use valetkey_capability::{AUDIENCE_GUARD, AuthorizationDetail, Capability, Claims, Confirmation};
 use valetkey_model::{
-    CapabilityId, ContextFacts, Decision, Effect, EventId, Grant, Lease, LeaseScope, PolicyInput,
-    RequestFacts, RequestId, Resource, ResourceFacts, SessionFacts, SubjectFacts, Timestamp,
+    CapabilityId, Constraints, ContextFacts, Decision, Effect, EventId, Grant, Lease, LeaseScope,
+    PolicyInput, RequestFacts, RequestId, Resource, ResourceFacts, SessionFacts, SubjectFacts,
+    Timestamp,
 };
 
 use crate::asking::{Begun, question_of};
@@ -142,10 +143,16 @@ impl Broker {
                 "a person took this back from the session",
             )
         } else {
-            let input = self.input(session, ask, id, self.now());
-            let age = session.begun_seconds(self.now());
+            // One time for both: a grant that policy saw as live is not over when its end is looked at.
+            let now = self.now();
+            let input = self.input(session, ask, id, now);
             let mut decision = session.opening.rules.decide(&input);
-            if let Some(left) = session.opening.seconds_left(&ask.resource, age) {
+            let given = input.request.granted_by_person.as_ref();
+            let left = given.and_then(|given| {
+                let begun = session.begun_seconds(now);
+                session.opening.grants.seconds_left(given, begun)
+            });
+            if let Some(left) = left {
                 // What the person granted for a time does not outlast it.
                 decision.ttl_seconds = decision.ttl_seconds.min(left);
             }
@@ -154,6 +161,21 @@ impl Broker {
         let took_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
         let decided = events::decided(session, ask, id, &decision, took_us);
         (decision, decided)
+    }
+
+    /// What policy would say of a file by another of its names. No capability comes of it; the log has it, marked as what it is.
+    ///
+    /// # Errors
+    /// When it could not be recorded. It is not told then.
+    pub(crate) fn consider(&self, session: &Session, ask: &Ask) -> Result<Considered, Problem> {
+        let id = RequestId::new(self.now(), Self::random()?);
+        let (decision, decided) = self.decide(session, ask, &id);
+        self.recorder
+            .stream(decided.attribute("considered", "another name of a file"))?;
+        Ok(Considered {
+            effect: decision.effect,
+            limited: decision.constraints != Constraints::default(),
+        })
     }
 
     pub(crate) fn input(
@@ -190,7 +212,7 @@ impl Broker {
                     id: session.id.clone(),
                     purpose: opening.purpose.clone(),
                     workspace: opening.workspace.clone(),
-                    grants: opening.grants_at(session.begun_seconds(now)),
+                    grants: opening.grants.live(session.begun_seconds(now)),
                     age_seconds,
                     labels: Vec::new(),
                 },

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
-use valetkey_api::{Enforcement, Granted, LiveLease, LookAgain, News, StartGrant};
+use valetkey_api::{Enforcement, Granted, LiveLease, LookAgain, News};
 use valetkey_capability::{Capability, Claims};
 use valetkey_model::{
     ActionSet, AgentFacts, CapabilityId, Digest, EventId, Grant, RequestId, Resource, SessionId,
@@ -15,6 +15,7 @@ use crate::identify::PeerIdentity;
 use crate::lease::{Given, Leased, Leases};
 use crate::live::{Entry, Live, MAX_LIVE, NoRoom};
 use crate::rules::Rules;
+use crate::start_grants::StartGrants;
 use crate::unheard::{Piece, Unheard};
 
 /// Sessions open at once.
@@ -44,38 +45,10 @@ pub(crate) struct Opening {
     pub(crate) agent: AgentFacts,
     pub(crate) purpose: Option<String>,
     pub(crate) workspace: Option<Resource>,
-    pub(crate) grants: Vec<StartGrant>,
+    pub(crate) grants: StartGrants,
     pub(crate) rules: Arc<Rules>,
     /// What its guard says of the cell; nothing outside of one.
     pub(crate) enforcement: Option<Enforcement>,
-}
-
-impl Opening {
-    /// What the person's grants still give when so many seconds have begun.
-    pub(crate) fn grants_at(&self, begun_seconds: u64) -> Vec<Grant> {
-        let live = |start: &&StartGrant| start.ttl_seconds.is_none_or(|ttl| begun_seconds < ttl);
-        self.grants
-            .iter()
-            .filter(live)
-            .map(|start| start.grant.clone())
-            .collect()
-    }
-
-    /// For how many seconds more the person's grants give a resource; nothing where they set no end.
-    pub(crate) fn seconds_left(&self, resource: &Resource, begun_seconds: u64) -> Option<u64> {
-        let covers = |place: &Resource| place.covers(resource);
-        if self.workspace.as_ref().is_some_and(covers) {
-            return None;
-        }
-        let mut longest = None;
-        for start in &self.grants {
-            if start.grant.covers(resource) {
-                let left = start.ttl_seconds?.saturating_sub(begun_seconds);
-                longest = longest.max(Some(left));
-            }
-        }
-        longest.filter(|left| *left > 0)
-    }
 }
 
 /// One run of an agent.

@@ -5,16 +5,25 @@ use std::sync::Arc;
 
 use valetkey_api::{Problem, ProblemKind};
 use valetkey_approval::{FileFacts, FileIdentity};
-use valetkey_model::{ActionSet, Constraints, FileKind, Resource, Timestamp};
+use valetkey_model::{Action, ActionSet, Constraints, FileKind, Resource, Timestamp};
 use valetkey_view::{
     Authority, Facts, Identity, Interrupt, Limit, Observation, Purpose, Verdict, Why,
 };
 
+use crate::considered::Considerations;
 use crate::desk::{Desk, Wanted};
 use crate::holdings::{Held, LOOKING};
 use crate::links::Links;
 use crate::operation;
 use crate::reporter::Reporter;
+
+/// What changes a file.
+const CHANGING: ActionSet = ActionSet::of(&[
+    Action::Write,
+    Action::Append,
+    Action::Create,
+    Action::Delete,
+]);
 
 /// Answers for one session.
 #[derive(Debug)]
@@ -22,6 +31,7 @@ pub(crate) struct SessionAuthority {
     desk: Arc<Desk>,
     reporter: Reporter,
     links: Links,
+    considered: Considerations,
 }
 
 impl SessionAuthority {
@@ -31,6 +41,7 @@ impl SessionAuthority {
             desk,
             reporter,
             links: Links::new(home),
+            considered: Considerations::default(),
         }
     }
 
@@ -171,12 +182,21 @@ impl Authority for SessionAuthority {
         })
     }
 
-    fn forbids(&self, path: &Path, wanted: ActionSet) -> bool {
+    fn forbids(&self, path: &Path, wanted: ActionSet, may_wait: bool) -> Option<bool> {
         let holdings = &self.desk.holdings;
-        holdings.find(|held| held.takes_out(path)).is_some()
-            && holdings
-                .find_for(path, |held| held.permits_path(path, wanted))
-                .is_none()
+        let permits = |held: &Held| held.permits_path(path, wanted);
+        if holdings.find_for(path, permits).is_some() {
+            return Some(false);
+        }
+        if holdings.find(|held| held.takes_out(path)).is_some() {
+            return Some(true);
+        }
+        // Another name that no capability speaks of: a secret may lie there, or a file that runs later.
+        let consider = may_wait.then_some(|| {
+            let considered = self.desk.consider(path, wanted).ok()?;
+            Some(considered.forbids(!CHANGING.intersection(wanted).is_empty()))
+        });
+        self.considered.forbids(path, wanted, consider)
     }
 
     fn trusts(&self, path: &Path, wanted: ActionSet) -> bool {

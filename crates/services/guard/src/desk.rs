@@ -1,13 +1,14 @@
 //! The desk of a session: where every request of the agent is put to the broker and its answer made good.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use valetkey_api::{
-    AgentNarrow, Ask, AskAll, AskedAll, ClientError, Denial, Granted, LookAgain, Looked,
-    LookedAgain, OperationReport, Problem, ProblemKind, ReleaseCapability, Released, Report,
-    RequestState, UseCapability,
+    AgentNarrow, Ask, AskAll, AskedAll, ClientError, Considered, Denial, Granted, LookAgain,
+    Looked, LookedAgain, OperationReport, Problem, ProblemKind, ReleaseCapability, Released,
+    Report, RequestState, UseCapability,
 };
 use valetkey_approval::FileFacts;
 use valetkey_capability::{Capability, Jwks, TokenError};
@@ -167,6 +168,26 @@ impl Desk {
             .collect())
     }
 
+    /// What policy would say of a file by another of its names. Nothing comes of it.
+    ///
+    /// # Errors
+    /// When the broker does not say.
+    pub(crate) fn consider(&self, path: &Path, actions: ActionSet) -> Result<Considered, Problem> {
+        let resource = Resource::file(path)
+            .map_err(|error| Problem::new(ProblemKind::Invalid, error.to_string()))?;
+        let wanted = Wanted {
+            file: crate::facts::again(&resource),
+            resource,
+            actions,
+            constraints: Constraints::default(),
+            justification: None,
+            may_ask: false,
+        };
+        self.link
+            .post("/v1/considerations", &wanted.of(&self.session))
+            .map_err(|error| problem_of(&error))
+    }
+
     /// Keeps what people are shown of a file, for the first use of what they approve.
     fn will_be_shown(&self, state: &RequestState, file: Option<FileFacts>) {
         if let (RequestState::Pending { request_id, .. }, Some(file)) = (state, file) {
@@ -302,8 +323,10 @@ impl Desk {
                 request_id,
                 granted,
             } => {
-                let shown = lock(&self.shown).remove(&request_id);
+                // It goes once it is with what is held: another thread may settle the same.
+                let shown = lock(&self.shown).get(&request_id).cloned();
                 let held = self.hold_shown(&granted, shown)?;
+                lock(&self.shown).remove(&request_id);
                 if held.lease_until().is_some() && held.is_renewable() {
                     let mut renewable = lock(&self.renewable);
                     if !renewable.iter().any(|other| Arc::ptr_eq(other, &held)) {
@@ -419,6 +442,8 @@ impl Desk {
             other => other,
         };
         renewed.map_err(|error| Problem::new(ProblemKind::Capability, error.to_string()))?;
+        // Its token goes on elsewhere: it is not held beside itself.
+        self.remember_gone(std::iter::once(old.capability_id.clone()));
         let target = format!("/v1/capabilities/{}/release", old.capability_id);
         let release = ReleaseCapability {
             session: self.session.clone(),
@@ -453,6 +478,7 @@ impl Desk {
     /// When this session holds no such capability, or the broker could not record its end; it has ended all the same.
     pub(crate) fn release(&self, id: &CapabilityId) -> Result<Released, Problem> {
         let ended = self.holdings.end(End::Released, |held| held.id() == *id);
+        self.remember_gone(ended.iter().map(|held| held.id()));
         if ended.is_empty() {
             return Err(Problem::new(
                 ProblemKind::NotFound,
@@ -476,14 +502,18 @@ impl Desk {
 
     /// Ends what the broker says is over, also what is not held yet because its token is still on its way.
     pub(crate) fn end_gone(&self, how: End, ids: &[CapabilityId]) {
+        self.remember_gone(ids.iter().cloned());
+        let ended = self.holdings.end(how, |held| ids.contains(&held.id()));
+        self.forget(&ended);
+    }
+
+    /// A token of these that is still on its way is not held.
+    fn remember_gone(&self, ids: impl Iterator<Item = CapabilityId>) {
         let mut gone = lock(&self.gone);
-        gone.extend(ids.iter().cloned());
+        gone.extend(ids);
         while gone.len() > MAX_GONE {
             gone.pop_front();
         }
-        drop(gone);
-        let ended = self.holdings.end(how, |held| ids.contains(&held.id()));
-        self.forget(&ended);
     }
 
     /// Takes the keys that the broker signs with now.

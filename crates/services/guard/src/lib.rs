@@ -6,6 +6,7 @@
 
 mod authority;
 mod command;
+mod considered;
 mod denials;
 mod desk;
 mod document;

@@ -177,6 +177,8 @@ pub(crate) struct Rules {
     pub(crate) names: RwLock<(Vec<PathBuf>, Vec<PathBuf>)>,
     /// Whether a file with unknown names is given to nobody.
     pub(crate) doubts: AtomicBool,
+    /// Whether what a rule says of a name takes a wait to know.
+    pub(crate) must_wait: AtomicBool,
     pub(crate) seen: Mutex<Vec<Observation>>,
 }
 
@@ -289,9 +291,10 @@ impl Authority for Rules {
         }
     }
 
-    fn forbids(&self, path: &Path, _wanted: ActionSet) -> bool {
+    fn forbids(&self, path: &Path, _wanted: ActionSet, may_wait: bool) -> Option<bool> {
         let exceptions = self.exceptions.read().expect("lock");
-        exceptions.iter().any(|rule| rule.matches(path))
+        let forbids = exceptions.iter().any(|rule| rule.matches(path));
+        (may_wait || !self.must_wait.load(Ordering::SeqCst)).then_some(forbids)
     }
 
     fn trusts(&self, _path: &Path, _wanted: ActionSet) -> bool {

@@ -44,6 +44,26 @@ fn a_rule_holds_by_a_name_that_was_never_looked_at() {
 }
 
 #[test]
+fn what_the_rules_say_of_a_name_may_take_a_wait() {
+    let Some(view) = Fixture::whole() else { return };
+    view.rules.except("/work/**/.env");
+    view.rules.must_wait.store(true, Ordering::SeqCst);
+    view.put("/work/sub/.env", "SECRET");
+    view.put("/work/sub/plain", "plain");
+    for (name, other) in [("sub/.env", "notes"), ("sub/plain", "more")] {
+        let name = view.real(&format!("/work/{name}"));
+        fs::hard_link(name, view.real(&format!("/work/{other}"))).expect("host");
+    }
+    let found = ["/work/sub/.env".into(), "/work/sub/plain".into()];
+    view.rules.names.write().expect("lock").0 = found.to_vec();
+    assert_eq!(errno(fs::read(view.at("/work/notes"))), Errno::ACCESS);
+    assert_eq!(
+        fs::read_to_string(view.at("/work/more")).expect("read"),
+        "plain"
+    );
+}
+
+#[test]
 fn names_that_cannot_all_be_found_are_a_refusal_unless_the_file_is_trusted() {
     let Some(view) = Fixture::whole() else { return };
     view.rules.doubts.store(true, Ordering::SeqCst);

@@ -2,8 +2,9 @@
 
 use super::{Door, JWK_SET, Operation, of};
 use crate::{
-    Ask, AskAll, AskedAll, CloseSession, Granted, LookedAgain, Narrow, News, OpenSession,
-    ProblemKind, ReleaseCapability, Released, Report, RequestState, SessionOpened, UseCapability,
+    Ask, AskAll, AskedAll, CloseSession, Considered, Granted, LookedAgain, Narrow, News,
+    OpenSession, ProblemKind, ReleaseCapability, Released, Report, RequestState, SessionOpened,
+    UseCapability,
 };
 use valetkey_capability::Jwks;
 
@@ -61,6 +62,16 @@ pub(super) const DOOR: Door = Door {
                 "askAll",
                 "/v1/requests/all",
                 "Asks for several things at once; those that are like each other become one question",
+            )
+        },
+        Operation {
+            request: Some(of::<Ask>),
+            answers: &[of::<Considered>],
+            problems: &[ProblemKind::NotFound],
+            ..Operation::post(
+                "consider",
+                "/v1/considerations",
+                "Tells what policy would say of a file by another of its names; nothing is given, and nobody asked",
             )
         },
         Operation {

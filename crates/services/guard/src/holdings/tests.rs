@@ -499,3 +499,28 @@ fn a_type_that_nobody_could_judge_is_not_given() {
     assert_eq!(new("/w/a.csv"), Ok(()));
     assert_eq!(new("/w/a.png"), Err(Limit::MediaType));
 }
+
+#[test]
+fn a_token_that_comes_twice_is_held_once_with_one_budget() {
+    let (issuer, holdings) = Issuer::new();
+    for _ in 0..20 {
+        let claims = issuer.claims(&holdings, "file:/w/**", operations(1));
+        let start = Barrier::new(8);
+        let held: Vec<Arc<Held>> = std::thread::scope(|scope| {
+            let hold = || {
+                start.wait();
+                issuer.hold(&holdings, &claims).unwrap()
+            };
+            let threads: Vec<_> = (0..8).map(|_| scope.spawn(hold)).collect();
+            threads.into_iter().map(|one| one.join().unwrap()).collect()
+        });
+        assert!(held.iter().all(|other| Arc::ptr_eq(other, &held[0])));
+        let live = holdings.live();
+        let same = live.iter().filter(|one| one.id() == claims.jti);
+        assert_eq!(same.count(), 1);
+        let done = held
+            .iter()
+            .filter(|held| touch(held, Some(object(1))).is_ok());
+        assert_eq!(done.count(), 1, "one operation in all");
+    }
+}

@@ -21,7 +21,6 @@ use valetkey_model::{CapabilityId, RequestId};
 use crate::attest::Attestor;
 use crate::broker::Broker;
 use crate::doors::{JWK_SET, reply};
-use crate::session::Session;
 use call::AgentCall;
 use session::{Outsider, Outsiders};
 
@@ -135,23 +134,9 @@ impl AgentDoor {
         asked: &RequestId,
         wait: Duration,
     ) -> Result<Reply, Problem> {
-        let state = self.state(&outsider.session, asked, wait).await;
+        let broker = &self.broker;
+        let state = broker.standing_of(&outsider.session, asked, wait).await;
         told(state).inspect_err(|problem| outsider.was_refused(asked, problem, self.broker.now()))
-    }
-
-    /// How a request of a session stands; waits for an answer until `wait` is over.
-    async fn state(
-        &self,
-        session: &Session,
-        asked: &RequestId,
-        wait: Duration,
-    ) -> Result<RequestState, Problem> {
-        let now = self.broker.now();
-        let own = self.broker.questions.request(asked, &session.id, now);
-        let own = own.ok_or_else(|| {
-            Problem::new(ProblemKind::NotFound, "this process has no such request")
-        })?;
-        own.wait(wait).await
     }
 
     /// Takes a capability that its holder gives back out of what is live.

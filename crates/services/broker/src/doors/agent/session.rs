@@ -15,6 +15,7 @@ use crate::doors::guard::end_session;
 use crate::events;
 use crate::identify::PeerIdentity;
 use crate::session::{Opening, Session};
+use crate::start_grants::StartGrants;
 
 /// Sessions of this kind at once; they leave most places to those of guards.
 const OUTSIDE_MAX: usize = 48;
@@ -171,7 +172,7 @@ impl Outsiders {
             },
             purpose: None,
             workspace: None,
-            grants: Vec::new(),
+            grants: StartGrants::default(),
             rules: Arc::clone(&broker.built_in),
             enforcement: None,
         };

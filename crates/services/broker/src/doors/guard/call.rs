@@ -34,6 +34,7 @@ pub(crate) enum SessionCall {
     Close(CloseSession),
     Ask(Box<Ask>),
     AskAll(Box<AskAll>),
+    Consider(Box<Ask>),
     Looked(RequestId, LookedAgain),
     Wait(RequestId, Duration),
     Withdraw(RequestId),
@@ -50,6 +51,7 @@ enum Kind {
     Close,
     Ask,
     AskAll,
+    Consider,
     Looked,
     Wait,
     Withdraw,
@@ -64,12 +66,13 @@ const fn route(method: &'static str, path: &'static str, kind: Kind) -> Route<Ki
     Route { method, path, kind }
 }
 
-const ROUTES: [Route<Kind>; 13] = [
+const ROUTES: [Route<Kind>; 14] = [
     route("POST", "/v1/sessions", Kind::Open),
     route("GET", "/v1/keys", Kind::Keys),
     route("POST", "/v1/sessions/{}/close", Kind::Close),
     route("POST", "/v1/requests", Kind::Ask),
     route("POST", "/v1/requests/all", Kind::AskAll),
+    route("POST", "/v1/considerations", Kind::Consider),
     route("GET", "/v1/sessions/{}/requests/{}", Kind::Wait),
     route("POST", "/v1/sessions/{}/requests/{}/looked", Kind::Looked),
     route(
@@ -105,6 +108,10 @@ impl TryFrom<&Request> for GuardCall {
             Kind::AskAll => {
                 let all: AskAll = request.json()?;
                 Self::InSession(all.session.clone(), SessionCall::AskAll(Box::new(all)))
+            }
+            Kind::Consider => {
+                let ask: Ask = request.json()?;
+                Self::InSession(ask.session.clone(), SessionCall::Consider(Box::new(ask)))
             }
             Kind::Looked => {
                 let call = SessionCall::Looked(found.id(1)?, request.json()?);

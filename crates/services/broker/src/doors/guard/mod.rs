@@ -9,7 +9,6 @@ pub(crate) use ending::end_session;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
 
 use valetkey_api::{
     Ask, AskAll, AskedAll, Handler, Problem, ProblemKind, Released, Reply, Report, Request,
@@ -79,14 +78,15 @@ impl GuardDoor {
             }
             SessionCall::Ask(ask) => self.ask(session, *ask).await,
             SessionCall::AskAll(all) => self.ask_all(session, *all).await,
+            SessionCall::Consider(ask) => Ok(Reply::json(&broker.consider(session, &ask)?)),
             SessionCall::Looked(asked, looked) => {
                 // Nobody may wait for it any more; that is no fault of the guard's.
                 let _awaited = broker.questions.looked(&asked, &session.id, looked.files);
                 Ok(Reply::json(&()))
             }
-            SessionCall::Wait(asked, wait) => {
-                Ok(Reply::json(&self.wait(session, &asked, wait).await?))
-            }
+            SessionCall::Wait(asked, wait) => Ok(Reply::json(
+                &broker.standing_of(session, &asked, wait).await?,
+            )),
             SessionCall::Withdraw(asked) => {
                 broker.withdraw(session, &asked).await?;
                 Ok(Reply::json(&()))
@@ -140,19 +140,6 @@ impl GuardDoor {
             });
         }
         Ok(Reply::json(&AskedAll { requests }))
-    }
-
-    async fn wait(
-        &self,
-        session: &Session,
-        asked: &RequestId,
-        wait: Duration,
-    ) -> Result<RequestState, Problem> {
-        let own = self.0.questions.request(asked, &session.id, self.0.now());
-        let own = own.ok_or_else(|| {
-            Problem::new(ProblemKind::NotFound, "this session has no such request")
-        })?;
-        own.wait(wait).await
     }
 
     async fn report(&self, session: &Session, report: &Report) -> Result<(), Problem> {

@@ -46,7 +46,7 @@ impl GuardDoor {
             },
             purpose: open.purpose,
             workspace: open.workspace.clone(),
-            grants: open.grants.clone(),
+            grants: open.grants.clone().into(),
             rules,
             enforcement: open.enforcement,
         };

@@ -1,0 +1,73 @@
+//! What the person granted when a session began, each for its time.
+
+use valetkey_api::StartGrant;
+use valetkey_model::Grant;
+
+/// Grants of the start.
+#[derive(Debug, Default)]
+pub(crate) struct StartGrants(Vec<StartGrant>);
+
+impl From<Vec<StartGrant>> for StartGrants {
+    fn from(grants: Vec<StartGrant>) -> Self {
+        Self(grants)
+    }
+}
+
+impl StartGrants {
+    /// How many there are, whether or not they still stand.
+    pub(crate) fn count(&self) -> u64 {
+        u64::try_from(self.0.len()).unwrap_or(u64::MAX)
+    }
+
+    /// Those that still stand when so many seconds have begun.
+    pub(crate) fn live(&self, begun_seconds: u64) -> Vec<Grant> {
+        let live = |start: &&StartGrant| start.ttl_seconds.is_none_or(|ttl| begun_seconds < ttl);
+        let live = self.0.iter().filter(live);
+        live.map(|start| start.grant.clone()).collect()
+    }
+
+    /// For how many seconds more the grant that a request falls under stands; nothing where it has no end. Of several that say the same, the
+    /// one that ends first counts.
+    pub(crate) fn seconds_left(&self, given: &Grant, begun_seconds: u64) -> Option<u64> {
+        self.0
+            .iter()
+            .filter(|start| start.grant == *given)
+            .filter_map(|start| start.ttl_seconds?.checked_sub(begun_seconds))
+            .filter(|left| *left > 0)
+            .min()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use valetkey_model::Constraints;
+
+    use super::*;
+
+    #[test]
+    fn a_request_lives_as_long_as_the_grant_that_it_falls_under() {
+        let start = |resource: &str, actions: &str, ttl_seconds| StartGrant {
+            grant: Grant {
+                resource: resource.parse().expect("a resource"),
+                actions: actions.parse().expect("actions"),
+                constraints: Constraints::default(),
+                except: Vec::new(),
+            },
+            ttl_seconds,
+        };
+        let grants = StartGrants::from(vec![
+            start("file:/srv/**", "read", Some(10)),
+            // For other actions, or elsewhere: it does not let reading go on.
+            start("file:/srv/**", "list", None),
+            start("file:/srv/a", "write", None),
+            start("file:/srv/**", "read", Some(20)),
+            start("file:/opt/**", "read", None),
+        ]);
+        let (reads, lists) = (&grants.0[0].grant, &grants.0[1].grant);
+        assert_eq!(grants.seconds_left(reads, 3), Some(7));
+        // Of two that say the same the first to end counts, while it lasts.
+        assert_eq!(grants.seconds_left(reads, 10), Some(10));
+        assert_eq!(grants.seconds_left(lists, 3), None);
+        assert_eq!(grants.seconds_left(&grants.0[4].grant, 3), None);
+    }
+}
