@@ -80,7 +80,7 @@ fn a_file_that_runs_later_is_not_changed_by_another_name_in_the_workspace() {
     }
     // Nobody is asked by the way: what people are to decide is asked for by its own name.
     let script =
-        "for f in *.txt; do echo x >> $f; sed -i s/was/is/ $f; truncate -s 0 $f; done; cat 3.txt";
+        "for f in *.txt; do echo x >> $f; truncate -s 0 $f; sed -i s/was/is/ $f; done; cat 3.txt";
     let ended = home.in_workspace(script).done();
     assert_eq!(ended.text(), "as it is\n", "{}", ended.errors());
     for file in [
