@@ -118,38 +118,9 @@ pub struct EvaluationOptions {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Evaluations {
-    /// Who, for each that does not say.
-    #[serde(
-        default,
-        deserialize_with = "object",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[cfg_attr(feature = "schema", schemars(with = "Entity"))]
-    pub subject: Option<Entity>,
-    /// What is to be done, for each that does not say.
-    #[serde(
-        default,
-        deserialize_with = "object",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[cfg_attr(feature = "schema", schemars(with = "NamedAction"))]
-    pub action: Option<NamedAction>,
-    /// To what, for each that does not say.
-    #[serde(
-        default,
-        deserialize_with = "object",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[cfg_attr(feature = "schema", schemars(with = "Entity"))]
-    pub resource: Option<Entity>,
-    /// What else, for each that does not say.
-    #[serde(
-        default,
-        deserialize_with = "object",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[cfg_attr(feature = "schema", schemars(with = "EvaluationContext"))]
-    pub context: Option<EvaluationContext>,
+    /// What holds for each that does not say otherwise.
+    #[serde(flatten)]
+    pub whole: Evaluation,
     /// The evaluations.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub evaluations: Vec<Evaluation>,
@@ -163,19 +134,10 @@ impl Evaluations {
     #[must_use]
     pub fn spread(self) -> (Vec<Evaluation>, bool) {
         let Self {
-            subject,
-            action,
-            resource,
-            context,
+            whole,
             evaluations,
             options: _,
         } = self;
-        let whole = Evaluation {
-            subject,
-            action,
-            resource,
-            context,
-        };
         if evaluations.is_empty() {
             return (vec![whole], false);
         }
@@ -313,7 +275,7 @@ mod tests {
         let text = r#"{"subject":{"type":"agent","id":"a","role":"root","properties":{"x":1}},"elsewhere":1,
             "context":{"time":"2026-01-01T00:00:00Z"},"options":{"another_option":"value"}}"#;
         let batch: Evaluations = serde_json::from_str(text).expect("a batch");
-        assert_eq!(batch.context, Some(EvaluationContext::default()));
+        assert_eq!(batch.whole.context, Some(EvaluationContext::default()));
         for text in [
             r#"{"subject":{"type":"agent"}}"#,
             r#"{"subject":{"type":"agent","id":1}}"#,

@@ -22,6 +22,13 @@ pub struct Route<K> {
     pub kind: K,
 }
 
+impl<K> Route<K> {
+    /// A row of the table.
+    pub const fn new(method: &'static str, path: &'static str, kind: K) -> Self {
+        Self { method, path, kind }
+    }
+}
+
 /// A request that was found among a door's calls.
 #[derive(Debug)]
 pub struct Found<'r, K> {

@@ -83,19 +83,15 @@ enum Kind {
     Keys,
 }
 
-const fn route(method: &'static str, path: &'static str, kind: Kind) -> Route<Kind> {
-    Route { method, path, kind }
-}
-
 const ROUTES: [Route<Kind>; 8] = [
-    route("POST", "/v1/requests", Kind::Ask),
-    route("GET", "/v1/requests/{}", Kind::Look),
-    route("GET", "/v1/capabilities", Kind::Capabilities),
-    route("POST", "/v1/capabilities/{}/narrow", Kind::Narrow),
-    route("POST", "/v1/capabilities/{}/release", Kind::Release),
-    route("GET", "/v1/denials", Kind::Denials),
-    route("POST", "/v1/operations", Kind::Operate),
-    route("GET", "/.well-known/jwks.json", Kind::Keys),
+    Route::new("POST", "/v1/requests", Kind::Ask),
+    Route::new("GET", "/v1/requests/{}", Kind::Look),
+    Route::new("GET", "/v1/capabilities", Kind::Capabilities),
+    Route::new("POST", "/v1/capabilities/{}/narrow", Kind::Narrow),
+    Route::new("POST", "/v1/capabilities/{}/release", Kind::Release),
+    Route::new("GET", "/v1/denials", Kind::Denials),
+    Route::new("POST", "/v1/operations", Kind::Operate),
+    Route::new("GET", "/.well-known/jwks.json", Kind::Keys),
 ];
 
 impl TryFrom<&Request> for AgentCall {

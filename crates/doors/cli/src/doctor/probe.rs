@@ -78,6 +78,22 @@ pub(super) struct Probe {
     attempt: fn(&Aim) -> Answer,
 }
 
+/// A short form for the tables: one that is tried outside too.
+const fn probe(
+    id: &'static str,
+    tries: &'static str,
+    wall: Wall,
+    attempt: fn(&Aim) -> Answer,
+) -> Probe {
+    Probe {
+        id,
+        tries,
+        wall,
+        control: true,
+        attempt,
+    }
+}
+
 /// What one attempt told, as it crosses from the cell.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Told {

@@ -3,6 +3,7 @@
 mod agent;
 mod guard;
 mod operator;
+mod watching;
 
 pub(crate) use agent::AgentDoor;
 pub(crate) use guard::{GuardDoor, end_session};

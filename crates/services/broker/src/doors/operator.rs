@@ -65,26 +65,22 @@ enum Kind {
     Stop,
 }
 
-const fn route(method: &'static str, path: &'static str, kind: Kind) -> Route<Kind> {
-    Route { method, path, kind }
-}
-
 const ROUTES: [Route<Kind>; 15] = [
-    route("GET", "/v1/status", Kind::Status),
-    route("GET", "/v1/requests", Kind::Questions),
-    route("GET", "/v1/alerts", Kind::Alerts),
-    route("POST", "/v1/break-glass", Kind::BreakGlass),
-    route("GET", "/v1/reviews", Kind::Reviews),
-    route("POST", "/v1/reviews/close", Kind::CloseReview),
-    route("POST", "/v1/answers", Kind::Answer),
-    route("GET", "/v1/approvers", Kind::Approvers),
-    route("POST", "/v1/approvers", Kind::Register),
-    route("POST", "/v1/approvers/remove", Kind::Unregister),
-    route("GET", "/v1/capabilities", Kind::Capabilities),
-    route("POST", "/v1/revocations", Kind::Revoke),
-    route("GET", "/v1/keys", Kind::Keys),
-    route("POST", "/v1/keys/rotate", Kind::RotateKey),
-    route("POST", "/v1/stop", Kind::Stop),
+    Route::new("GET", "/v1/status", Kind::Status),
+    Route::new("GET", "/v1/requests", Kind::Questions),
+    Route::new("GET", "/v1/alerts", Kind::Alerts),
+    Route::new("POST", "/v1/break-glass", Kind::BreakGlass),
+    Route::new("GET", "/v1/reviews", Kind::Reviews),
+    Route::new("POST", "/v1/reviews/close", Kind::CloseReview),
+    Route::new("POST", "/v1/answers", Kind::Answer),
+    Route::new("GET", "/v1/approvers", Kind::Approvers),
+    Route::new("POST", "/v1/approvers", Kind::Register),
+    Route::new("POST", "/v1/approvers/remove", Kind::Unregister),
+    Route::new("GET", "/v1/capabilities", Kind::Capabilities),
+    Route::new("POST", "/v1/revocations", Kind::Revoke),
+    Route::new("GET", "/v1/keys", Kind::Keys),
+    Route::new("POST", "/v1/keys/rotate", Kind::RotateKey),
+    Route::new("POST", "/v1/stop", Kind::Stop),
 ];
 
 impl TryFrom<&Request> for OperatorCall {

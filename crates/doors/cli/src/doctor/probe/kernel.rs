@@ -8,29 +8,12 @@ use std::time::Duration;
 
 use rustix::net::{AddressFamily, SocketFlags, SocketType, netlink, socket_with};
 
-use super::{Answer, Probe, Wall, reached, unless, worked};
-use crate::doctor::aim::Aim;
+use super::{Answer, Probe, Wall, probe, reached, unless, worked};
 
 /// The kernel's crypto sockets.
 const AF_ALG: u16 = 38;
 /// A connection on the same machine takes no longer.
 const CONNECT_TIME: Duration = Duration::from_millis(300);
-
-/// A short form for the table; all of these are tried outside too.
-const fn probe(
-    id: &'static str,
-    tries: &'static str,
-    wall: Wall,
-    attempt: fn(&Aim) -> Answer,
-) -> Probe {
-    Probe {
-        id,
-        tries,
-        wall,
-        control: true,
-        attempt,
-    }
-}
 
 pub(super) const PROBES: &[Probe] = &[
     probe(

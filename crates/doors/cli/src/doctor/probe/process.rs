@@ -2,24 +2,8 @@
 
 use std::fs;
 
-use super::{Answer, Probe, Wall, unless};
+use super::{Answer, Probe, Wall, probe, unless};
 use crate::doctor::aim::{self, Aim, DECOY, VARIABLE};
-
-/// A short form for the table; all of these are tried outside too.
-const fn probe(
-    id: &'static str,
-    tries: &'static str,
-    wall: Wall,
-    attempt: fn(&Aim) -> Answer,
-) -> Probe {
-    Probe {
-        id,
-        tries,
-        wall,
-        control: true,
-        attempt,
-    }
-}
 
 pub(super) const PROBES: &[Probe] = &[
     probe(

@@ -52,25 +52,21 @@ enum Kind {
     EvaluateAll,
 }
 
-const fn route(method: &'static str, path: &'static str, kind: Kind) -> Route<Kind> {
-    Route { method, path, kind }
-}
-
 const ROUTES: [Route<Kind>; 10] = [
-    route("POST", "/v1/requests", Kind::Ask),
-    route("GET", "/v1/requests/{}", Kind::Look),
-    route("GET", "/v1/capabilities", Kind::Capabilities),
-    route("POST", "/v1/capabilities/{}/narrow", Kind::Narrow),
-    route("POST", "/v1/capabilities/{}/release", Kind::Release),
-    route("GET", "/v1/denials", Kind::Denials),
-    route("GET", "/.well-known/jwks.json", Kind::Keys),
-    route(
+    Route::new("POST", "/v1/requests", Kind::Ask),
+    Route::new("GET", "/v1/requests/{}", Kind::Look),
+    Route::new("GET", "/v1/capabilities", Kind::Capabilities),
+    Route::new("POST", "/v1/capabilities/{}/narrow", Kind::Narrow),
+    Route::new("POST", "/v1/capabilities/{}/release", Kind::Release),
+    Route::new("GET", "/v1/denials", Kind::Denials),
+    Route::new("GET", "/.well-known/jwks.json", Kind::Keys),
+    Route::new(
         "GET",
         "/.well-known/authzen-configuration",
         Kind::Configuration,
     ),
-    route("POST", "/access/v1/evaluation", Kind::Evaluate),
-    route("POST", "/access/v1/evaluations", Kind::EvaluateAll),
+    Route::new("POST", "/access/v1/evaluation", Kind::Evaluate),
+    Route::new("POST", "/access/v1/evaluations", Kind::EvaluateAll),
 ];
 
 impl TryFrom<&Request> for AgentCall {

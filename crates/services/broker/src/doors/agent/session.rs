@@ -1,17 +1,15 @@
 //! Sessions of processes outside of any cell: opened when one first asks, over when it ends or runs another program.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
 use valetkey_api::{Denial, Peer, Problem, ProblemKind};
 use valetkey_model::{ActionSet, AgentFacts, AgentId, RequestId, Resource, SessionId, Timestamp};
 
 use crate::attest::{Attested, Attestor, Look};
 use crate::broker::Broker;
 use crate::doors::guard::end_session;
+use crate::doors::watching::end_of;
 use crate::events;
 use crate::identify::PeerIdentity;
 use crate::session::{Opening, Session};
@@ -222,34 +220,10 @@ impl Outsiders {
             .attribute("executable", attested.program.path.as_str());
         let event = self.broker.recorder.note(vec![event]).await?;
         opened.session.set_opened(event);
-        let unwatched = |error: std::io::Error| {
-            Problem::new(
-                ProblemKind::Unavailable,
-                format!("this process cannot be watched: {error}"),
-            )
-        };
-        let pidfd: OwnedFd = peer
-            .pidfd
-            .as_ref()
-            .ok_or_else(|| {
-                Problem::new(ProblemKind::Denied, "the kernel does not name this process")
-            })?
-            .try_clone()
-            .map_err(unwatched)?;
-        #[expect(
-            deprecated,
-            reason = "the replacement is unsafe; an `OwnedFd`, which stays open while it is registered, is what it asks for"
-        )]
-        let watched = AsyncFd::with_interest(pidfd, Interest::READABLE).map_err(unwatched)?;
+        let ended = end_of(peer)?;
         let (all, outsider) = (Arc::clone(self), Arc::clone(opened));
         tokio::spawn(async move {
-            // An error here is as good as the end: a process that cannot be watched is not trusted further.
-            drop(
-                watched
-                    .readable()
-                    .await
-                    .map(|mut ready| ready.retain_ready()),
-            );
+            ended.await;
             drop(all.end(&outsider, "its process ended").await);
         });
         Ok(())

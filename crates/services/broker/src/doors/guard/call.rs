@@ -62,29 +62,25 @@ enum Kind {
     Release,
 }
 
-const fn route(method: &'static str, path: &'static str, kind: Kind) -> Route<Kind> {
-    Route { method, path, kind }
-}
-
 const ROUTES: [Route<Kind>; 14] = [
-    route("POST", "/v1/sessions", Kind::Open),
-    route("GET", "/v1/keys", Kind::Keys),
-    route("POST", "/v1/sessions/{}/close", Kind::Close),
-    route("POST", "/v1/requests", Kind::Ask),
-    route("POST", "/v1/requests/all", Kind::AskAll),
-    route("POST", "/v1/considerations", Kind::Consider),
-    route("GET", "/v1/sessions/{}/requests/{}", Kind::Wait),
-    route("POST", "/v1/sessions/{}/requests/{}/looked", Kind::Looked),
-    route(
+    Route::new("POST", "/v1/sessions", Kind::Open),
+    Route::new("GET", "/v1/keys", Kind::Keys),
+    Route::new("POST", "/v1/sessions/{}/close", Kind::Close),
+    Route::new("POST", "/v1/requests", Kind::Ask),
+    Route::new("POST", "/v1/requests/all", Kind::AskAll),
+    Route::new("POST", "/v1/considerations", Kind::Consider),
+    Route::new("GET", "/v1/sessions/{}/requests/{}", Kind::Wait),
+    Route::new("POST", "/v1/sessions/{}/requests/{}/looked", Kind::Looked),
+    Route::new(
         "POST",
         "/v1/sessions/{}/requests/{}/withdraw",
         Kind::Withdraw,
     ),
-    route("POST", "/v1/sessions/{}/operations", Kind::Report),
-    route("GET", "/v1/sessions/{}/news", Kind::News),
-    route("POST", "/v1/capabilities/{}/use", Kind::Use),
-    route("POST", "/v1/capabilities/{}/narrow", Kind::Narrow),
-    route("POST", "/v1/capabilities/{}/release", Kind::Release),
+    Route::new("POST", "/v1/sessions/{}/operations", Kind::Report),
+    Route::new("GET", "/v1/sessions/{}/news", Kind::News),
+    Route::new("POST", "/v1/capabilities/{}/use", Kind::Use),
+    Route::new("POST", "/v1/capabilities/{}/narrow", Kind::Narrow),
+    Route::new("POST", "/v1/capabilities/{}/release", Kind::Release),
 ];
 
 impl TryFrom<&Request> for GuardCall {

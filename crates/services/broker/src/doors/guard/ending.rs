@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
-use valetkey_api::{Peer, Problem, ProblemKind};
+use valetkey_api::{Peer, Problem};
 
 use crate::broker::Broker;
+use crate::doors::watching::end_of;
 use crate::events;
 use crate::session::Session;
 
@@ -46,32 +45,10 @@ pub(super) fn watch_guard(
     session: &Arc<Session>,
     peer: &Peer,
 ) -> Result<(), Problem> {
-    let gone = |error: std::io::Error| {
-        Problem::new(
-            ProblemKind::Unavailable,
-            format!("the guard cannot be watched: {error}"),
-        )
-    };
-    let pidfd = peer
-        .pidfd
-        .as_ref()
-        .ok_or_else(|| Problem::new(ProblemKind::Denied, "the kernel does not name this process"))?
-        .try_clone()
-        .map_err(gone)?;
-    #[expect(
-        deprecated,
-        reason = "the replacement is unsafe; an `OwnedFd`, which stays open while it is registered, is what it asks for"
-    )]
-    let watched = AsyncFd::with_interest(pidfd, Interest::READABLE).map_err(gone)?;
+    let ended = end_of(peer)?;
     let (broker, session) = (Arc::clone(broker), Arc::clone(session));
     tokio::spawn(async move {
-        // An error here is as good as the end: a guard that cannot be watched is not trusted further.
-        drop(
-            watched
-                .readable()
-                .await
-                .map(|mut ready| ready.retain_ready()),
-        );
+        ended.await;
         // The session is over in memory whether or not its end could be recorded.
         drop(end_session(&broker, &session, "its guard died", None).await);
     });
