@@ -59,16 +59,15 @@ impl Office {
     }
 
     fn talk(&self) -> Talk {
+        self.talk_with(&[])
+    }
+
+    fn talk_with(&self, further: &[&str]) -> Talk {
         let text = |path: &Path| path.to_str().expect("text").to_owned();
-        Talk::start(
-            &self.home,
-            &[
-                "--workspace",
-                &text(&self.folder),
-                "--policy",
-                &text(&self.policy),
-            ],
-        )
+        let (folder, policy) = (text(&self.folder), text(&self.policy));
+        let mut options = vec!["--workspace", &folder, "--policy", &policy];
+        options.extend(further);
+        Talk::start(&self.home, &options)
     }
 
     fn append(&self, name: &str, sheet: &str, rows: usize) -> Value {
@@ -182,6 +181,33 @@ fn rows_are_appended_and_all_else_is_kept() {
         "content is not in the log"
     );
     office.home.verify();
+}
+
+#[test]
+fn rows_that_were_appended_are_undone() {
+    needs_cells!();
+    let office = Office::new();
+    let person = office.home.person();
+    let before = fs::metadata(office.report("QuarterlyReport.xlsx")).expect("stat");
+    let mut talk = office.talk_with(&["--undo"]);
+    for rows in [1, 2] {
+        let append = office.append("QuarterlyReport.xlsx", "Sales", rows);
+        let (status, done) = talk.call("POST", "/v1/operations", &append);
+        assert_eq!(status, 200, "{done}");
+    }
+    let wrong = office.append("QuarterlyReport.xlsx", "No such sheet", 1);
+    drop(talk.refused("/v1/operations", &wrong, "constraint"));
+    drop(talk.finish().ok());
+    drop(person);
+    assert!(fs::read(office.report("QuarterlyReport.xlsx")).expect("read") != REPORT);
+    let plan = office.home.valetkey(["undo", "--dry-run"]).done().ok();
+    let path = office.report("QuarterlyReport.xlsx");
+    assert_eq!(plan.text(), format!("restore   {}\n", path.display()));
+    drop(office.home.valetkey(["undo"]).done().ok());
+    office.assert_untouched();
+    let after = fs::metadata(&path).expect("stat");
+    let all = |data: &fs::Metadata| (data.mode(), data.uid(), data.mtime(), data.mtime_nsec());
+    assert_eq!(all(&after), all(&before));
 }
 
 #[test]

@@ -36,6 +36,7 @@ mod revoking;
 mod sessions;
 mod setup_errors;
 mod terminal;
+mod undoing;
 mod upgrade;
 mod view;
 mod watching_requests;

@@ -81,6 +81,8 @@ event_types! {
     OperationRefused = "operation.refused",
     /// Many operations of one kind, folded into counts.
     OperationSummarised = "operation.summarised",
+    /// A person undid what a session had changed.
+    OperationUndone = "operation.undone",
     /// A policy was put to work.
     PolicyLoaded = "policy.loaded",
     /// A policy was not usable and was turned away.

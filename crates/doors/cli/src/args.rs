@@ -28,6 +28,10 @@ pub(crate) enum Command {
     Demo(DemoArgs),
     /// Run a command in a cell that sees only what it is given
     Run(RunArgs),
+    /// Put back what a session changed, or a part of it
+    Undo(UndoArgs),
+    /// Show what a session changed
+    Diff(DiffArgs),
     /// List the questions that wait for an answer; with --watch, answer them as they come
     Requests(RequestsArgs),
     /// Say yes to a request
@@ -132,9 +136,54 @@ pub(crate) struct RunArgs {
     /// Do not show questions over the agent's terminal; a line says that they wait. `VALETKEY_PROMPT=never` does the same
     #[arg(long)]
     pub(crate) no_prompt: bool,
+    /// Keep what the command changes, so that `valetkey undo` can put it back
+    #[arg(long)]
+    pub(crate) undo: bool,
+    /// Most MiB that are kept of this session; what goes beyond is recorded as not kept
+    #[arg(long, value_name = "MIB", default_value_t = 2048, requires = "undo")]
+    pub(crate) undo_budget: u64,
     /// The command and its arguments
     #[arg(required = true, trailing_var_arg = true, value_name = "COMMAND")]
     pub(crate) command: Vec<OsString>,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(
+    after_help = "What somebody else has changed since is shown and left alone. An undo can itself be undone, by the name that it tells."
+)]
+pub(crate) struct UndoArgs {
+    /// A session, an event of the log, or a file or directory; otherwise the latest session that changed something
+    #[arg(value_name = "SESSION|EVENT|PATH", conflicts_with_all = ["list", "prune"])]
+    pub(crate) what: Option<String>,
+    /// Only tell what would be done
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Put this back although it has been changed since
+    #[arg(long, value_name = "FILE")]
+    pub(crate) force: Vec<PathBuf>,
+    /// Although the session still runs
+    #[arg(long)]
+    pub(crate) live: bool,
+    /// List what is kept
+    #[arg(long, conflicts_with_all = ["dry_run", "force", "live"])]
+    pub(crate) list: bool,
+    /// Throw away what has expired
+    #[arg(long, conflicts_with_all = ["dry_run", "force", "live", "list"])]
+    pub(crate) prune: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct DiffArgs {
+    /// The session; otherwise the latest that changed something
+    pub(crate) session: Option<String>,
+    /// Only what is at or below this
+    pub(crate) path: Option<PathBuf>,
+    /// Print JSON: names and sizes, no content
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -18,6 +18,7 @@ mod config;
 mod connection;
 mod handle;
 mod host;
+mod keeper;
 mod links;
 mod locks;
 mod node;
@@ -36,5 +37,6 @@ pub use authority::{
 };
 pub use config::{Connection, IdMap, SkeletonEntry, SkeletonKind, ViewConfig};
 pub use host::identity;
+pub use keeper::{Doomed, Keeper, Parent, Renaming};
 pub use valetkey_fuse::Interrupt;
 pub use view::{View, ViewError, ViewHandle};

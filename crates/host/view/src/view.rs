@@ -13,6 +13,7 @@ use crate::authority::Authority;
 use crate::config::{Connection, ViewConfig};
 use crate::connection::Server;
 use crate::host::Host;
+use crate::keeper::Keeper;
 use crate::links::Moves;
 use crate::locks::{lock, write};
 use crate::refusals::Refusals;
@@ -36,6 +37,8 @@ pub enum ViewError {
 /// What all connections of one view share.
 pub(crate) struct Shared {
     pub(crate) authority: Arc<dyn Authority>,
+    /// What is told of each change before it is made.
+    pub(crate) keeper: Option<Arc<dyn Keeper>>,
     pub(crate) host: Host,
     pub(crate) config: ViewConfig,
     pub(crate) skeleton: RwLock<Skeleton>,
@@ -58,6 +61,18 @@ impl View {
     /// # Errors
     /// When a path is not absolute and normal, or the root or `/proc` cannot be opened.
     pub fn new(config: ViewConfig, authority: Arc<dyn Authority>) -> Result<Self, ViewError> {
+        Self::keeping(config, authority, None)
+    }
+
+    /// The same, where `keeper` hears of each change before it is made, and may refuse it.
+    ///
+    /// # Errors
+    /// As [`View::new`].
+    pub fn keeping(
+        config: ViewConfig,
+        authority: Arc<dyn Authority>,
+        keeper: Option<Arc<dyn Keeper>>,
+    ) -> Result<Self, ViewError> {
         let paths = config
             .hidden
             .iter()
@@ -73,6 +88,7 @@ impl View {
             .unwrap_or_default();
         Ok(Self(Arc::new(Shared {
             authority,
+            keeper,
             host,
             skeleton: RwLock::new(Skeleton::new(config.skeleton.clone())),
             refusals: Refusals::new(config.refusal_memory),

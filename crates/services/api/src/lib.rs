@@ -17,6 +17,7 @@ mod refusal;
 mod route;
 #[cfg(feature = "server")]
 mod server;
+mod undoing;
 
 pub use approvals::*;
 pub use authzen::{
@@ -37,3 +38,4 @@ pub use refusal::{Denial, Denials};
 pub use route::{Found, Route, find};
 #[cfg(feature = "server")]
 pub use server::{Handler, Limits, Peer, Reply, Request, bind, raise_descriptor_limit, serve};
+pub use undoing::Undoing;

@@ -44,6 +44,8 @@ pub struct Paths {
     own: Vec<(PathBuf, u32)>,
     /// What no view may show beside the three above.
     further: Vec<PathBuf>,
+    /// The state of the person, whoever's the broker is.
+    personal: PathBuf,
 }
 
 /// The directories cannot be used.
@@ -133,6 +135,7 @@ impl Paths {
             mode: Mode::User,
             own: own.to_vec(),
             further: Vec::new(),
+            personal: state.clone(),
             config,
             state,
             run,
@@ -149,6 +152,7 @@ impl Paths {
             config: root.join("etc/valetkey"),
             own: vec![(state.clone(), PRIVATE), (run.clone(), GROUP_MAY_PASS)],
             further: Vec::new(),
+            personal: state.clone(),
             state,
             run,
         }
@@ -159,6 +163,7 @@ impl Paths {
         Self {
             own: vec![(user.config.clone(), PRIVATE)],
             further: vec![self.config, user.state.clone(), user.run.clone()],
+            personal: user.state.clone(),
             config: user.config.clone(),
             ..self
         }
@@ -222,6 +227,12 @@ impl Paths {
     #[must_use]
     pub fn diagnostics(&self) -> PathBuf {
         self.state.join("diagnostics")
+    }
+
+    /// What is kept of sessions, to undo them: the person's own, since the guard that keeps it is theirs.
+    #[must_use]
+    pub fn undo(&self) -> PathBuf {
+        self.personal.join("undo")
     }
 
     /// The audit log's directory.

@@ -1,6 +1,6 @@
 //! The events that the broker writes, each built in one place.
 
-use valetkey_api::OperationReport;
+use valetkey_api::{OperationReport, Undoing};
 use valetkey_approval::{
     Approver, Asked, BreakGlassRule, Change, SignedApproval, SignedChange, SignedEmergency,
     SignedReview, Verdict,
@@ -383,6 +383,17 @@ pub(crate) fn key_rotated(before: &str, after: &str) -> Event {
         .attribute("purpose", "capabilities")
         .attribute("kid_before", before)
         .attribute("kid", after)
+}
+
+/// A person undoes what a session changed.
+pub(crate) fn undone(uid: u32, what: &Undoing) -> Event {
+    Event::new(EventType::OperationUndone, Actor::Operator)
+        .outcome(Outcome::Succeeded)
+        .attribute("by", uid)
+        .attribute("undone", what.session.as_str())
+        .attribute("changes", what.changes)
+        .attribute("left", what.left)
+        .attribute("forced", what.forced)
 }
 
 /// The guard did or refused something.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use valetkey_api::{Granted, IssuerKeys, Narrow, Problem, ProblemKind, Revoke, Revoked};
+use valetkey_api::{Granted, IssuerKeys, Narrow, Problem, ProblemKind, Revoke, Revoked, Undoing};
 use valetkey_capability::{Capability, NarrowError};
 use valetkey_model::{CapabilityId, Grant};
 use valetkey_store::{Revoked as Subject, StoreError};
@@ -15,6 +15,8 @@ use crate::live::{Entry, MAX_CHILDREN, MAX_GENERATIONS, NoRoom};
 use crate::session::{Session, Unkept};
 use crate::witness::{Narrowed, Pending};
 
+/// A session's id, and a few undos of undos behind it.
+const UNDONE_NAME_MAX_BYTES: usize = 128;
 /// How a program gets a capability in place of one that is no good.
 const ASK_ANEW: &str = "ask for a new one at POST /v1/requests";
 
@@ -166,6 +168,22 @@ impl Broker {
         if ended.iter().any(|entry| !entry.claims.approvals.is_empty()) {
             self.bulletin.changed(session.opening.user.uid);
         }
+    }
+
+    /// Records that a person undoes what a session changed. What they do is theirs; the broker only writes it down.
+    ///
+    /// # Errors
+    /// When the name is none, or it cannot be recorded.
+    pub(crate) async fn record_undone(&self, uid: u32, what: &Undoing) -> Result<(), Problem> {
+        let may_be_in_a_name = |byte: u8| byte.is_ascii_alphanumeric() || b"-.".contains(&byte);
+        let is_name = what.session.len() <= UNDONE_NAME_MAX_BYTES
+            && what.session.bytes().all(may_be_in_a_name);
+        if !is_name {
+            let detail = "that names no session";
+            return Err(Problem::new(ProblemKind::Invalid, detail));
+        }
+        let event = events::undone(uid, what);
+        self.recorder.note(vec![event]).await.map(drop)
     }
 
     /// Signs with a new key from now on. Live sessions go on: their guards are told, and what the old key signed lives out its time.

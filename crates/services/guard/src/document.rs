@@ -3,25 +3,23 @@
 
 use std::fs::File;
 use std::io::{self, Seek as _};
-use std::os::fd::{AsFd as _, OwnedFd};
-use std::os::unix::ffi::OsStrExt as _;
+use std::os::fd::AsFd as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rustix::fs::{
-    AtFlags, CWD, Mode, OFlags, ResolveFlags, Stat, fstat, openat2, renameat, statat, unlinkat,
-};
+use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, fstat, openat2};
 use valetkey_api::{DocumentOperation, OperationDone, Problem, ProblemKind};
 use valetkey_model::{Action, ActionSet, CapabilityId, Constraints, Digest, Resource};
 use valetkey_sheet::{AppendRows, Ceilings, Cell, Limits};
-use valetkey_view::{Content, Permit as _, Purpose, Touched, Use};
+use valetkey_view::{Content, Keeper, Permit as _, Purpose, Touched, Use};
 
 use crate::authority::limited;
 use crate::desk::{Desk, Wanted};
 use crate::holdings::{End, Held};
 use crate::link::sibling;
 use crate::operation;
+use crate::replacement::{NewFile, Opened};
 
 /// What appending rows needs.
 const APPEND: ActionSet = ActionSet::of(&[Action::Append]);
@@ -36,17 +34,10 @@ pub(crate) struct Documents {
     desk: Arc<Desk>,
     /// Places that no operation may reach.
     hidden: Vec<PathBuf>,
+    /// What keeps each change, so that it can be undone.
+    keeper: Option<Arc<dyn Keeper>>,
     /// One document operation at a time: two on one file would undo each other.
     turn: std::sync::Mutex<()>,
-}
-
-/// A workbook, opened once; what happens later happens to this object.
-struct Opened {
-    path: PathBuf,
-    directory: OwnedFd,
-    name: std::ffi::OsString,
-    file: File,
-    stat: Stat,
 }
 
 /// What one append is about.
@@ -59,10 +50,15 @@ struct Append {
 }
 
 impl Documents {
-    pub(crate) fn new(desk: Arc<Desk>, hidden: Vec<PathBuf>) -> Self {
+    pub(crate) fn new(
+        desk: Arc<Desk>,
+        hidden: Vec<PathBuf>,
+        keeper: Option<Arc<dyn Keeper>>,
+    ) -> Self {
         Self {
             desk,
             hidden,
+            keeper,
             turn: std::sync::Mutex::default(),
         }
     }
@@ -272,7 +268,7 @@ impl Documents {
         held: &Held,
         workbook: &Opened,
     ) -> Result<(valetkey_sheet::AppendReport, Digest), Problem> {
-        let new = NewFile::beside(workbook).map_err(|error| disk(&error))?;
+        let new = NewFile::beside(workbook, self.keeper.as_ref()).map_err(|error| disk(&error))?;
         let job = AppendRows {
             sheet: append.sheet.clone(),
             rows: append.rows.clone(),
@@ -299,7 +295,7 @@ impl Documents {
                 format!("{} ({})", error, error.kind()),
             )
         })?;
-        new.take_after(workbook).map_err(|error| disk(&error))?;
+        new.take_after().map_err(|error| disk(&error))?;
         let file_hash = digest(&new.file).map_err(|error| disk(&error))?;
         // The last look before the effect: still live, still the same file, and the use is durable.
         if !held.permits(&append.resource, APPEND) {
@@ -310,7 +306,7 @@ impl Documents {
         }
         workbook.unchanged()?;
         held.take_write(report.bytes_written).map_err(limited)?;
-        let put = self.put(held, new, workbook);
+        let put = self.put(held, new);
         if put.is_err() {
             held.return_write(report.bytes_written);
         }
@@ -319,7 +315,7 @@ impl Documents {
     }
 
     /// Uses the capability, durably, and puts the new file in place of the old.
-    fn put(&self, held: &Held, new: NewFile<'_>, workbook: &Opened) -> Result<(), Problem> {
+    fn put(&self, held: &Held, new: NewFile<'_>) -> Result<(), Problem> {
         let identity = valetkey_view::identity(new.file.as_fd()).map_err(|error| disk(&error))?;
         self.desk.use_up(held, APPEND_ROWS)?;
         if held.constraints().is_single_use() {
@@ -329,132 +325,11 @@ impl Documents {
                 .end(End::UsedUp, |other| other.id() == held.id());
             self.desk.forget(&ended);
         }
-        new.replace(workbook).map_err(|error| disk(&error))?;
+        new.replace().map_err(|error| disk(&error))?;
         // To whoever counts files the new one is the old one.
         held.made(identity);
         Ok(())
     }
-}
-
-impl Opened {
-    /// Whether the name still leads to the object that was opened, and nobody wrote to it since.
-    fn unchanged(&self) -> Result<(), Problem> {
-        let changed = || {
-            Problem::new(
-                ProblemKind::Constraint,
-                "the file was changed by somebody else meanwhile; try again",
-            )
-        };
-        let now = statat(&self.directory, &self.name, AtFlags::SYMLINK_NOFOLLOW)
-            .map_err(|_| changed())?;
-        let same = |a: &Stat, b: &Stat| {
-            (
-                a.st_dev,
-                a.st_ino,
-                a.st_size,
-                a.st_mtime,
-                a.st_mtime_nsec,
-                a.st_ctime,
-                a.st_ctime_nsec,
-            ) == (
-                b.st_dev,
-                b.st_ino,
-                b.st_size,
-                b.st_mtime,
-                b.st_mtime_nsec,
-                b.st_ctime,
-                b.st_ctime_nsec,
-            )
-        };
-        if same(&now, &self.stat) {
-            Ok(())
-        } else {
-            Err(changed())
-        }
-    }
-}
-
-/// The new workbook under a name of its own beside the old; gone again unless it takes the old one's place.
-struct NewFile<'a> {
-    workbook: &'a Opened,
-    name: std::ffi::OsString,
-    file: File,
-}
-
-impl<'a> NewFile<'a> {
-    fn beside(workbook: &'a Opened) -> io::Result<Self> {
-        let mut random = [0; 8];
-        getrandom::fill(&mut random).map_err(io::Error::other)?;
-        let name = format!(".valetkey-{:016x}.tmp", u64::from_ne_bytes(random));
-        let flags =
-            OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-        let file = rustix::fs::openat(&workbook.directory, &name, flags, Mode::RUSR | Mode::WUSR)?;
-        Ok(Self {
-            workbook,
-            name: name.into(),
-            file: file.into(),
-        })
-    }
-
-    /// Gives the new file the mode, owner and attributes of the old, and makes its content durable.
-    fn take_after(&self, workbook: &Opened) -> io::Result<()> {
-        let stat = &workbook.stat;
-        let own = fstat(&self.file)?;
-        if (own.st_uid, own.st_gid) != (stat.st_uid, stat.st_gid) {
-            let (uid, gid) = (
-                rustix::fs::Uid::from_raw(stat.st_uid),
-                rustix::fs::Gid::from_raw(stat.st_gid),
-            );
-            rustix::fs::fchown(&self.file, Some(uid), Some(gid))?;
-        }
-        rustix::fs::fchmod(&self.file, Mode::from_raw_mode(stat.st_mode & 0o777))?;
-        copy_attributes(&workbook.file, &self.file)?;
-        self.file.sync_all()
-    }
-
-    fn replace(mut self, workbook: &Opened) -> io::Result<()> {
-        let name = std::mem::take(&mut self.name);
-        renameat(
-            &workbook.directory,
-            &name,
-            &workbook.directory,
-            &workbook.name,
-        )?;
-        rustix::fs::fsync(&workbook.directory)?;
-        Ok(())
-    }
-}
-
-impl Drop for NewFile<'_> {
-    fn drop(&mut self) {
-        if !self.name.is_empty() {
-            // What stays behind on failure is a private file with a name that says whose it is.
-            let _best_effort = unlinkat(&self.workbook.directory, &self.name, AtFlags::empty());
-        }
-    }
-}
-
-/// The user's own extended attributes, such as tags; what the system keeps there is not copied.
-fn copy_attributes(from: &File, to: &File) -> io::Result<()> {
-    let mut names = vec![0_u8; 64 * 1024];
-    let Ok(length) = rustix::fs::flistxattr(from, &mut names) else {
-        return Ok(());
-    };
-    let mut value = vec![0_u8; 64 * 1024];
-    for name in names
-        .get(..length)
-        .unwrap_or_default()
-        .split(|byte| *byte == 0)
-    {
-        let user_owned = name.starts_with(b"user.");
-        if user_owned {
-            let name = std::ffi::OsStr::from_bytes(name);
-            let length = rustix::fs::fgetxattr(from, name, &mut value)?;
-            let value = value.get(..length).unwrap_or_default();
-            rustix::fs::fsetxattr(to, name, value, rustix::fs::XattrFlags::empty())?;
-        }
-    }
-    Ok(())
 }
 
 fn digest(file: &File) -> io::Result<Digest> {

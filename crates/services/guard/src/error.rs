@@ -47,6 +47,9 @@ pub enum RunError {
         /// What is missing.
         missing: Vec<Shortfall>,
     },
+    /// What the agent changes cannot be kept.
+    #[error("what the agent changes cannot be kept: {0}")]
+    Undo(String),
     /// The view cannot be served.
     #[error("the view cannot be served: {0}")]
     View(String),
@@ -87,7 +90,7 @@ impl RunError {
                 | valetkey_api::ProblemKind::Busy => 3,
             },
             Self::Sandbox(_) | Self::View(_) | Self::Below { .. } => 5,
-            Self::Home(_) | Self::System { .. } | Self::Threads => 1,
+            Self::Home(_) | Self::Undo(_) | Self::System { .. } | Self::Threads => 1,
         }
     }
 }
@@ -106,6 +109,10 @@ impl RunError {
                 .iter()
                 .map(|lacks| lacks.next_step.to_owned())
                 .collect(),
+            Self::Undo(_) => vec![
+                "make room, or run without `--undo`: then nothing of this session can be undone"
+                    .to_owned(),
+            ],
             Self::Home(_)
             | Self::Link(_)
             | Self::Sandbox(_)

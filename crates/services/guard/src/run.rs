@@ -25,6 +25,7 @@ use crate::door::{self, AgentDoor};
 use crate::environment;
 use crate::error::RunError;
 use crate::holdings::Holdings;
+use crate::keeping::{self, UndoSpec};
 use crate::keyring::KeyRing;
 use crate::level::Reached;
 use crate::link::{Link, connect_or_start};
@@ -67,6 +68,8 @@ pub struct RunSpec {
     pub environment: Vec<String>,
     /// Questions are not shown over the agent's terminal; a line says that they wait.
     pub no_prompt: bool,
+    /// Where what the agent changes is kept; nowhere, and nothing can be undone.
+    pub undo: Option<UndoSpec>,
 }
 
 /// Runs a command in a cell and returns its exit status, 128 and the signal's number if one ended it.
@@ -101,6 +104,7 @@ struct Plan {
     hidden: Vec<PathBuf>,
     prompt: bool,
     paths: Paths,
+    undo: Option<UndoSpec>,
 }
 
 impl Plan {
@@ -152,6 +156,7 @@ impl Plan {
             hidden: hidden(paths),
             prompt: !spec.no_prompt,
             paths: paths.clone(),
+            undo: spec.undo.clone(),
         })
     }
 
@@ -371,8 +376,9 @@ impl Session {
             reporter.clone(),
             plan.cell.home.clone(),
         ));
-        let view =
-            View::new(plan.view(), authority).map_err(|error| RunError::View(error.to_string()))?;
+        let (keeper, beating) = keeping::start(plan.undo.as_ref(), desk)?;
+        let view = View::keeping(plan.view(), authority, keeper.clone())
+            .map_err(|error| RunError::View(error.to_string()))?;
         let fuse = launching
             .view_fuse
             .take()
@@ -395,7 +401,7 @@ impl Session {
             .filter(|_| plan.prompt)
             .and_then(|_| Prepared::new());
         let mut cell = launching.prepare()?.start()?;
-        let documents = Arc::new(Documents::new(Arc::clone(desk), plan.hidden.clone()));
+        let documents = Documents::new(Arc::clone(desk), plan.hidden.clone(), keeper);
         let listener = cell
             .agent_listener
             .try_clone()
@@ -404,7 +410,7 @@ impl Session {
             listener,
             AgentDoor {
                 desk: Arc::clone(desk),
-                documents,
+                documents: Arc::new(documents),
             },
         )
         .map_err(system("open the agent door"))?;
@@ -417,6 +423,9 @@ impl Session {
         drop(cell);
         // The cell's mounts are gone with it, and so the connection has ended.
         drop(served);
+        if let Some(beating) = beating {
+            beating.end();
+        }
         reporter.stop();
         // A reporter that panicked has nothing more to send.
         drop(reporting.join());

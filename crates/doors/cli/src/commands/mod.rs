@@ -6,12 +6,14 @@ mod ask;
 mod audit;
 mod break_glass;
 mod caps;
+mod diff;
 mod files;
 mod keys;
 mod report;
 mod requests;
 mod run;
 mod status;
+mod undo;
 
 use clap::CommandFactory as _;
 use valetkey_approval::Verdict;
@@ -29,6 +31,8 @@ pub(crate) fn dispatch(args: Args) -> Result<u8, Fail> {
         Command::Run(args) => return run::run(args),
         Command::Demo(args) => return demo::run(&args),
         Command::DemoAgent { folder, listener } => return demo::agent::run(&folder, listener),
+        Command::Undo(args) => return undo::command(&args),
+        Command::Diff(args) => diff::command(&args)?,
         Command::Doctor(args) => return doctor::run(&args),
         Command::DoctorProbe { aim, only, control } => {
             return doctor::attack(&aim, only.as_deref(), control);

@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use valetkey_api::BundleFile;
-use valetkey_guard::RunSpec;
+use valetkey_guard::{RunSpec, UndoSpec};
+use valetkey_snapshot::Budget;
 
 use crate::args::RunArgs;
 use crate::fail::{Fail, Status};
@@ -17,6 +18,14 @@ const MAX_BUNDLE_FILES: usize = 256;
 /// Runs the command and passes its exit status on.
 pub(crate) fn run(args: RunArgs) -> Result<u8, Fail> {
     let policy = args.policy.as_deref().map(read_bundle).transpose()?;
+    let paths = home::paths()?;
+    let undo = args.undo.then(|| UndoSpec {
+        directory: paths.undo(),
+        budget: Budget {
+            total_bytes: args.undo_budget.saturating_mul(1 << 20),
+            ..Budget::default()
+        },
+    });
     let spec = RunSpec {
         command: args.command,
         workspace: args.workspace,
@@ -27,8 +36,9 @@ pub(crate) fn run(args: RunArgs) -> Result<u8, Fail> {
         environment: args.environment,
         no_prompt: args.no_prompt
             || std::env::var_os("VALETKEY_PROMPT").is_some_and(|when| when == "never"),
+        undo,
     };
-    Ok(valetkey_guard::run(&spec, &home::paths()?)?)
+    Ok(valetkey_guard::run(&spec, &paths)?)
 }
 
 /// Reads the files of a policy bundle: Rego, data and manifest.

@@ -17,6 +17,7 @@ use crate::config::SkeletonKind;
 use crate::connection::{Answer, Caller, Fail, Server};
 use crate::handle::{FileHandle, Writing};
 use crate::host::{KIND_SYMLINK, SET_ID, Stat, stat_descriptor};
+use crate::keeper::{self, Kept};
 use crate::locks::lock;
 use crate::node::Node;
 use crate::sight::{Glance, Place, Sight};
@@ -116,7 +117,7 @@ impl Server {
         if node.is_virtual() {
             return Err(Errno::ACCESS.into());
         }
-        let target = self.target(caller, &node, change)?;
+        let mut target = self.target(caller, &node, change)?;
         self.check_owner(&target.stat, change)?;
         let touched = [Touched {
             path: &target.path,
@@ -127,16 +128,12 @@ impl Server {
             },
         }];
         let begun = self.begin(&target.permits, WRITE, Purpose::Change, &touched)?;
-        self.clear_set_id_for(&target, change)?;
-        if change.valid & set::SIZE != 0 {
-            self.resize(&target, change)?;
+        let changed = self.change(&target, change);
+        // Some of it may have happened.
+        if let Some(kept) = target.kept.take() {
+            kept.done(&[(&target.path, target.descriptor.as_fd())]);
         }
-        if change.valid & set::MODE != 0 {
-            self.change_mode(&target, change.mode)?;
-        }
-        if change.valid & (set::ATIME | set::MTIME) != 0 {
-            change_times(&target.descriptor, change)?;
-        }
+        changed?;
         begun.done();
         self.shared.authority.report(Observation::Changed {
             path: target.path.clone(),
@@ -144,6 +141,20 @@ impl Server {
         let stat = stat_descriptor(target.descriptor.as_fd())?;
         let attributes = self.shown(&stat, &target.path, &Sight::Covered);
         Ok(Answer::Attributes(attributes, self.valid()))
+    }
+
+    fn change(&self, target: &Target, change: &SetAttributes) -> Result<(), Fail> {
+        self.clear_set_id_for(target, change)?;
+        if change.valid & set::SIZE != 0 {
+            self.resize(target, change)?;
+        }
+        if change.valid & set::MODE != 0 {
+            self.change_mode(target, change.mode)?;
+        }
+        if change.valid & (set::ATIME | set::MTIME) != 0 {
+            change_times(&target.descriptor, change)?;
+        }
+        Ok(())
     }
 
     /// What is to be changed, once the right to change it is there by every name.
@@ -196,7 +207,11 @@ impl Server {
         let host = &self.shared.host;
         let (opened, stat) = host.open_object(directory.as_fd(), &name.name, flags, &node.key)?;
         let readable = self.readable(&permits, directory.as_fd(), &name.name, &stat)?;
+        self.may_keep(caller, &stat)?;
+        let doomed = keeper::doomed(directory.as_fd(), &name.name, &path, &stat);
+        let kept = Some(self.keep_change(&doomed)?);
         Ok(Target {
+            kept,
             permits: uses::distinct(permits),
             readable,
             descriptor: Descriptor::Opened(opened),
@@ -299,6 +314,8 @@ struct Target {
     descriptor: Descriptor,
     stat: Stat,
     path: PathBuf,
+    /// What was written down before.
+    kept: Option<Kept>,
 }
 
 enum Descriptor {
@@ -331,6 +348,8 @@ fn handle_target(handle: Arc<FileHandle>) -> Result<Target, Fail> {
     let stat = stat_descriptor(handle.file.as_fd())?;
     let path = handle.path.clone();
     Ok(Target {
+        // It was kept when it was opened for writing.
+        kept: None,
         permits: handle.permits(),
         readable: None,
         descriptor: Descriptor::Handle(handle),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, linkat, mkdirat, mknodat, symlinkat, unlinkat};
 use rustix::io::Errno;
-use valetkey_model::{Action, ActionSet, FileKind};
+use valetkey_model::{Action, ActionSet};
 
 use super::Outcome;
 use crate::authority::{CREATE, Content, DELETE, Facts, Observation, Permit, Purpose, Touched};
@@ -14,6 +14,7 @@ use crate::connection::{Answer, Caller, Fail, Server};
 use crate::host::{
     KIND_DIRECTORY, KIND_MASK, KIND_PIPE, KIND_REGULAR, KIND_SOCKET, Stat, file_kind,
 };
+use crate::keeper::{self, Doomed};
 use crate::locks::lock;
 use crate::node::Node;
 use crate::uses::{self, Begun};
@@ -44,7 +45,9 @@ impl Server {
     ) -> Outcome {
         let new = self.new_name(caller, parent, name, Makes::Directory)?;
         let begun = self.begin_new(&new, Content::Nothing)?;
+        let kept = self.keep_making(new.directory.as_fd(), &new.path, None)?;
         mkdirat(&new.directory, name, Mode::from_raw_mode(mode & 0o1777))?;
+        kept.done(&[]);
         self.made(&new, begun, Some(mode & 0o1777 | KIND_DIRECTORY))
     }
 
@@ -69,6 +72,7 @@ impl Server {
             Content::Nothing
         };
         let begun = self.begin_new(&new, content)?;
+        let kept = self.keep_making(new.directory.as_fd(), &new.path, None)?;
         mknodat(
             &new.directory,
             name,
@@ -76,6 +80,7 @@ impl Server {
             Mode::from_raw_mode(mode & 0o1777),
             0,
         )?;
+        kept.done(&[]);
         self.made(&new, begun, Some(mode))
     }
 
@@ -89,7 +94,9 @@ impl Server {
         // Where the link leads does not matter: it is followed within the view, where it is decided on.
         let new = self.new_name(caller, parent, name, Makes::Other)?;
         let begun = self.begin_new(&new, Content::Nothing)?;
+        let kept = self.keep_making(new.directory.as_fd(), &new.path, None)?;
         symlinkat(target, &new.directory, name)?;
+        kept.done(&[]);
         self.made(&new, begun, None)
     }
 
@@ -141,6 +148,8 @@ impl Server {
             content: uses::content(&place.stat, readable.as_ref()),
         });
         let begun = self.begin(&permits, CREATE, Purpose::Create, &touched)?;
+        let second = Some(place.stat.identity());
+        let kept = self.keep_making(new.directory.as_fd(), &new.path, second)?;
         let _moving = self.shared.moves.moving();
         let (descriptors, number) = host.link_to(source.as_fd());
         linkat(
@@ -150,6 +159,7 @@ impl Server {
             name,
             AtFlags::SYMLINK_FOLLOW,
         )?;
+        kept.done(&[(&new.path, source.as_fd())]);
         begun.done();
         let (from, to) = (place.path.clone(), new.path.clone());
         self.shared
@@ -174,6 +184,7 @@ impl Server {
         if self.shared.host.hides_below(&path) {
             return Err(Errno::BUSY.into());
         }
+        self.may_keep(caller, &stat)?;
         let directory = self.directory(&parent)?;
         let readable = self.readable(&permits, directory.as_fd(), name, &stat)?;
         let touched = [Touched {
@@ -182,6 +193,9 @@ impl Server {
             content: uses::content(&stat, readable.as_ref()),
         }];
         let begun = self.begin(&permits, DELETE, Purpose::Delete, &touched)?;
+        let doomed = keeper::doomed(directory.as_fd(), name, &path, &stat);
+        let other_names = self.by_other_names(&doomed, &stat);
+        let kept = self.keep_removing(&doomed)?;
         self.hold_open(&stat);
         let flags = if is_directory {
             AtFlags::REMOVEDIR
@@ -189,6 +203,11 @@ impl Server {
             AtFlags::empty()
         };
         unlinkat(&directory, name, flags)?;
+        let now: Vec<(&std::path::Path, _)> = other_names
+            .iter()
+            .map(|object| (path.as_path(), object.as_fd()))
+            .collect();
+        kept.done(&now);
         begun.done();
         self.name_gone(&parent, name, &stat);
         let kind = file_kind(stat.attributes.mode);
@@ -196,6 +215,16 @@ impl Server {
             .authority
             .report(Observation::Deleted { path, kind });
         Ok(Answer::Done)
+    }
+
+    /// A file that has further names, to say how it stands when it has lost this one.
+    pub(super) fn by_other_names(&self, doomed: &Doomed<'_>, stat: &Stat) -> Option<OwnedFd> {
+        if self.shared.keeper.is_none() || stat.is_directory() || stat.attributes.nlink < 2 {
+            return None;
+        }
+        let host = &self.shared.host;
+        host.open(doomed.directory, doomed.name, OFlags::PATH, 0)
+            .ok()
     }
 
     /// Where the kernel sends no handles, a file about to lose its last name is opened here, so that
@@ -270,18 +299,15 @@ impl Server {
             let made = host.open(new.directory.as_fd(), new.name, OFlags::PATH, 0)?;
             self.fix_mode(&made, mode)?;
         }
-        let kind = self.kind_at(new)?;
+        let stat = self.shared.host.stat(new.directory.as_fd(), new.name)?;
+        self.kept_made(&new.path, &stat);
+        let kind = file_kind(stat.attributes.mode);
         let created = Observation::Created {
             path: new.path.clone(),
             kind,
         };
         self.shared.authority.report(created);
         self.made_entry(new)
-    }
-
-    fn kind_at(&self, new: &NewName<'_>) -> Result<FileKind, Errno> {
-        let stat = self.shared.host.stat(new.directory.as_fd(), new.name)?;
-        Ok(file_kind(stat.attributes.mode))
     }
 
     pub(super) fn made_entry(&self, new: &NewName<'_>) -> Outcome {

@@ -18,6 +18,7 @@ use crate::authority::{
 use crate::connection::{Answer, Caller, Fail, Server};
 use crate::handle::{FileHandle, Writing};
 use crate::host::{KIND_REGULAR, SET_ID, Stat, stat_descriptor};
+use crate::keeper;
 use crate::locks::lock;
 use crate::node::{Node, Stamp};
 use crate::sight::Place;
@@ -126,6 +127,10 @@ impl Server {
         }
         let rights = self.rights(caller, &places, how)?;
         self.by_every_name(caller, &places, rights.wanted)?;
+        let changes = how.writable || how.truncates;
+        if changes {
+            self.may_keep(caller, &first.stat)?;
+        }
         let (directory, name) = (first.directory.as_fd(), &first.name.name);
         let host = &self.shared.host;
         let (file, stat) = host.open_object(directory, name, how.host_flags(), &node.key)?;
@@ -140,15 +145,24 @@ impl Server {
             })
             .collect();
         let begun = self.begin(&rights.permits, rights.wanted, Purpose::Open, &touched)?;
-        if how.truncates {
-            if kill_set_id && stat.attributes.mode & SET_ID != 0 {
-                clear_set_id(&file, &stat)?;
+        let kept = changes
+            .then(|| self.keep_change(&keeper::doomed(directory, name, &first.path, &stat)))
+            .transpose()?;
+        if how.truncates
+            && let Err(error) = truncate(&file, &stat, kill_set_id)
+        {
+            if let Some(kept) = kept {
+                kept.done(&[(&first.path, file.as_fd())]);
             }
-            ftruncate(&file, 0)?;
+            return Err(error.into());
         }
         begun.done();
         let path = first.path.clone();
-        Ok(self.opened(node, file, &stat, path, how, rights))
+        let opened = self.opened(node, file, &stat, path, how, rights);
+        if let Some(kept) = kept {
+            kept.done(&[(&first.path, opened.0.file.as_fd())]);
+        }
+        Ok(opened)
     }
 
     pub(super) fn create(
@@ -188,18 +202,21 @@ impl Server {
             content: Content::New,
         }];
         let begun = self.begin(&rights.permits, rights.wanted, Purpose::Create, &touched)?;
+        let kept = self.keep_making(directory.as_fd(), &path, None)?;
         let host_flags = how.host_flags() | OFlags::CREATE | OFlags::EXCL;
         let file = self
             .shared
             .host
             .open(directory.as_fd(), name, host_flags, mode & 0o1777)?;
         // From here on the file is there, whatever fails.
+        kept.done(&[]);
         begun.made(
             stat_descriptor(file.as_fd())
                 .ok()
                 .map(|stat| stat.identity()),
         );
         let stat = self.fix_mode(&file, mode)?;
+        self.kept_made(&path, &stat);
         let entry = self.new_entry(&parent, name, &path, &stat);
         let node = self.node(entry.node)?;
         let created = Observation::Created {
@@ -290,6 +307,7 @@ impl Server {
             path: path.clone(),
             actions: wanted,
         });
+        self.kept_opened(writing, stat);
         let has_set_id = stat.attributes.mode & SET_ID != 0;
         let readable = how.readable;
         let handle = Arc::new(FileHandle::new(
@@ -328,6 +346,7 @@ impl Server {
     }
 
     fn report_closed(&self, handle: &FileHandle) {
+        self.kept_closed(handle);
         self.shared.authority.report(Observation::Closed {
             path: handle.path.clone(),
             read_bytes: handle.read_bytes.load(Ordering::Relaxed),
@@ -362,6 +381,14 @@ fn keep_cache(node: &Node, stat: &Stat, how: How) -> u32 {
     } else {
         0
     }
+}
+
+/// Takes the content away, and the bits that would let it run as somebody else.
+fn truncate(file: &OwnedFd, stat: &Stat, kill_set_id: bool) -> Result<(), Errno> {
+    if kill_set_id && stat.attributes.mode & SET_ID != 0 {
+        clear_set_id(file, stat)?;
+    }
+    ftruncate(file, 0)
 }
 
 /// Clears set-id bits as the kernel does when content changes: set-group-id only where it means

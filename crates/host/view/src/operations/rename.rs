@@ -16,6 +16,7 @@ use crate::authority::{
 };
 use crate::connection::{Answer, Caller, Fail, Server};
 use crate::host::Stat;
+use crate::keeper::{self, Kept, Renaming};
 use crate::node::Node;
 use crate::uses::{self, Begun};
 
@@ -64,12 +65,17 @@ impl Server {
         if let Some(target) = new.found.as_ref().filter(|_| exchanges) {
             self.may_move(caller, target, &new, &old)?;
         }
+        if let Some(target) = new.found.as_ref().filter(|_| !exchanges) {
+            self.may_keep(caller, target)?;
+        }
         let from = self.directory(&old.parent)?;
         let to = self.directory(&new.parent)?;
         let begun = self.begin_rename(&permits, (&from, &old), (&to, &new), exchanges)?;
         if let Some(target) = new.found.as_ref().filter(|_| !exchanges) {
             self.hold_open(target);
         }
+        let (moves, replaced, kept) =
+            self.keep_rename((&from, &old, &moved), (&to, &new), exchanges)?;
         let _moving = self.shared.moves.moving();
         rename_at(
             (&from, old.name),
@@ -77,6 +83,12 @@ impl Server {
             flags,
             new.found.is_some(),
         )?;
+        let now: Vec<_> = moves
+            .iter()
+            .chain(&replaced)
+            .map(|(path, object)| (*path, object.as_fd()))
+            .collect();
+        kept.done(&now);
         begun.done();
         self.renamed(&moved, &old, &new, exchanges);
         self.shared.authority.report(Observation::Renamed {
@@ -194,6 +206,55 @@ impl Server {
             left: MOVED_MAX,
         };
         walk.check(&top, &from.path, &to.path, MOVED_DEPTH_MAX)
+    }
+
+    /// Has what the rename takes away kept. Gives what moves and what is replaced, to say how they stand afterwards.
+    #[expect(clippy::type_complexity, reason = "two objects with their new names")]
+    fn keep_rename<'e>(
+        &self,
+        (from, old, moved): (&OwnedFd, &'e End<'_>, &Stat),
+        (to, new): (&OwnedFd, &'e End<'_>),
+        exchanged: bool,
+    ) -> Result<
+        (
+            Option<(&'e Path, OwnedFd)>,
+            Option<(&'e Path, OwnedFd)>,
+            Kept,
+        ),
+        Errno,
+    > {
+        let renaming = Renaming {
+            parents: [
+                keeper::parent(from.as_fd(), &old.path),
+                keeper::parent(to.as_fd(), &new.path),
+            ],
+            moved: keeper::doomed(from.as_fd(), old.name, &old.path, moved),
+            to: &new.path,
+            replaced: new
+                .found
+                .as_ref()
+                .map(|stat| keeper::doomed(to.as_fd(), new.name, &new.path, stat)),
+            exchanged,
+        };
+        let kept = self.keep_renaming(&renaming)?;
+        if self.shared.keeper.is_none() {
+            return Ok((None, None, kept));
+        }
+        let host = &self.shared.host;
+        let moves = host.open(from.as_fd(), old.name, OFlags::PATH, 0)?;
+        let there = new.found.as_ref().and_then(|stat| {
+            if exchanged {
+                host.open(to.as_fd(), new.name, OFlags::PATH, 0).ok()
+            } else {
+                self.by_other_names(renaming.replaced.as_ref()?, stat)
+            }
+        });
+        let then = if exchanged { &old.path } else { &new.path };
+        Ok((
+            Some((new.path.as_path(), moves)),
+            there.map(|object| (then.as_path(), object)),
+            kept,
+        ))
     }
 
     /// Brings the names of the nodes concerned up to date.

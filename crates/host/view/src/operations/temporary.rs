@@ -121,8 +121,15 @@ impl Server {
         for handle in &handles {
             handle.join(Arc::clone(&permit));
         }
+        let kept = self.keep_making(new.directory.as_fd(), &new.path, None)?;
         self.link_nameless(handle, &new)?;
+        kept.done(&[]);
         begun.done();
+        let stat = stat_descriptor(handle.file.as_fd())?;
+        self.kept_made(&new.path, &stat);
+        for handle in &handles {
+            self.kept_opened(handle.writing, &stat);
+        }
         self.shared.authority.report(Observation::Created {
             path: new.path.clone(),
             kind: FileKind::File,

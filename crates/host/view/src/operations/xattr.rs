@@ -15,6 +15,7 @@ use crate::authority::{Content, Observation, Permit, Purpose, READ, Touched, WRI
 use crate::connection::{Answer, Caller, Fail, Server};
 use crate::handle::FileHandle;
 use crate::host::{Host, KIND_DIRECTORY, KIND_REGULAR, Stat, stat_descriptor};
+use crate::keeper::{self, Kept};
 use crate::locks::lock;
 use crate::node::Node;
 use crate::uses::{self, Begun};
@@ -73,7 +74,7 @@ impl Server {
         if !is_users(name) {
             return Err(refused(name).into());
         }
-        let Some(found) = self.attributed(caller, node, WRITE)? else {
+        let Some(mut found) = self.attributed(caller, node, WRITE)? else {
             return Err(Errno::PERM.into());
         };
         let flags = XattrFlags::from_bits(flags).ok_or(Errno::INVAL)?;
@@ -86,6 +87,7 @@ impl Server {
             return Err(error.into());
         }
         begun.done();
+        found.is_changed();
         let path = found.path;
         self.shared.authority.report(Observation::Changed { path });
         Ok(Answer::Done)
@@ -95,12 +97,13 @@ impl Server {
         if !is_users(name) {
             return Err(refused(name).into());
         }
-        let Some(found) = self.attributed(caller, node, WRITE)? else {
+        let Some(mut found) = self.attributed(caller, node, WRITE)? else {
             return Err(Errno::PERM.into());
         };
         let begun = self.begin_change(&found)?;
         removexattr(Host::path_to(found.opened.as_fd()), name)?;
         begun.done();
+        found.is_changed();
         let path = found.path;
         self.shared.authority.report(Observation::Changed { path });
         Ok(Answer::Done)
@@ -143,6 +146,13 @@ impl Server {
             .shared
             .host
             .open_object(directory, name, OFlags::PATH, &node.key)?;
+        let kept = if wanted == WRITE {
+            self.may_keep(caller, &first.stat)?;
+            let doomed = keeper::doomed(directory, name, &first.path, &first.stat);
+            Some(self.keep_change(&doomed)?)
+        } else {
+            None
+        };
         Ok(Some(Attributed {
             readable: self.readable(&permits, directory, name, &first.stat)?,
             permits: uses::distinct(permits),
@@ -150,6 +160,7 @@ impl Server {
             stat: first.stat,
             path: first.path.clone(),
             judged: false,
+            kept,
         }))
     }
 
@@ -177,6 +188,8 @@ struct Attributed {
     path: PathBuf,
     /// Whether its content was judged when it was opened.
     judged: bool,
+    /// What was written down, where it is to be changed.
+    kept: Option<Kept>,
 }
 
 /// Whether this is a directory or a pipe that was removed: of those nothing is open here.
@@ -204,10 +217,19 @@ fn nameless(node: &Arc<Node>, wanted: ActionSet) -> Result<Attributed, Errno> {
         stat: stat_descriptor(handle.file.as_fd())?,
         path: handle.path.clone(),
         judged: true,
+        // Nothing of it is there any more to be put back.
+        kept: None,
     })
 }
 
 impl Attributed {
+    /// It has been changed.
+    fn is_changed(&mut self) {
+        if let Some(kept) = self.kept.take() {
+            kept.done(&[(&self.path, self.opened.as_fd())]);
+        }
+    }
+
     /// Attributes are neither counted as bytes nor judged as content: who limits those gives none to be read.
     fn gives_attributes(&self) -> bool {
         let limits = self.permits.iter().map(|permit| permit.limits());

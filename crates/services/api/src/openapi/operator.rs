@@ -5,7 +5,7 @@ use schemars::{Schema, SchemaGenerator, json_schema};
 use super::{Door, Operation, of};
 use crate::{
     AddApprover, Alerts, Answer, Answered, BrokenGlass, Changes, IssuerKeys, LiveCapabilities,
-    OpenQuestions, ProblemKind, ReviewList, Revoke, Revoked, Status,
+    OpenQuestions, ProblemKind, ReviewList, Revoke, Revoked, Status, Undoing,
 };
 use valetkey_approval::{Approvers, SignedChange, SignedEmergency, SignedReview};
 
@@ -135,6 +135,14 @@ pub(super) const DOOR: Door = Door {
                 "rotateKey",
                 "/v1/keys/rotate",
                 "Signs with a new key from now on; the old one verifies until what it signed is over",
+            )
+        },
+        Operation {
+            request: Some(of::<Undoing>),
+            ..Operation::post(
+                "recordUndone",
+                "/v1/undone",
+                "Records that a person is about to undo what a session has changed",
             )
         },
         Operation {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use valetkey_api::{
     AddApprover, Alerts, Answer, Answered, Changes, Handler, LiveCapabilities, OpenQuestions,
-    Problem, ProblemKind, Reply, Request, ReviewList, Revoke, Route, find,
+    Problem, ProblemKind, Reply, Request, ReviewList, Revoke, Route, Undoing, find,
 };
 use valetkey_approval::{SignedChange, SignedEmergency, SignedReview};
 
@@ -43,6 +43,7 @@ enum OperatorCall {
     Revoke(Revoke),
     Keys,
     RotateKey,
+    Undone(Undoing),
     Stop,
 }
 
@@ -62,10 +63,11 @@ enum Kind {
     Revoke,
     Keys,
     RotateKey,
+    Undone,
     Stop,
 }
 
-const ROUTES: [Route<Kind>; 15] = [
+const ROUTES: [Route<Kind>; 16] = [
     Route::new("GET", "/v1/status", Kind::Status),
     Route::new("GET", "/v1/requests", Kind::Questions),
     Route::new("GET", "/v1/alerts", Kind::Alerts),
@@ -80,6 +82,7 @@ const ROUTES: [Route<Kind>; 15] = [
     Route::new("POST", "/v1/revocations", Kind::Revoke),
     Route::new("GET", "/v1/keys", Kind::Keys),
     Route::new("POST", "/v1/keys/rotate", Kind::RotateKey),
+    Route::new("POST", "/v1/undone", Kind::Undone),
     Route::new("POST", "/v1/stop", Kind::Stop),
 ];
 
@@ -112,6 +115,7 @@ impl TryFrom<&Request> for OperatorCall {
             Kind::Revoke => Self::Revoke(request.json()?),
             Kind::Keys => Self::Keys,
             Kind::RotateKey => Self::RotateKey,
+            Kind::Undone => Self::Undone(request.json()?),
             Kind::Stop => Self::Stop,
         })
     }
@@ -159,13 +163,7 @@ impl OperatorDoor {
             }
             OperatorCall::Answer(answer) => {
                 broker.may_answer(&operator, &answer.approval.approval.request_id)?;
-                // On its own, so that whoever hangs up does not leave an answer half done.
-                let own = Arc::clone(broker);
-                let answered = tokio::spawn(async move { own.answer(answer.approval).await });
-                let outcome = answered.await.map_err(|_| {
-                    Problem::new(ProblemKind::Unavailable, "the answer could not be handled")
-                })??;
-                Ok(Reply::json(&Answered { outcome }))
+                Ok(Reply::json(&self.take_answer(*answer).await?))
             }
             OperatorCall::Approvers => Ok(Reply::json(&broker.people.of(operator.uid()))),
             OperatorCall::Register(added) => {
@@ -188,12 +186,26 @@ impl OperatorDoor {
                 broker.only_for_everyone(&operator)?;
                 Ok(Reply::json(&broker.rotate_key().await?))
             }
+            OperatorCall::Undone(what) => {
+                broker.record_undone(operator.uid(), &what).await?;
+                Ok(Reply::json(&()))
+            }
             OperatorCall::Stop => {
                 broker.only_for_everyone(&operator)?;
                 broker.stopping.notify_one();
                 Ok(Reply::json(&()))
             }
         }
+    }
+
+    /// On its own, so that whoever hangs up does not leave an answer half done.
+    async fn take_answer(&self, answer: Answer) -> Result<Answered, Problem> {
+        let broker = Arc::clone(&self.0);
+        let answered = tokio::spawn(async move { broker.answer(answer.approval).await });
+        let outcome = answered.await.map_err(|_| {
+            Problem::new(ProblemKind::Unavailable, "the answer could not be handled")
+        })??;
+        Ok(Answered { outcome })
     }
 }
 
