@@ -546,3 +546,36 @@ fn a_broker_killed_while_it_is_answered_gives_nothing_without_a_record_and_nothi
     );
     place.home.verify();
 }
+
+#[test]
+fn a_yes_that_reaches_further_than_the_question_is_none() {
+    let mut place = Place::new();
+    let question = place.ask("notes.txt", &json!({}));
+    let mut wider = place.owner.unsigned(&question);
+    for lease in [
+        json!({"scope": "task", "max_seconds": 999_999}),
+        json!({"scope": "minutes", "max_seconds": 999_999}),
+        json!({"scope": {"operations": ["file:/etc/shadow"]}, "max_seconds": 60}),
+    ] {
+        wider["lease"] = lease;
+        place.refused(&place.owner.sign(&wider), "reaches further");
+    }
+    wider["lease"] = json!({"scope": "always", "max_seconds": 60});
+    assert_eq!(give(&place.home, &place.owner.sign(&wider)).status, 400);
+    // What was signed as a yes for once is not made more on its way.
+    let mut once = place.owner.unsigned(&question);
+    once["lease"] = json!({"scope": "once", "max_seconds": 1});
+    let signed = place.owner.sign(&once);
+    let mut forged = signed.clone();
+    forged["approval"]["approval"]
+        .as_object_mut()
+        .expect("an object")
+        .remove("lease");
+    place.refused(&forged, "signature");
+    assert_eq!(place.state(&question)["state"], "pending");
+    assert_eq!(give(&place.home, &signed).status, 200);
+    let granted = place.state(&question);
+    let constraints = &granted["granted"]["capability"]["constraints"];
+    assert_eq!(constraints["single_use"], true, "{granted}");
+    drop(place.broker);
+}

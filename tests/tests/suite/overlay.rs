@@ -79,6 +79,62 @@ fn a_question_is_refused_or_left_over_the_agents_terminal() {
 }
 
 #[test]
+fn a_yes_for_once_is_used_up_and_a_longer_one_than_asked_for_is_none() {
+    needs_cells!();
+    let home = home();
+    let mut pty = session(
+        &home,
+        &[],
+        "cat notes.txt; sleep 0.2; cat notes.txt; echo over-$?",
+    );
+    pty.wait_for(READY);
+    pty.keys("a 99h\r");
+    pty.wait_for("a yes can reach: once");
+    pty.keys("a once\r");
+    pty.wait_for("the notes");
+    // The second time is a question again.
+    pty.wait_for("valetkey asks");
+    pty.wait_for(READY);
+    pty.keys("d\r");
+    pty.wait_for("over-1");
+    assert_eq!(pty.finish(), 0);
+    let given = home.events("approval.given");
+    assert_eq!(given.len(), 1, "{given:?}");
+    assert_eq!(given[0]["attributes"]["lease_scope"], "once", "{given:?}");
+    home.verify();
+}
+
+#[test]
+fn a_folders_files_are_one_prompt_and_one_answer() {
+    needs_cells!();
+    let home = Home::new();
+    for number in 0..6 {
+        home.write(&format!("notes-{number}.txt"), "the notes\n");
+    }
+    let script = "for n in 0 1 2 3 4 5; do cat notes-$n.txt > /dev/null & p=\"$p $!\"; done; \
+        for one in $p; do wait $one || echo missed; done; echo over";
+    let mut pty = session(&home, &[], script);
+    // All of them, or all but a first that came a moment before the others.
+    let mut prompts = 0;
+    let mut listed = 0;
+    while listed < 6 {
+        pty.wait_for(READY);
+        let open = home.questions();
+        let also = open[0]["also"].as_array().map_or(0, Vec::len);
+        listed += 1 + also;
+        prompts += 1;
+        // What does not fit on the screen is looked at first.
+        pty.keys("   a\r");
+        pty.wait_for("\x1b[?1049l");
+    }
+    let end = pty.wait_for("over");
+    assert!(prompts <= 2, "{prompts} prompts");
+    assert!(!end.contains("missed"), "{end}");
+    assert_eq!(pty.finish(), 0);
+    assert_eq!(home.events("approval.given").len(), prompts);
+}
+
+#[test]
 fn an_answer_from_elsewhere_closes_the_prompt() {
     needs_cells!();
     let home = home();

@@ -15,6 +15,7 @@ mod patience;
 #[cfg(any(test, feature = "show"))]
 mod prompt;
 mod quorum;
+mod reach;
 mod registry;
 mod risk;
 #[cfg(any(test, feature = "show"))]
@@ -37,6 +38,7 @@ pub use patience::{OverBudget, Patience, PromptBudget, Wait};
 #[cfg(any(test, feature = "show"))]
 pub use prompt::{Context, Earlier, Emphasis, Field, Prompt, RegistryState};
 pub use quorum::{Approved, Standing, standing};
+pub use reach::{Reach, chosen_in_words};
 pub use registry::{Change, ChangeError, SignedChange, UnsignedChange};
 pub use risk::{Risk, RiskReason, Width, assess, lease_allowed, lease_within, width};
 #[cfg(any(test, feature = "show"))]

@@ -2,16 +2,18 @@
 
 use std::collections::BTreeSet;
 
-use valetkey_model::{ApprovalId, Timestamp};
+use valetkey_model::{ApprovalId, Lease, Timestamp};
 
 use crate::approver::{Approver, Approvers};
 use crate::asked::Asked;
+use crate::reach::lesser;
 use crate::signed::{ApprovalError, SignedApproval, Verdict};
 
 /// Proof that a question was answered with yes by everyone it needed. Only [`standing`] makes one.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Approved {
     approvals: Vec<ApprovalId>,
+    lease: Option<Lease>,
 }
 
 impl Approved {
@@ -19,6 +21,12 @@ impl Approved {
     #[must_use]
     pub fn approvals(&self) -> &[ApprovalId] {
         &self.approvals
+    }
+
+    /// How far it reaches, where anybody who said yes let it reach less than the question says: of several, the least.
+    #[must_use]
+    pub fn lease(&self) -> Option<&Lease> {
+        self.lease.as_ref()
     }
 }
 
@@ -47,12 +55,19 @@ pub fn standing(
     now: Timestamp,
 ) -> Result<Standing, ApprovalError> {
     let mut yes: Vec<(&Approver, &ApprovalId)> = Vec::new();
+    let mut lease: Option<Lease> = None;
     for (answer, received) in answers {
         let name = &answer.approval.approver;
         let approver = approvers
             .by_name(name)
             .ok_or_else(|| ApprovalError::UnknownApprover(name.clone()))?;
         answer.verify(asked, approver, *received)?;
+        if let Some(chosen) = answer.approval.lease.clone() {
+            lease = Some(match lease.take() {
+                Some(before) => lesser(before, chosen),
+                None => chosen,
+            });
+        }
         match answer.approval.verdict {
             // Anyone may say no, the requester too.
             Verdict::Deny => return Ok(Standing::Refused),
@@ -66,7 +81,7 @@ pub fn standing(
         }
     }
     if let Some(approvals) = met(asked, &yes) {
-        return Ok(Standing::Approved(Approved { approvals }));
+        return Ok(Standing::Approved(Approved { approvals, lease }));
     }
     Ok(if now >= asked.expires_at {
         Standing::Expired

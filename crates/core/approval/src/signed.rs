@@ -5,11 +5,12 @@ use ed25519_dalek::Signature;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use valetkey_model::{
-    ApprovalId, Digest, JustificationFault, RequestId, Timestamp, canonical_json,
+    ApprovalId, Digest, JustificationFault, Lease, RequestId, Timestamp, canonical_json,
 };
 
 use crate::approver::{Approver, ApproverKey};
 use crate::asked::Asked;
+use crate::reach::is_within;
 
 /// The domain of the bytes that an approver signs.
 const APPROVAL_DOMAIN: &[u8] = b"valetkey approval v1\n";
@@ -85,6 +86,9 @@ pub struct Unsigned {
     pub approver: String,
     /// Where.
     pub method: Method,
+    /// How far the yes reaches, where that is less than the question says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lease: Option<Lease>,
     /// Why, in the approver's words.
     pub justification: Option<String>,
     /// When.
@@ -132,6 +136,9 @@ pub enum ApprovalError {
     /// Policy wants a reason, and none that suffices was given.
     #[error(transparent)]
     Justification(#[from] JustificationFault),
+    /// It would reach further than the question says.
+    #[error("the approval reaches further than the question")]
+    Wider,
     /// The person on whose behalf the agent runs says yes, and policy wants others to.
     #[error("`{0}` is the person for whom the agent asks; policy wants another to approve")]
     Requester(String),
@@ -201,6 +208,11 @@ impl SignedApproval {
         let reason = approval.justification.as_deref();
         if reason.is_some_and(|text| text.len() > MAX_JUSTIFICATION_BYTES) {
             return Err(ApprovalError::Form);
+        }
+        let within =
+            |lease: &Lease| approval.verdict == Verdict::Approve && is_within(lease, asked);
+        if approval.lease.as_ref().is_some_and(|lease| !within(lease)) {
+            return Err(ApprovalError::Wider);
         }
         if approval.verdict == Verdict::Approve {
             asked.requirement.justification.check(reason)?;

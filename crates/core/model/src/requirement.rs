@@ -97,6 +97,17 @@ pub enum LeaseScope {
 }
 
 impl LeaseScope {
+    /// Its name, as policy writes it.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Once => "once",
+            Self::Operations(_) => "operations",
+            Self::Minutes => "minutes",
+            Self::Task => "task",
+        }
+    }
+
     /// The scope that both give.
     #[must_use]
     pub fn narrower(self, other: Self) -> Self {

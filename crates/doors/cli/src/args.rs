@@ -242,6 +242,9 @@ pub(crate) struct AnswerArgs {
     /// Why; kept in the log
     #[arg(long, value_name = "TEXT")]
     pub(crate) because: Option<String>,
+    /// Let a yes reach less than the question says: `once`, `task`, or a time such as `10m`
+    #[arg(long, value_name = "REACH")]
+    pub(crate) lease: Option<String>,
     /// Answer only if the question has this digest: the one that you saw
     #[arg(long, value_name = "DIGEST")]
     pub(crate) digest: Option<Digest>,

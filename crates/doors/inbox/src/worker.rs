@@ -79,6 +79,7 @@ fn answer_one(
     let reply = Reply {
         verdict: answering.verdict,
         because: answering.because.clone(),
+        lease: answering.lease.clone(),
         method: Method::Terminal,
         shown,
     };

@@ -2,7 +2,7 @@
 
 use valetkey_api::{Answer, Answered, Client, OpenQuestions, Outcome};
 use valetkey_approval::{Asked, Method, SignedApproval, Unsigned, Verdict};
-use valetkey_model::{ApprovalId, Digest, RequestId};
+use valetkey_model::{ApprovalId, Digest, Lease, RequestId};
 
 use crate::error::ApproverError;
 use crate::unlock::Unlocked;
@@ -15,6 +15,8 @@ pub struct Reply {
     pub verdict: Verdict,
     /// Why.
     pub because: Option<String>,
+    /// How far a yes reaches, where that is less than the question says.
+    pub lease: Option<Lease>,
     /// Where it was said.
     pub method: Method,
     /// The digest of the prompt that the person saw.
@@ -52,6 +54,7 @@ pub fn sign_answer(
         verdict: reply.verdict,
         approver: name.to_owned(),
         method: reply.method,
+        lease: reply.lease.clone(),
         justification: reply.because.clone(),
         time,
     };

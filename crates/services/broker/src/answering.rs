@@ -179,22 +179,19 @@ impl Broker {
                 }
             }
         }
+        // What is given is the question as it was shown, or as much less of it as people chose.
+        let asked = question.asked.reaching(approved.lease());
         let approved = Arc::new(approved);
         let mut minted = JoinSet::new();
         for part in waiting {
-            let grants = question.asked.grants();
+            let grants = asked.grants();
             let grant = grants
                 .filter(|(id, _)| *id == part.id())
                 .map(|(_, grant)| grant);
             let Some(grant) = grant.last() else { continue };
-            let allowed = Allowed::by_people(
-                part.id().clone(),
-                grant,
-                &question.asked,
-                &approved,
-                &part.decision,
-            );
-            let asked = question.asked.clone();
+            let allowed =
+                Allowed::by_people(part.id().clone(), grant, &asked, &approved, &part.decision);
+            let asked = asked.clone();
             let (broker, session) = (Arc::clone(self), Arc::clone(session));
             let approved = Arc::clone(&approved);
             let first = First {

@@ -297,6 +297,12 @@ pub(crate) fn answered(
         .attribute("approver", approval.approver.as_str())
         .attribute("method", approval.method.name())
         .attribute("asked_digest", approval.asked_digest.to_string().as_str());
+    let event = match &approval.lease {
+        Some(lease) => event
+            .attribute("lease_scope", lease.scope.name())
+            .attribute("lease_seconds", lease.max_seconds),
+        None => event,
+    };
     match &approval.justification {
         Some(text) => event.justification(text),
         None => event,

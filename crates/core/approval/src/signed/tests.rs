@@ -1,6 +1,6 @@
 //! Tests of signed answers: what counts, and every forgery that must not.
 
-use valetkey_model::{Justification, JustificationRule, SessionId};
+use valetkey_model::{Justification, JustificationRule, Lease, LeaseScope, SessionId};
 
 use super::*;
 use crate::testkit::{at, facts, question, requirement};
@@ -33,6 +33,7 @@ pub(crate) fn answer(asked: &Asked, name: &str, with: u8, verdict: Verdict) -> S
         verdict,
         approver: name.to_owned(),
         method: Method::Terminal,
+        lease: None,
         justification: None,
         time: at(1),
     }
@@ -255,4 +256,51 @@ fn one_person_cannot_be_registered_as_two() {
         roles: vec![],
         public_key: "AA".into()
     }));
+}
+
+#[test]
+fn a_yes_reaches_as_far_as_the_least_of_those_who_gave_it_and_never_further() {
+    let lease = |scope, max_seconds| Lease { scope, max_seconds };
+    let mut question = asked(&[("owner", 1), ("finance", 1)]);
+    question.requirement.lease = Some(lease(LeaseScope::Task, 600));
+    let reaching = |name: &str, with: u8, verdict: Verdict, lease: Option<Lease>| {
+        let unsigned = Unsigned {
+            lease,
+            ..answer(&question, name, with, verdict).approval
+        };
+        unsigned.sign(&key(with)).unwrap()
+    };
+    let given = |ann: Option<Lease>, bob: Option<Lease>| {
+        let ann = reaching("ann", 1, Verdict::Approve, ann);
+        let bob = reaching("bob", 2, Verdict::Approve, bob);
+        match weigh(&question, &[ann, bob], 5) {
+            Ok(Standing::Approved(approved)) => approved.lease().cloned(),
+            other => panic!("{other:?}"),
+        }
+    };
+    let minutes = || Some(lease(LeaseScope::Minutes, 60));
+    let once = || Some(lease(LeaseScope::Once, 600));
+    assert_eq!(given(None, None), None);
+    assert_eq!(given(minutes(), None), minutes());
+    assert_eq!(
+        given(minutes(), Some(lease(LeaseScope::Task, 300))),
+        minutes()
+    );
+    let both = given(minutes(), once()).unwrap();
+    assert_eq!(both, lease(LeaseScope::Once, 60));
+    for (verdict, wider) in [
+        (Verdict::Approve, lease(LeaseScope::Task, 601)),
+        (Verdict::Approve, lease(LeaseScope::Minutes, 0)),
+        (Verdict::Deny, lease(LeaseScope::Once, 1)),
+    ] {
+        let answer = reaching("ann", 1, verdict, Some(wider));
+        assert_eq!(weigh(&question, &[answer], 5), Err(ApprovalError::Wider));
+    }
+    // What was chosen is signed with the rest.
+    let mut forged = reaching("ann", 1, Verdict::Approve, minutes());
+    forged.approval.lease = None;
+    assert_eq!(
+        weigh(&question, &[forged], 5),
+        Err(ApprovalError::Signature)
+    );
 }

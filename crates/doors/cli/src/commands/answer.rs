@@ -1,9 +1,9 @@
 //! `valetkey approve` and `valetkey deny`: a signed answer to exactly the question that is shown.
 
 use valetkey_api::{OpenQuestions, Outcome};
-use valetkey_approval::{Asked, Method, Verdict};
+use valetkey_approval::{Asked, Method, Reach, Verdict};
 use valetkey_approver::{ApproverError, Reply, answer};
-use valetkey_model::Digest;
+use valetkey_model::{Digest, Lease};
 
 use crate::approver;
 use crate::args::AnswerArgs;
@@ -31,6 +31,7 @@ pub(crate) fn command(args: &AnswerArgs, verdict: Verdict) -> Result<(), Fail> {
     let open: OpenQuestions = operator.get("/v1/requests")?;
     let question = find(&open.questions, args.id.as_deref().unwrap_or_default())?;
     check_digest(question, args.digest)?;
+    let lease = reach(args, question, verdict)?;
     if let Some(file) = &args.export {
         return files::export(question, file);
     }
@@ -44,6 +45,7 @@ pub(crate) fn command(args: &AnswerArgs, verdict: Verdict) -> Result<(), Fail> {
     let reply = Reply {
         verdict,
         because: args.because.clone(),
+        lease,
         method,
         shown,
     };
@@ -63,6 +65,22 @@ pub(crate) fn tell(args: &AnswerArgs, request: &str, outcome: Outcome) {
         Outcome::Refused => "refused",
         Outcome::Open => "your answer counts; more people must answer",
     });
+}
+
+/// How far the person lets a yes reach, where they say so: within what the question says.
+pub(crate) fn reach(
+    args: &AnswerArgs,
+    question: &Asked,
+    verdict: Verdict,
+) -> Result<Option<Lease>, Fail> {
+    match (&args.lease, verdict) {
+        (None, _) => Ok(None),
+        (Some(_), Verdict::Deny) => Err(Fail::new(Status::Usage, "a refusal reaches nothing")),
+        (Some(text), Verdict::Approve) => Reach::of(question)
+            .choose(text)
+            .map(Some)
+            .map_err(|can| Fail::new(Status::Usage, can)),
+    }
 }
 
 /// Holds a question to the digest that the person saw, where they say which.

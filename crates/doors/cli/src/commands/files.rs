@@ -10,7 +10,7 @@ use valetkey_model::Digest;
 
 use crate::approver;
 use crate::args::AnswerArgs;
-use crate::commands::answer::{check_digest, tell};
+use crate::commands::answer::{check_digest, reach, tell};
 use crate::commands::requests;
 use crate::fail::{Fail, Status};
 use crate::home;
@@ -71,12 +71,14 @@ fn sign(
     verdict: Verdict,
     shown: Option<Digest>,
 ) -> Result<(), Fail> {
+    let lease = reach(args, question, verdict)?;
     let key_file = KeyFile::load(&home::paths()?)?.ok_or(ApproverError::NoKey)?;
     let mut ask = approver::asker(args.passphrase.passphrase_fd)?;
     let key = key_file.unlock(&mut *ask)?;
     let reply = Reply {
         verdict,
         because: args.because.clone(),
+        lease,
         method: Method::File,
         shown,
     };

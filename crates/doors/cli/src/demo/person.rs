@@ -70,6 +70,7 @@ fn answer_until(over: &AtomicBool, paths: &Paths, interactive: bool) -> Result<V
                 (Verdict::Approve, None)
             };
             let reply = Reply {
+                lease: None,
                 verdict,
                 because: Some("the report is due today".to_owned()),
                 method: Method::Terminal,

@@ -2,7 +2,7 @@
 
 use unicode_width::UnicodeWidthStr as _;
 use valetkey_approval::Verdict;
-use valetkey_model::{CapabilityId, RequestId};
+use valetkey_model::{CapabilityId, Lease, RequestId};
 use zeroize::Zeroizing;
 
 use super::Answering;
@@ -92,6 +92,8 @@ pub(crate) struct Reason {
     pub(crate) verdict: Verdict,
     pub(crate) targets: Vec<RequestId>,
     pub(crate) typed: Entry,
+    /// How far a yes is to reach, where that was chosen before.
+    pub(crate) lease: Option<Lease>,
     /// What the reason lacks.
     pub(crate) fault: Option<String>,
 }
@@ -101,6 +103,10 @@ pub(crate) struct Reason {
 pub(crate) struct Confirm {
     pub(crate) targets: Vec<RequestId>,
     pub(crate) because: Option<String>,
+    /// How far the yes reaches, where that is less than what is shown says.
+    pub(crate) lease: Option<Lease>,
+    /// What can be chosen in its place.
+    pub(crate) leases: Vec<Lease>,
     /// The prompts, laid out for no width yet.
     pub(crate) shown: Vec<valetkey_approval::Prompt>,
     pub(crate) scroll: usize,
@@ -111,6 +117,19 @@ pub(crate) struct Confirm {
 }
 
 impl Confirm {
+    /// Chooses the next of what reaches less, and after the last as far as is shown.
+    pub(crate) fn reach_next(&mut self) {
+        let next = match &self.lease {
+            None => 0,
+            Some(lease) => self
+                .leases
+                .iter()
+                .position(|other| other == lease)
+                .map_or(usize::MAX, |at| at.saturating_add(1)),
+        };
+        self.lease = self.leases.get(next).cloned();
+    }
+
     /// The page's lines at a width: with several questions, first a list of them all, then each whole.
     pub(crate) fn lines(&self, columns: u16) -> Vec<String> {
         let width = usize::from(columns);

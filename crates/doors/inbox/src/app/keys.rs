@@ -4,8 +4,8 @@
     reason = "a key that means nothing in a place does nothing there, new ones too"
 )]
 
-use valetkey_approval::Verdict;
-use valetkey_model::RequestId;
+use valetkey_approval::{Reach, Verdict};
+use valetkey_model::{Lease, RequestId};
 
 use super::dialog::{Confirm, Dialog, Entry, Reason};
 use super::rows::{Row, State};
@@ -147,23 +147,34 @@ impl App {
                 verdict,
                 targets,
                 typed: Entry::default(),
+                lease: None,
                 fault: None,
             }));
         } else {
-            self.confirm(targets, None);
+            self.confirm(targets, None, None);
         }
         vec![self.pause()]
     }
 
-    pub(super) fn confirm(&mut self, targets: Vec<RequestId>, because: Option<String>) {
-        let shown = targets
-            .iter()
-            .filter_map(|id| self.row(id))
-            .map(|row| row.prompt.clone())
-            .collect();
+    pub(super) fn confirm(
+        &mut self,
+        targets: Vec<RequestId>,
+        because: Option<String>,
+        lease: Option<Lease>,
+    ) {
+        let rows = || targets.iter().filter_map(|id| self.row(id));
+        let shown = rows().map(|row| row.prompt.clone()).collect();
+        // What can be chosen for every one of them.
+        let mut all = rows().map(|row| Reach::of(&row.asked).usual());
+        let mut leases = all.next().unwrap_or_default();
+        for other in all {
+            leases.retain(|lease| other.contains(lease));
+        }
         self.dialog = Some(Dialog::Confirm(Confirm {
             targets,
             because,
+            lease,
+            leases,
             shown,
             scroll: 0,
             shown_to: 0,

@@ -21,7 +21,7 @@ use valetkey_api::Outcome;
 use valetkey_approval::{Asked, Verdict};
 use valetkey_approver::Passphrase;
 use valetkey_capability::Capability;
-use valetkey_model::{CapabilityId, Digest, RequestId, Timestamp};
+use valetkey_model::{CapabilityId, Digest, Lease, RequestId, Timestamp};
 
 use crate::input::Typed;
 
@@ -88,6 +88,8 @@ pub(crate) struct Answering {
     pub(crate) verdict: Verdict,
     /// Why.
     pub(crate) because: Option<String>,
+    /// How far a yes reaches, where that is less than the questions say.
+    pub(crate) lease: Option<Lease>,
 }
 
 /// How something ended.

@@ -6,7 +6,7 @@
 
 use valetkey_approval::Verdict;
 use valetkey_approver::Passphrase;
-use valetkey_model::{CapabilityId, RequestId};
+use valetkey_model::{CapabilityId, Lease, RequestId};
 
 use super::dialog::{Confirm, Dialog, Entry, Reason, Secret};
 use super::rows::State;
@@ -52,12 +52,12 @@ impl App {
                 let text = reason.typed.0.trim();
                 let because = (!text.is_empty()).then(|| text.to_owned());
                 if reason.verdict == Verdict::Deny {
-                    return self.send(&reason.targets, Verdict::Deny, because);
+                    return self.send(&reason.targets, Verdict::Deny, (because, None));
                 }
                 match self.fault(&reason.targets, because.as_deref()) {
                     Some(fault) => reason.fault = Some(fault),
                     None => {
-                        self.confirm(reason.targets, because);
+                        self.confirm(reason.targets, because, reason.lease);
                         return vec![self.pause()];
                     }
                 }
@@ -91,7 +91,8 @@ impl App {
         match typed {
             Typed::Key(Key::Char('y')) if confirm.seen => {
                 let because = confirm.because.take();
-                return self.send(&confirm.targets, Verdict::Approve, because);
+                let lease = confirm.lease.take();
+                return self.send(&confirm.targets, Verdict::Approve, (because, lease));
             }
             Typed::Key(Key::Char('y')) => {
                 self.say("there is more to see: scroll to its end first");
@@ -102,10 +103,15 @@ impl App {
                     verdict: Verdict::Approve,
                     targets: confirm.targets,
                     typed: Entry(confirm.because.unwrap_or_default()),
+                    lease: confirm.lease,
                     fault: None,
                 }));
                 return vec![self.pause()];
             }
+            Typed::Key(Key::Char('l')) if confirm.leases.is_empty() => {
+                self.say("a yes to this cannot reach less");
+            }
+            Typed::Key(Key::Char('l')) => confirm.reach_next(),
             Typed::Key(Key::Char(' ') | Key::PageDown) => confirm.scroll_by(page, size),
             Typed::Key(Key::PageUp) => confirm.scroll_by(page.saturating_neg(), size),
             Typed::Key(Key::Down | Key::Char('j')) => confirm.scroll_by(1, size),
@@ -170,7 +176,7 @@ impl App {
         &mut self,
         targets: &[RequestId],
         verdict: Verdict,
-        because: Option<String>,
+        (because, lease): (Option<String>, Option<Lease>),
     ) -> Vec<Effect> {
         if !self.is_reachable() {
             return Vec::new();
@@ -197,6 +203,7 @@ impl App {
             questions,
             verdict,
             because,
+            lease,
         };
         vec![Effect::Answer(answering, None)]
     }

@@ -2,7 +2,7 @@
 
 use valetkey_api::Outcome;
 use valetkey_approval::{Asked, Verdict};
-use valetkey_model::{Digest, Justification};
+use valetkey_model::{Digest, Justification, Lease, LeaseScope};
 
 use super::testkit::{Desk, held, question, reading};
 use super::{Answering, Dialog, Done, Effect, Event, Link, News, PAUSE_MS, State, Unanswered};
@@ -40,6 +40,7 @@ fn two_deliberate_keys_approve_exactly_what_was_shown() {
             questions: vec![(asked.clone(), shown)],
             verdict: Verdict::Approve,
             because: None,
+            lease: None,
         }
     );
     // Once: while it is on its way nothing more can be said.
@@ -433,4 +434,36 @@ fn a_filter_hides_and_never_selects() {
     drop(desk.press("\x1b"));
     assert_eq!(desk.app.listed().len(), 2);
     assert_eq!(*selected(&desk), reading(2));
+}
+
+#[test]
+fn a_yes_reaches_what_was_chosen_on_its_page() {
+    let mut asked = reading(1);
+    asked.requirement.lease = Some(Lease {
+        scope: LeaseScope::Task,
+        max_seconds: 1200,
+    });
+    let choose = |keys: &str| {
+        let mut desk = Desk::with(vec![asked.clone()]);
+        answering(desk.press(keys)).lease
+    };
+    let minutes = |seconds| Lease {
+        scope: LeaseScope::Minutes,
+        max_seconds: seconds,
+    };
+    assert_eq!(choose("ay"), None);
+    let once = choose("aly").expect("a choice");
+    assert_eq!(once.scope, LeaseScope::Once);
+    assert_eq!(choose("ally"), Some(minutes(300)));
+    assert_eq!(choose("allly"), Some(minutes(900)));
+    assert_eq!(choose("alllly"), None, "and around");
+    // A reason that is added later does not widen it again.
+    assert_eq!(choose("albbecause\ny"), Some(once));
+    let mut single = reading(2);
+    single.requirement.lease = Some(Lease {
+        scope: LeaseScope::Once,
+        max_seconds: 60,
+    });
+    let mut desk = Desk::with(vec![single]);
+    assert_eq!(answering(desk.press("aly")).lease, None);
 }

@@ -5,7 +5,7 @@ use ratatui::layout::Rect;
 use ratatui::style::Stylize as _;
 use ratatui::text::Line;
 use unicode_width::UnicodeWidthStr as _;
-use valetkey_approval::{Verdict, visible};
+use valetkey_approval::{Verdict, chosen_in_words, visible};
 use valetkey_model::CapabilityId;
 
 use super::{Theme, clock, fit, put};
@@ -45,11 +45,12 @@ pub(super) fn revoke(app: &App, ids: &[CapabilityId], frame: &mut Frame<'_>, are
 
 /// The keys.
 pub(super) fn help(frame: &mut Frame<'_>, area: Rect) {
-    const LINES: [&str; 19] = [
+    const LINES: [&str; 20] = [
         "1 2 3, Tab     questions, grants, history",
         "up down, j k   move; Home End, g G: first, last",
         "PgUp PgDn      scroll the question that is shown",
         "a              approve it: shows it whole, then y signs",
+        "               there l: reach less than is shown",
         "d              deny it, with a reason if you like",
         "space          mark it",
         "A              approve all marked: low risk and alike only",
@@ -169,9 +170,19 @@ fn confirm_lines(app: &App, page: &Confirm, width: usize) -> (Line<'static>, Str
     let left = left
         .map(|left| format!("  {} left", clock(left)))
         .unwrap_or_default();
-    let said = Line::from(fit(&format!("{what}{left}{notice}{because}"), width)).bold();
+    let reach = page
+        .lease
+        .as_ref()
+        .map(|lease| format!("  REACHES: {}", chosen_in_words(lease)))
+        .unwrap_or_default();
+    let said = Line::from(fit(&format!("{what}{reach}{left}{notice}{because}"), width)).bold();
+    let less = if page.leases.is_empty() {
+        ""
+    } else {
+        "l less   "
+    };
     let keys = if page.seen {
-        "y signs your yes   b reason   Esc goes back".to_owned()
+        format!("y signs your yes   {less}b reason   Esc goes back")
     } else {
         format!("{below} more lines: space shows them   Esc goes back")
     };

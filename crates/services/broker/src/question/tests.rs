@@ -143,6 +143,7 @@ fn the_yes_of_somebody_who_was_removed_is_as_if_it_had_not_been_given() {
             verdict: Verdict::Approve,
             approver: name.to_owned(),
             method: Method::Terminal,
+            lease: None,
             justification: None,
             time: now,
         };

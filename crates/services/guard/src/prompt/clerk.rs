@@ -221,6 +221,7 @@ impl Clerk {
         let said = Said {
             verdict: reply.verdict,
             because: reply.because.take(),
+            lease: reply.lease.take(),
             method: Method::Terminal,
             shown: reply.shown,
         };

@@ -10,6 +10,8 @@ use super::state::{Dialog, Stage};
 pub(super) const MIN_ROWS: u16 = 10;
 /// The narrowest.
 pub(super) const MIN_COLUMNS: u16 = 41;
+/// The narrowest on which the help also says how a yes reaches less.
+const WIDE: u16 = 80;
 /// Rows around the question: two above, four below.
 const FRAME: usize = 6;
 
@@ -93,7 +95,16 @@ fn help(dialog: &Dialog, canvas: Canvas) -> String {
     let yes = if dialog.wants_word() { "yes" } else { "a" };
     match dialog.stage {
         Stage::Answer => {
-            format!("{yes} = approve, d = deny, l = later; then Enter. {left} s left")
+            // What reaches less is said where there is room for it; it can be typed all the same.
+            let less = dialog
+                .reach()
+                .filter(|reach| reach.is_choice && canvas.columns >= WIDE)
+                .map(|reach| match reach.max_seconds {
+                    Some(300..) => format!(" ({yes} once, {yes} 5m: less)"),
+                    Some(_) | None => format!(" ({yes} once: less)"),
+                })
+                .unwrap_or_default();
+            format!("{yes} = approve{less}, d = deny, l = later; then Enter. {left} s left")
         }
         Stage::Reason => format!("say why, then Enter; Esc = later. {left} s left"),
         Stage::Passphrase => {

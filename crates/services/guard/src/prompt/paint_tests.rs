@@ -37,7 +37,7 @@ fn a_prompt_shows_the_words_the_question_and_the_keys() {
     assert_eq!(rows[36], "--");
     assert_eq!(
         rows[38],
-        "a = approve, d = deny, l = later; then Enter. 93 s left"
+        "a = approve (a once, a 5m: less), d = deny, l = later; then Enter. 93 s left"
     );
     assert_eq!(rows[39], "answer> ");
     assert!(dialog.is_read());

@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::time::Duration;
 
-use valetkey_approval::{Asked, Prompt, Risk, Verdict};
-use valetkey_model::{Digest, RequestId, Timestamp};
+use valetkey_approval::{Asked, Prompt, Reach, Risk, Verdict};
+use valetkey_model::{Digest, Lease, RequestId, Timestamp};
 use zeroize::Zeroizing;
 
 use super::keys::Key;
@@ -54,6 +54,8 @@ pub(super) struct Reply {
     pub(super) shown: Option<Digest>,
     pub(super) verdict: Verdict,
     pub(super) because: Option<String>,
+    /// How far a yes reaches, where that is less than the question says.
+    pub(super) lease: Option<Lease>,
     pub(super) passphrase: Option<Secret>,
 }
 
@@ -112,6 +114,8 @@ pub(super) struct Dialog {
     /// The end of the question was shown.
     read: bool,
     chosen: Option<(Verdict, Option<String>)>,
+    /// How far the yes that is being given reaches, where the person said so.
+    lease: Option<Lease>,
     tries: u8,
     /// A key has counted for this question.
     awake: bool,
@@ -133,6 +137,7 @@ impl Dialog {
             room: 0,
             read: false,
             chosen: None,
+            lease: None,
             tries: 0,
             awake: false,
             shown_at: Duration::ZERO,
@@ -334,17 +339,7 @@ impl Dialog {
         match self.stage {
             Stage::Answer => {
                 let line = std::mem::take(&mut self.line);
-                match line.trim() {
-                    "l" | "later" => return self.later(now),
-                    "d" | "deny" | "no" => return self.give(Verdict::Deny, None),
-                    "yes" => return self.agreed(),
-                    "a" | "approve" if !self.wants_word() => return self.agreed(),
-                    "a" | "approve" => {
-                        self.message = Some("the risk is high: type yes, then Enter".to_owned());
-                    }
-                    "" => {}
-                    _ => self.message = Some("that is no answer".to_owned()),
-                }
+                return self.answered(line.trim(), now);
             }
             Stage::Reason => {
                 let because = std::mem::take(&mut self.line);
@@ -361,6 +356,36 @@ impl Dialog {
             Stage::Giving => {}
         }
         vec![Effect::Paint]
+    }
+
+    /// A line that was typed as an answer: one word, and after a yes how far it reaches.
+    fn answered(&mut self, line: &str, now: Duration) -> Vec<Effect> {
+        let (word, reach) = line.split_once(' ').unwrap_or((line, ""));
+        self.lease = None;
+        match (word, reach.trim()) {
+            ("l" | "later", "") => return self.later(now),
+            ("d" | "deny" | "no", "") => return self.give(Verdict::Deny, None),
+            ("a" | "approve", _) if self.wants_word() => {
+                self.message = Some("the risk is high: type yes, then Enter".to_owned());
+            }
+            ("a" | "approve" | "yes", "") => return self.agreed(),
+            ("a" | "approve" | "yes", reach) => match self.reach().map(|own| own.choose(reach)) {
+                Some(Ok(lease)) => {
+                    self.lease = Some(lease);
+                    return self.agreed();
+                }
+                Some(Err(can)) => self.message = Some(can),
+                None => {}
+            },
+            ("", _) => {}
+            _ => self.message = Some("that is no answer".to_owned()),
+        }
+        vec![Effect::Paint]
+    }
+
+    /// How far a yes can be made to reach.
+    pub(super) fn reach(&self) -> Option<Reach> {
+        self.current().map(|question| Reach::of(&question.asked))
     }
 
     fn agreed(&mut self) -> Vec<Effect> {
@@ -398,6 +423,7 @@ impl Dialog {
             shown: question.shown,
             verdict,
             because: because.clone(),
+            lease: self.lease.clone().filter(|_| verdict == Verdict::Approve),
             passphrase,
         };
         self.chosen = Some((verdict, because));
@@ -443,6 +469,7 @@ impl Dialog {
         self.top = 0;
         self.read = false;
         self.chosen = None;
+        self.lease = None;
         self.tries = 0;
         self.awake = false;
         self.shown_at = now;

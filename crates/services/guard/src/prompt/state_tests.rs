@@ -192,3 +192,55 @@ fn an_answer_from_elsewhere_ends_the_prompt() {
     assert!(matches!(effects.as_slice(), [Effect::Hide]));
     assert!(dialog.given(&id, Given::Counts, READY).is_empty());
 }
+
+#[test]
+fn a_yes_can_be_made_to_reach_less_and_never_further() {
+    use valetkey_model::{Lease, LeaseScope};
+    let leased = |lease: Option<Lease>| {
+        let mut asked = asked(1, "file:/srv/data/q3.csv", "read");
+        asked.requirement.lease = lease;
+        shown(question(asked))
+    };
+    let lease = |scope, max_seconds| Lease { scope, max_seconds };
+    let task = || leased(Some(lease(LeaseScope::Task, 600)));
+    for (line, chosen) in [
+        ("a\r", None),
+        ("a once\r", Some(lease(LeaseScope::Once, 600))),
+        ("approve 2m\r", Some(lease(LeaseScope::Minutes, 120))),
+        ("yes 5\r", Some(lease(LeaseScope::Minutes, 300))),
+        ("a task\r", Some(lease(LeaseScope::Task, 600))),
+    ] {
+        let mut dialog = task();
+        let reply = given(typed(&mut dialog, line, READY)).expect(line);
+        assert_eq!(reply.lease, chosen, "{line}");
+    }
+    for line in [
+        "a 11m\r",
+        "a always\r",
+        "yes 0\r",
+        "a once more\r",
+        "d once\r",
+        "l once\r",
+    ] {
+        let mut dialog = task();
+        assert!(given(typed(&mut dialog, line, READY)).is_none(), "{line}");
+        assert!(dialog.message.is_some(), "{line}");
+        // What was typed wrongly leaves nothing behind.
+        let reply = given(typed(&mut dialog, "a\r", READY)).expect("an answer");
+        assert_eq!(reply.lease, None, "{line}");
+    }
+    let mut dialog = leased(Some(lease(LeaseScope::Once, 600)));
+    assert!(given(typed(&mut dialog, "a 5m\r", READY)).is_none());
+    // It is kept over the question for the reason, and over the one for the passphrase.
+    let mut asked = asked(1, "file:/srv/data/q3.csv", "read");
+    asked.requirement.justification = valetkey_model::Justification::Needed;
+    let mut dialog = shown(question(asked));
+    drop(typed(&mut dialog, "a once\r", READY));
+    let reply = given(typed(&mut dialog, "it is due\r", READY)).expect("an answer");
+    let scope = |reply: &Reply| reply.lease.as_ref().map(|lease| lease.scope.clone());
+    assert_eq!(scope(&reply), Some(LeaseScope::Once));
+    let id = reply.question.request_id;
+    drop(dialog.given(&id, Given::Locked { wrong: false }, READY));
+    let reply = given(typed(&mut dialog, "secret\r", READY)).expect("an answer");
+    assert_eq!(scope(&reply), Some(LeaseScope::Once));
+}
