@@ -85,6 +85,14 @@ impl Signer {
         json!({"approval": {"approval": approval, "signature": signature}})
     }
 
+    /// Signs something else, under its own domain.
+    #[must_use]
+    pub fn sign_in(&self, domain: &str, signed: Value) -> Value {
+        let message = [domain.as_bytes(), b"\n", &canonical(&signed)].concat();
+        let signature = Base64UrlUnpadded::encode_string(&self.key.sign(&message).to_bytes());
+        json!({"signed": signed, "signature": signature})
+    }
+
     /// A signed yes to a question.
     #[must_use]
     pub fn yes(&self, question: &Value) -> Value {

@@ -3,7 +3,7 @@
 use std::fs;
 
 use serde_json::{Value, json};
-use valetkey_tests::{Home, Peer};
+use valetkey_tests::{Home, Peer, Signer};
 
 use super::needs_cells;
 
@@ -158,6 +158,27 @@ fn what_policy_does_not_say_is_not_given() {
     drop(session);
 }
 
+/// The operator door's own words, for what no program of ours says.
+fn post(home: &Home, path: &str, body: &Value) -> (u16, Value) {
+    let mut peer = Peer::connect(&home.door("operator")).expect("connect");
+    let answer = peer.post(path, body).expect("an answer");
+    (answer.status, answer.body)
+}
+
+fn challenge(home: &Home) -> Value {
+    let (status, fresh) = post(home, "/v1/break-glass/challenge", &Value::Null);
+    assert_eq!(status, 200, "{fresh}");
+    fresh["challenge"].clone()
+}
+
+/// What the broker has kept of the emergency that was given.
+fn kept(home: &Home) -> Value {
+    let kept = fs::read_dir(home.state().join("state/reviews")).expect("a directory");
+    let file = kept.flatten().next().expect("a review").path();
+    let kept: Value = serde_json::from_slice(&fs::read(file).expect("read")).expect("JSON");
+    kept["emergency"].clone()
+}
+
 #[test]
 fn a_forged_or_repeated_emergency_is_not_given() {
     needs_cells!();
@@ -167,28 +188,129 @@ fn a_forged_or_repeated_emergency_is_not_given() {
     let id = session_of(&home);
     let scope = format!("{}=read", notes.display());
     drop(home.valetkey(breaking(&id, &scope, "INC-7")).done().ok());
-    let kept = fs::read_dir(home.state().join("state/reviews")).expect("a directory");
-    let file = kept.flatten().next().expect("a review").path();
-    let kept: Value = serde_json::from_slice(&fs::read(file).expect("read")).expect("JSON");
-    let signed = kept["emergency"].clone();
-    let mut peer = Peer::connect(&home.door("operator")).expect("connect");
-    let mut post = |body: &Value| {
-        let answer = peer.post("/v1/break-glass", body).expect("an answer");
-        (answer.status, answer.body.to_string())
+    let signed = kept(&home);
+    let refused = |body: &Value, why: &str| {
+        let (status, said) = post(&home, "/v1/break-glass", body);
+        assert_eq!(status, 403, "{said}");
+        assert!(said.to_string().contains(why), "{why}: {said}");
     };
-    let (status, said) = post(&signed);
-    assert_eq!(status, 403, "{said}");
-    assert!(said.contains("signed for before"), "{said}");
-    let mut wider = signed.clone();
-    wider["signed"]["asked"]["minutes"] = json!(15);
-    let (status, said) = post(&wider);
-    assert!(status == 403 && said.contains("signature"), "{said}");
-    let mut later = signed.clone();
-    later["signed"]["time"] = json!("2027-01-01T00:00:00.000Z");
-    assert_eq!(post(&later).0, 403);
-    let mut other = signed;
-    other["signed"]["by"] = json!("nobody");
-    assert_eq!(post(&other).0, 403);
+    // As it was, and with a fresh challenge that it was not signed over.
+    refused(&signed, "sign it anew");
+    let changes: [(&str, Value); 4] = [
+        ("minutes", json!(15)),
+        ("time", json!("2027-01-01T00:00:00.000Z")),
+        ("by", json!("nobody")),
+        ("challenge", json!("")),
+    ];
+    for (member, value) in changes {
+        let mut forged = signed.clone();
+        forged["signed"]["challenge"] = challenge(&home);
+        match member {
+            "minutes" => forged["signed"]["asked"]["minutes"] = value,
+            member => forged["signed"][member] = value,
+        }
+        let why = match member {
+            "by" => "no approver here",
+            "challenge" => "sign it anew",
+            _ => "signature",
+        };
+        refused(&forged, why);
+    }
+    let mut fresh = signed;
+    fresh["signed"]["challenge"] = challenge(&home);
+    refused(&fresh, "signature");
     assert_eq!(home.events("breakglass.opened").len(), 1);
+    assert_eq!(home.events("breakglass.refused").len(), 6);
+    drop(session);
+}
+
+#[test]
+fn a_challenge_is_good_for_one_attempt_at_one_broker() {
+    needs_cells!();
+    let home = Home::new();
+    let notes = home.write("accounts/q3.txt", "the figures\n");
+    let broker = home.start_broker();
+    let owner = Signer::owner(&home);
+    let session = home.run(&NONE, &["sleep", "600"]).start();
+    let id = session_of(&home);
+    let emergency = |challenge: Value, minutes: u32| {
+        let scope = json!([{"resource": format!("file:{}", notes.display()), "actions": ["read"]}]);
+        let now = home.wait_for_event("session.opened", |_| true)["timestamp"].clone();
+        owner.sign_in(
+            "valetkey break-glass v1",
+            json!({
+                "session": id, "by": owner.name, "challenge": challenge, "time": now,
+                "asked": {"scope": scope, "because": BECAUSE, "ticket": "INC-7", "minutes": minutes},
+            }),
+        )
+    };
+    // An attempt that fails for another reason uses it up.
+    let one = challenge(&home);
+    let (status, said) = post(&home, "/v1/break-glass", &emergency(one.clone(), 60));
+    assert!(
+        status == 403 && said.to_string().contains("minutes"),
+        "{said}"
+    );
+    let (status, said) = post(&home, "/v1/break-glass", &emergency(one, 5));
+    assert!(
+        status == 403 && said.to_string().contains("sign it anew"),
+        "{said}"
+    );
+    // One of another broker, or of this one before it was started again, is none.
+    let other = Home::new();
+    let elsewhere = other.start_broker();
+    let foreign = challenge(&other);
+    let (status, said) = post(&home, "/v1/break-glass", &emergency(foreign, 5));
+    assert!(
+        status == 403 && said.to_string().contains("sign it anew"),
+        "{said}"
+    );
+    let good = emergency(challenge(&home), 5);
+    let (status, said) = post(&home, "/v1/break-glass", &good);
+    assert_eq!(status, 200, "{said}");
+    let (status, said) = post(&home, "/v1/break-glass", &good);
+    assert!(
+        status == 403 && said.to_string().contains("sign it anew"),
+        "{said}"
+    );
+    assert_eq!(home.events("breakglass.opened").len(), 1);
+    drop((session, broker, elsewhere));
+}
+
+#[test]
+fn an_unlocked_key_breaks_no_glass_without_its_passphrase() {
+    needs_cells!();
+    let home = Home::new();
+    let notes = home.write("accounts/q3.txt", "the figures\n");
+    fs::remove_file(home.key_file()).expect("remove");
+    let secret = "a long enough passphrase of words\n";
+    let made = home
+        .valetkey([
+            "approver",
+            "init",
+            "--name",
+            "owner",
+            "--passphrase-fd",
+            "0",
+        ])
+        .input(secret.repeat(2));
+    drop(made.done().ok());
+    let session = home.run(&NONE, &["sleep", "600"]).start();
+    let id = session_of(&home);
+    let unlock = ["approver", "unlock", "--passphrase-fd", "0"];
+    // Where the kernel keeps no keys there is nothing to take it from.
+    drop(home.valetkey(unlock).input(secret).done());
+    let scope = format!("{}=read", notes.display());
+    let call = || home.unattended(breaking(&id, &scope, "INC-7"));
+    drop(call().done().expect(1).says("no terminal"));
+    let with = |typed: &str| {
+        let call = home.unattended(breaking(&id, &scope, "INC-7"));
+        call.args(["--passphrase-fd", "0"]).input(typed).done()
+    };
+    drop(with("wrong\n").expect(3).says("does not open"));
+    assert!(home.events("breakglass.opened").is_empty());
+    drop(with(secret).ok());
+    assert_eq!(home.events("breakglass.opened").len(), 1);
+    drop(home.valetkey(["approver", "lock"]).done());
     drop(session);
 }

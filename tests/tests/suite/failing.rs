@@ -334,6 +334,120 @@ fn on_a_full_disk_nothing_is_granted_until_there_is_room_again() {
 }
 
 #[test]
+fn a_review_whose_end_cannot_be_recorded_stays_open() {
+    needs_cells!();
+    if !is_root() {
+        skipped(
+            "a_review_on_a_full_disk",
+            "mounting a small disk takes root",
+        );
+        return;
+    }
+    let home = Home::new();
+    let disk = SmallDisk::at(home.state(), "8m");
+    let target = disk.keeper.id().to_string();
+    let enter = "cd \"$HOME\" && exec \"$@\"";
+    let home = home.prefixed(["nsenter", "-t", &target, "-m", "sh", "-c", enter, "sh"]);
+    let notes = home.write("accounts/q3.txt", "the figures\n");
+    let init = ["approver", "init", "--no-passphrase", "--name"];
+    let key_at = disk.path(&home.key_file());
+    // Two people: one takes the emergency, the other reviews it.
+    let made = home
+        .valetkey([init[0], init[1], init[2], init[3], "zoe"])
+        .done()
+        .ok();
+    let zoe = fs::read(&key_at).expect("a key");
+    let public = made.text().trim().to_owned();
+    fs::remove_file(&key_at).expect("remove");
+    drop(
+        home.valetkey([init[0], init[1], init[2], init[3], "ann"])
+            .done()
+            .ok(),
+    );
+    let add = [
+        "approver", "add", "zoe", "--key", &public, "--role", "owner",
+    ];
+    let session = home.run(&NONE, &["sleep", "600"]).start();
+    let id = until("a session", SOON, || {
+        let trail = home.trail();
+        let opened = trail
+            .iter()
+            .find(|event| event["type"] == "session.opened")?;
+        Some(opened["session"].as_str()?.to_owned())
+    });
+    drop(home.valetkey(add).done().ok());
+    let scope = format!("{}=read", notes.display());
+    let because = "the close run is stuck on a lock";
+    let take = [
+        "break-glass",
+        "--session",
+        &id,
+        "--because",
+        because,
+        "--ticket",
+        "INC-7",
+        &scope,
+    ];
+    drop(home.valetkey(take).done().ok());
+    fs::write(&key_at, zoe).expect("the other's key");
+    let listed = || {
+        let list = ["report", "review", "--json"];
+        home.valetkey(list).done().ok().json()
+    };
+    let open = listed();
+    let digest = open[0]["emergency"].as_str().expect("a digest").to_owned();
+    let findings = "only the one file was read, as it was meant";
+    let close = || {
+        let close = [
+            "report",
+            "review",
+            "--close",
+            &digest,
+            "--findings",
+            findings,
+        ];
+        home.valetkey(close).done()
+    };
+    let filler = disk.path(&home.state().join("filler"));
+    let mut size = 1 << 20;
+    let mut bytes = Vec::new();
+    while size > 0 {
+        bytes.resize(bytes.len() + size, 7);
+        if fs::write(&filler, &bytes).is_err() {
+            bytes.truncate(bytes.len() - size);
+            size /= 2;
+        }
+    }
+    // Events may still fit into what was set aside; the review's own file does not.
+    for _ in 0..2 {
+        let refused = close();
+        assert_ne!(refused.code(), 0, "{}", refused.text());
+        assert_eq!(listed()[0]["is_open"], true);
+    }
+    until(
+        "nothing is recorded any more",
+        Duration::from_secs(30),
+        || {
+            let ended = home.run(&NONE, &["true"]).done();
+            (ended.code() != 0).then_some(())
+        },
+    );
+    let before = home.events("breakglass.reviewed").len();
+    let refused = close();
+    assert_ne!(refused.code(), 0, "{}", refused.text());
+    assert_eq!(listed()[0]["is_open"], true);
+    assert_eq!(home.events("breakglass.reviewed").len(), before);
+    fs::remove_file(&filler).expect("make room");
+    until("it closes", Duration::from_secs(20), || {
+        (close().code() == 0).then_some(())
+    });
+    assert_eq!(listed(), serde_json::json!([]));
+    drop(session);
+    home.verify();
+    drop(home.valetkey(["stop"]).done().ok());
+}
+
+#[test]
 fn a_home_that_cannot_be_written_is_a_clear_error() {
     needs_cells!();
     // `/proc` takes no new directory from anybody, root included.

@@ -293,7 +293,7 @@ fn the_approvers_clock_and_method_decide_nothing() {
     // A method is words: none of them stands for a second factor that policy wants.
     let policy = base_with(
         "\"justification\": false",
-        "\"mfa_max_age_seconds\": 900, \"justification\": false",
+        "\"mfa_max_age_seconds\": 900, \"expires_seconds\": 5, \"justification\": false",
     );
     let mut careful = open_with(&place.home, &policy);
     let question = ask(&place.home, &mut careful, "notes.txt", &json!({}));
@@ -303,6 +303,19 @@ fn the_approvers_clock_and_method_decide_nothing() {
         place.refused(&place.owner.sign(&answer), "second factor");
     }
     assert_eq!(place.events("capability.minted", &question), 0);
+    // In the end the agent is told why, and that asking again is no use.
+    let path = format!(
+        "/v1/sessions/{}/requests/{}?wait=30",
+        careful.session,
+        id(&question)
+    );
+    let ended = careful.peer.get(&path).expect("an answer").body;
+    let problem = &ended["problem"];
+    assert!(
+        problem["detail"].to_string().contains("second factor"),
+        "{ended}"
+    );
+    assert_eq!(problem["requestable"], false, "{ended}");
 }
 
 /// Seconds from one time of the last hour of a day to another, both as they are written in events.

@@ -29,6 +29,8 @@ pub struct UnsignedEmergency {
     pub asked: BreakGlass,
     /// Who asks.
     pub by: String,
+    /// The fresh value that the broker gave for this, so that what was signed before is good for nothing now.
+    pub challenge: String,
     /// When.
     pub time: Timestamp,
 }
@@ -180,6 +182,7 @@ mod tests {
                 minutes: 5,
             },
             by: "ann".to_owned(),
+            challenge: "c".repeat(43),
             time: at(10),
         }
     }
@@ -206,7 +209,8 @@ mod tests {
             let late = late.signed.sign(&key(1)).unwrap();
             assert_eq!(late.verify(&ann, now), Err(ApprovalError::OutOfTime));
         }
-        let changes: [fn(&mut UnsignedEmergency); 4] = [
+        let changes: [fn(&mut UnsignedEmergency); 5] = [
+            |signed| signed.challenge = "d".repeat(43),
             |signed| signed.asked.minutes = 60,
             |signed| signed.asked.because.push('!'),
             |signed| signed.session = SessionId::new(at(0), [2; 10]),

@@ -4,8 +4,8 @@ use std::os::fd::RawFd;
 
 use valetkey_api::{Client, Paths};
 use valetkey_approver::{
-    ApproverError, AskPassphrase, FromDescriptor, KeyFile, Protection, Registration, Terminal,
-    Unlocked, default_name, register,
+    ApproverError, AskPassphrase, FromDescriptor, KeyFile, OpenedAnew, Protection, Registration,
+    Terminal, Unlocked, default_name, register,
 };
 
 use crate::fail::Fail;
@@ -55,19 +55,16 @@ pub(crate) fn me(
     })
 }
 
-/// The same, with the passphrase asked for even while the key is unlocked: for what is not done in passing.
+/// The person's name and key, with the passphrase asked for even while the key is unlocked: for what is not done in passing.
 pub(crate) fn me_anew(
     operator: &mut Client,
     paths: &Paths,
     ask: &mut dyn AskPassphrase,
-) -> Result<Me, Fail> {
+) -> Result<(String, OpenedAnew), Fail> {
     let file = KeyFile::load(paths)?.ok_or(ApproverError::NoKey)?;
     let registration = register(operator, &file)?;
-    let key = file.unlock_with_passphrase_if_protected(ask)?;
-    Ok(Me {
-        name: registration.name().to_owned(),
-        key,
-    })
+    let key = file.open_anew(ask)?;
+    Ok((registration.name().to_owned(), key))
 }
 
 /// Makes a key, protected as the person says. Nobody to ask is an error, never an unprotected key.

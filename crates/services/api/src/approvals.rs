@@ -193,6 +193,17 @@ pub enum LeaseKind {
     Task,
 }
 
+/// Operator door: a fresh value, to be signed at once with what breaks the glass.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Challenge {
+    /// 32 random bytes, hexadecimal.
+    pub challenge: String,
+    /// When it is good for nothing any more; it is good once.
+    pub expires_at: Timestamp,
+}
+
 /// Operator door: an emergency scope that was given.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]

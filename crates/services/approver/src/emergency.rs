@@ -1,28 +1,30 @@
 //! Breaking the glass, and closing the review of it: signed by a key that was unlocked for exactly this.
 
-use valetkey_api::{BrokenGlass, Client, ReviewList};
+use valetkey_api::{BrokenGlass, Challenge, Client, ReviewList};
 use valetkey_approval::{BreakGlass, UnsignedEmergency, UnsignedReview};
 use valetkey_model::{Digest, SessionId};
 
 use crate::error::ApproverError;
 use crate::now;
-use crate::unlock::Unlocked;
+use crate::unlock::{OpenedAnew, Unlocked};
 
-/// Signs an emergency and has the broker give its scope to a session.
+/// Signs an emergency over a fresh value of the broker's, and has its scope given to a session.
 ///
 /// # Errors
 /// When it has no canonical form, or the broker does not give it.
 pub fn break_glass(
     operator: &mut Client,
-    key: &Unlocked,
+    key: &OpenedAnew,
     name: &str,
     session: SessionId,
     asked: BreakGlass,
 ) -> Result<BrokenGlass, ApproverError> {
+    let fresh: Challenge = operator.post("/v1/break-glass/challenge", &())?;
     let unsigned = UnsignedEmergency {
         session,
         asked,
         by: name.to_owned(),
+        challenge: fresh.challenge,
         time: now(),
     };
     let signed = unsigned.sign(key.key())?;

@@ -20,7 +20,7 @@ pub use file::{KeyFile, Protection, default_name};
 pub use passphrase::{AskPassphrase, FromDescriptor, Passphrase};
 pub use registry::{Registration, add, approvers, register, remove};
 pub use terminal::Terminal;
-pub use unlock::Unlocked;
+pub use unlock::{OpenedAnew, Unlocked};
 
 /// Now, for what is signed or only shown. What must be in time is decided by the broker's own clock.
 pub(crate) fn now() -> valetkey_model::Timestamp {

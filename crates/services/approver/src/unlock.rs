@@ -59,7 +59,26 @@ impl fmt::Debug for Unlocked {
     }
 }
 
+/// A key that was opened for one thing, with the passphrase asked for just now where it has one. Never from the kernel's key store.
+#[derive(Debug)]
+pub struct OpenedAnew(Unlocked);
+
+impl OpenedAnew {
+    pub(crate) fn key(&self) -> &ApproverKey {
+        self.0.key()
+    }
+}
+
 impl KeyFile {
+    /// The key for what is not done in passing: the passphrase is asked for even while the key is unlocked.
+    ///
+    /// # Errors
+    /// As [`KeyFile::unlock`].
+    pub fn open_anew(&self, ask: &mut dyn AskPassphrase) -> Result<OpenedAnew, ApproverError> {
+        self.unlock_with_passphrase_if_protected(ask)
+            .map(OpenedAnew)
+    }
+
     /// The key: as it lies there, from the kernel's key store while it is unlocked, or after the passphrase.
     ///
     /// # Errors

@@ -228,12 +228,12 @@ impl Broker {
         tokio::spawn(async move {
             let wait = question.asked.expires_at.ms_since(broker.now());
             tokio::time::sleep(Duration::from_millis(wait)).await;
+            let why = match question.asked.requirement.mfa_max_age_seconds {
+                None => NOBODY_ANSWERED,
+                Some(_) => NO_SECOND_FACTOR,
+            };
             // It stays refused if the record fails: the waiter gets no grant either way.
-            drop(
-                broker
-                    .close_unanswered(&question, &session, NOBODY_ANSWERED)
-                    .await,
-            );
+            drop(broker.close_unanswered(&question, &session, why).await);
         });
     }
 
@@ -248,13 +248,21 @@ impl Broker {
             return Ok(());
         };
         self.bulletin.changed(session.opening.user.uid);
-        let problem = Problem::new(ProblemKind::Expired, why).hinted(true, HOW_TO_REQUEST);
+        let problem = Problem::new(ProblemKind::Expired, why);
+        let problem = if why == NO_SECOND_FACTOR {
+            problem.hinted(
+                false,
+                "asking again will not help; work without it, or tell the person what the policy wants",
+            )
+        } else {
+            problem.hinted(true, HOW_TO_REQUEST)
+        };
         for part in &question.parts {
             self.refuse(part, &problem);
         }
         let event = events::unanswered(session, &question.asked, &question.put, why);
         self.recorder.note_each(vec![event]).await?;
-        if why == NOBODY_ANSWERED {
+        if [NOBODY_ANSWERED, NO_SECOND_FACTOR].contains(&why) {
             self.count_denial(session, &question.asked).await?;
         }
         Ok(())
@@ -341,6 +349,9 @@ impl Broker {
 
 /// Why a question is closed that counts as a denial.
 const NOBODY_ANSWERED: &str = "nobody answered in time";
+/// Why a question closes that nobody could have said yes to.
+const NO_SECOND_FACTOR: &str =
+    "policy wants a second factor, which no approval can show yet: nobody could say yes";
 
 /// The question of one request by itself.
 pub(crate) fn question_of(

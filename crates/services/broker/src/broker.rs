@@ -14,6 +14,7 @@ use valetkey_store::Ledger;
 use valetkey_sys::clock::Clock;
 
 use crate::bulletin::Bulletin;
+use crate::challenge::Challenges;
 use crate::diagnostics::Diagnostics;
 use crate::events;
 use crate::identify::{Admission, Scope};
@@ -39,6 +40,8 @@ pub(crate) struct Broker {
     pub(crate) endurance: Endurance,
     /// The reviews of emergencies.
     pub(crate) reviews: Reviews,
+    /// What is to be signed with the next emergencies.
+    pub(crate) challenges: Challenges,
     /// What is new for people.
     pub(crate) bulletin: Bulletin,
     pub(crate) built_in: Arc<Rules>,
@@ -80,6 +83,7 @@ impl Broker {
             ledger: parts.ledger,
             people: parts.people,
             reviews: parts.reviews,
+            challenges: Challenges::default(),
             sessions: Sessions::default(),
             questions: Questions::default(),
             endurance: Endurance::default(),

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use valetkey_api::{AlertKind, Ask, BrokenGlass, Granted, Problem, ProblemKind};
+use valetkey_api::{AlertKind, Ask, BrokenGlass, Challenge, Granted, Problem, ProblemKind};
 use valetkey_approval::{Approver, BreakGlass, BreakGlassRule, SignedEmergency, SignedReview};
 use valetkey_model::{ApprovalId, Effect, Grant, RequestId, UserFacts};
 
@@ -18,6 +18,18 @@ use crate::session::Session;
 use crate::witness::Allowed;
 
 impl Broker {
+    /// A fresh value for somebody to sign.
+    ///
+    /// # Errors
+    /// Without randomness there is none.
+    pub(crate) fn challenge(&self, uid: u32) -> Result<Challenge, Problem> {
+        let mut random = [0; 32];
+        getrandom::fill(&mut random).map_err(|error| {
+            Problem::new(ProblemKind::Unavailable, format!("no randomness: {error}"))
+        })?;
+        Ok(self.challenges.give(uid, &random, self.now()))
+    }
+
     /// Gives a person's session an emergency scope.
     ///
     /// # Errors
@@ -92,6 +104,13 @@ impl Broker {
         let denied = |why: String| Problem::new(ProblemKind::Denied, why);
         let opening = &session.opening;
         let (uid, now) = (opening.user.uid, self.now());
+        // First of all: an attempt uses it up, whatever comes of it.
+        let challenge = &emergency.signed.challenge;
+        if !self.challenges.take(uid, challenge, now) {
+            return Err(denied(
+                "this was not signed over a challenge that is good now: sign it anew".to_owned(),
+            ));
+        }
         let by = self.approver(session, &emergency.signed.by)?;
         emergency
             .verify(&by, now)
@@ -163,15 +182,17 @@ impl Broker {
         Ok(left)
     }
 
-    /// Closes the review of an emergency.
+    /// Closes the review of an emergency: recorded first.
     ///
     /// # Errors
-    /// When the person may not, or it cannot be kept; it stays open then.
+    /// When the person may not, or it cannot be recorded or kept; it stays open then.
     pub(crate) async fn close_review(
         &self,
         user: &UserFacts,
         review: SignedReview,
     ) -> Result<(), Problem> {
+        // One after the other: of two that come at once, the second finds it closed before anything is recorded.
+        let _turn = self.reviews.turn().await;
         let kept = self.reviews.find(&review.signed.emergency);
         let kept = kept.filter(|kept| kept.uid == user.uid);
         let kept = kept.ok_or_else(no_review)?;
@@ -183,9 +204,18 @@ impl Broker {
         review
             .verify(by)
             .map_err(|error| Problem::new(ProblemKind::Denied, error.to_string()))?;
+        let now = self.now();
+        let closed = kept.closed_by(&review, by, now)?;
         let event = events::glass_reviewed(&kept, &review).user(user.uid, &user.name);
-        self.reviews.close(&review, by, self.now())?;
-        self.recorder.note(vec![event]).await?;
+        let recorded = self.recorder.note(vec![event]).await?;
+        if let Err(problem) = self.reviews.close(closed) {
+            // The log has said more than was done: it says that too.
+            let event = events::glass_unreviewed(&kept, &problem.detail)
+                .user(user.uid, &user.name)
+                .cause(recorded);
+            self.recorder.note(vec![event]).await?;
+            return Err(problem);
+        }
         self.bulletin.changed(user.uid);
         Ok(())
     }

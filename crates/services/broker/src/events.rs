@@ -263,6 +263,14 @@ pub(crate) fn glass_reviewed(kept: &Kept, review: &SignedReview) -> Event {
         .attribute("signature", review.signature.as_str())
 }
 
+/// The review of an emergency is open still, though its end was recorded.
+pub(crate) fn glass_unreviewed(kept: &Kept, why: &str) -> Event {
+    Event::new(EventType::BreakglassRefused, Actor::Broker)
+        .session(kept.emergency.signed.session.clone())
+        .attribute("emergency", kept.id.to_string().as_str())
+        .attribute("why", why)
+}
+
 /// An agent was denied so often that it has to wait.
 pub(crate) fn locked_out(session: &Session, asked: &Asked, seconds: u64) -> Event {
     of_session(EventType::AlertRaised, Actor::Broker, session)

@@ -6,6 +6,7 @@ mod asking;
 mod attest;
 mod broker;
 mod bulletin;
+mod challenge;
 mod diagnostics;
 mod doors;
 mod emergency;

@@ -29,10 +29,33 @@ pub(crate) struct Kept {
     pub(crate) closed: Option<SignedReview>,
 }
 
+/// A review as it is once it is closed. Only [`Kept::closed_by`] makes one, and it closes nothing yet.
+#[derive(Debug)]
+#[must_use]
+pub(crate) struct Closed(Kept);
+
+impl Kept {
+    /// This review closed as its rules say; or why it is not to be closed.
+    pub(crate) fn closed_by(
+        &self,
+        review: &SignedReview,
+        by: &Approver,
+        now: Timestamp,
+    ) -> Result<Closed, Problem> {
+        let mut next = self.clone();
+        next.item
+            .close(by, &review.signed.findings, now)
+            .map_err(|error| Problem::new(ProblemKind::Denied, error.to_string()))?;
+        next.closed = Some(review.clone());
+        Ok(Closed(next))
+    }
+}
+
 /// All reviews, in memory and on disk.
 #[derive(Debug)]
 pub(crate) struct Reviews {
     directory: PathBuf,
+    closing: tokio::sync::Mutex<()>,
     kept: Mutex<BTreeMap<Digest, Kept>>,
 }
 
@@ -62,6 +85,7 @@ impl Reviews {
         }
         Ok(Self {
             directory,
+            closing: tokio::sync::Mutex::default(),
             kept: Mutex::new(kept),
         })
     }
@@ -109,24 +133,17 @@ impl Reviews {
         self.lock().get(id).cloned()
     }
 
-    /// Closes a review, on disk first, as its rules say.
-    pub(crate) fn close(
-        &self,
-        review: &SignedReview,
-        by: &Approver,
-        now: Timestamp,
-    ) -> Result<(), Problem> {
+    /// The turn to close one: only one review is closed at a time.
+    pub(crate) async fn turn(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.closing.lock().await
+    }
+
+    /// Keeps a review that was closed, on disk first.
+    pub(crate) fn close(&self, closed: Closed) -> Result<(), Problem> {
         let mut kept = self.lock();
-        let one = kept
-            .get_mut(&review.signed.emergency)
-            .ok_or_else(no_review)?;
-        let mut next = one.clone();
-        next.item
-            .close(by, &review.signed.findings, now)
-            .map_err(|error| Problem::new(ProblemKind::Denied, error.to_string()))?;
-        next.closed = Some(review.clone());
-        self.write(&next)?;
-        *one = next;
+        let one = kept.get_mut(&closed.0.id).ok_or_else(no_review)?;
+        self.write(&closed.0)?;
+        *one = closed.0;
         Ok(())
     }
 

@@ -27,8 +27,8 @@ pub(crate) fn command(args: BreakGlassArgs) -> Result<(), Fail> {
         minutes: args.minutes,
     };
     let mut ask = approver::asker(args.passphrase.passphrase_fd)?;
-    let me = approver::me_anew(&mut operator, &home::paths()?, &mut *ask)?;
-    let broken = break_glass(&mut operator, &me.key, &me.name, session, asked)?;
+    let (name, key) = approver::me_anew(&mut operator, &home::paths()?, &mut *ask)?;
+    let broken = break_glass(&mut operator, &key, &name, session, asked)?;
     if args.json {
         out::json(&broken);
         return Ok(());

@@ -4,8 +4,8 @@ use schemars::{Schema, SchemaGenerator, json_schema};
 
 use super::{Door, Operation, of};
 use crate::{
-    AddApprover, Alerts, Answer, Answered, BrokenGlass, Changes, IssuerKeys, LiveCapabilities,
-    OpenQuestions, ProblemKind, ReviewList, Revoke, Revoked, Status, Undoing,
+    AddApprover, Alerts, Answer, Answered, BrokenGlass, Challenge, Changes, IssuerKeys,
+    LiveCapabilities, OpenQuestions, ProblemKind, ReviewList, Revoke, Revoked, Status, Undoing,
 };
 use valetkey_approval::{Approvers, SignedChange, SignedEmergency, SignedReview};
 
@@ -47,6 +47,14 @@ pub(super) const DOOR: Door = Door {
                 "alerts",
                 "/v1/alerts",
                 "What people should see soon, oldest first",
+            )
+        },
+        Operation {
+            answers: &[of::<Challenge>],
+            ..Operation::post(
+                "breakGlassChallenge",
+                "/v1/break-glass/challenge",
+                "A fresh value to sign with what breaks the glass: good once, for 30 seconds",
             )
         },
         Operation {

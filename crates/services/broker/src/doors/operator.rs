@@ -32,6 +32,7 @@ enum OperatorCall {
         wait: Duration,
     },
     Alerts,
+    Challenge,
     BreakGlass(Box<SignedEmergency>),
     Reviews,
     CloseReview(Box<SignedReview>),
@@ -52,6 +53,7 @@ enum Kind {
     Status,
     Questions,
     Alerts,
+    Challenge,
     BreakGlass,
     Reviews,
     CloseReview,
@@ -71,6 +73,7 @@ const ROUTES: [Route<Kind>; 16] = [
     Route::new("GET", "/v1/status", Kind::Status),
     Route::new("GET", "/v1/requests", Kind::Questions),
     Route::new("GET", "/v1/alerts", Kind::Alerts),
+    Route::new("POST", "/v1/break-glass/challenge", Kind::Challenge),
     Route::new("POST", "/v1/break-glass", Kind::BreakGlass),
     Route::new("GET", "/v1/reviews", Kind::Reviews),
     Route::new("POST", "/v1/reviews/close", Kind::CloseReview),
@@ -104,6 +107,7 @@ impl TryFrom<&Request> for OperatorCall {
                 },
             },
             Kind::Alerts => Self::Alerts,
+            Kind::Challenge => Self::Challenge,
             Kind::BreakGlass => Self::BreakGlass(Box::new(request.json()?)),
             Kind::Reviews => Self::Reviews,
             Kind::CloseReview => Self::CloseReview(Box::new(request.json()?)),
@@ -149,17 +153,19 @@ impl OperatorDoor {
             OperatorCall::Alerts => Ok(Reply::json(&Alerts {
                 alerts: broker.bulletin.alerts(scope),
             })),
+            OperatorCall::Challenge => Ok(Reply::json(&broker.challenge(operator.uid())?)),
             OperatorCall::BreakGlass(emergency) => {
-                let user = broker.admission.user_of(&operator);
-                Ok(Reply::json(&broker.break_glass(&user, *emergency).await?))
+                let (own, user) = (Arc::clone(broker), broker.admission.user_of(&operator));
+                let broken = async move { own.break_glass(&user, *emergency).await };
+                Ok(Reply::json(&to_its_end(broken).await?))
             }
             OperatorCall::Reviews => Ok(Reply::json(&ReviewList {
                 reviews: broker.reviews.list(scope),
             })),
             OperatorCall::CloseReview(review) => {
-                let user = broker.admission.user_of(&operator);
-                broker.close_review(&user, *review).await?;
-                Ok(Reply::json(&()))
+                let (own, user) = (Arc::clone(broker), broker.admission.user_of(&operator));
+                let closed = async move { own.close_review(&user, *review).await };
+                Ok(Reply::json(&to_its_end(closed).await?))
             }
             OperatorCall::Answer(answer) => {
                 broker.may_answer(&operator, &answer.approval.approval.request_id)?;
@@ -198,15 +204,21 @@ impl OperatorDoor {
         }
     }
 
-    /// On its own, so that whoever hangs up does not leave an answer half done.
     async fn take_answer(&self, answer: Answer) -> Result<Answered, Problem> {
         let broker = Arc::clone(&self.0);
-        let answered = tokio::spawn(async move { broker.answer(answer.approval).await });
-        let outcome = answered.await.map_err(|_| {
-            Problem::new(ProblemKind::Unavailable, "the answer could not be handled")
-        })??;
+        let answered = async move { broker.answer(answer.approval).await };
+        let outcome = to_its_end(answered).await?;
         Ok(Answered { outcome })
     }
+}
+
+/// Does something on its own, so that whoever hangs up does not leave it half done.
+async fn to_its_end<T: Send + 'static>(
+    doing: impl Future<Output = Result<T, Problem>> + Send + 'static,
+) -> Result<T, Problem> {
+    tokio::spawn(doing)
+        .await
+        .map_err(|_| Problem::new(ProblemKind::Unavailable, "it could not be done to its end"))?
 }
 
 #[cfg(test)]
