@@ -234,7 +234,7 @@ fn a_challenge_is_good_for_one_attempt_at_one_broker() {
     let session = home.run(&NONE, &["sleep", "600"]).start();
     let id = session_of(&home);
     let emergency = |challenge: Value, minutes: u32| {
-        let scope = json!([{"resource": format!("file:{}", notes.display()), "actions": ["read"]}]);
+        let scope = json!([{"resource": format!("file:{}", notes.display()), "actions": ["read"], "constraints": {}}]);
         let now = home.wait_for_event("session.opened", |_| true)["timestamp"].clone();
         owner.sign_in(
             "valetkey break-glass v1",

@@ -293,8 +293,9 @@ fn the_approvers_clock_and_method_decide_nothing() {
     // A method is words: none of them stands for a second factor that policy wants.
     let policy = base_with(
         "\"justification\": false",
-        "\"mfa_max_age_seconds\": 900, \"expires_seconds\": 5, \"justification\": false",
+        "\"mfa_max_age_seconds\": 900, \"justification\": false",
     );
+    let policy = policy.replace("\"expires_seconds\": 120", "\"expires_seconds\": 15");
     let mut careful = open_with(&place.home, &policy);
     let question = ask(&place.home, &mut careful, "notes.txt", &json!({}));
     for method in ["terminal", "desktop", "console", "hub", "passkey", "file"] {
@@ -305,11 +306,14 @@ fn the_approvers_clock_and_method_decide_nothing() {
     assert_eq!(place.events("capability.minted", &question), 0);
     // In the end the agent is told why, and that asking again is no use.
     let path = format!(
-        "/v1/sessions/{}/requests/{}?wait=30",
+        "/v1/sessions/{}/requests/{}",
         careful.session,
         id(&question)
     );
-    let ended = careful.peer.get(&path).expect("an answer").body;
+    let ended = until("the end of the question", Duration::from_secs(60), || {
+        let state = careful.peer.get(&path).expect("an answer").body;
+        (state["state"] != "pending").then_some(state)
+    });
     let problem = &ended["problem"];
     assert!(
         problem["detail"].to_string().contains("second factor"),
