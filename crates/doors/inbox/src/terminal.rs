@@ -92,3 +92,75 @@ fn write(bytes: &[u8]) -> io::Result<()> {
     out.write_all(bytes)?;
     out.flush()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::io::Read as _;
+    use std::process::{Command, Stdio};
+
+    use rustix::pty::{OpenptFlags, grantpt, ioctl_tiocgptpeer, openpt, unlockpt};
+    use rustix::termios::{Winsize, tcgetattr, tcsetwinsize};
+
+    use super::{ENTER, LEAVE, Taken};
+
+    /// Set for the process that takes the terminal and panics.
+    const PANICS: &str = "VALETKEY_TEST_PANICS";
+    const NAME: &str = "terminal::tests::a_panic_gives_the_terminal_back_before_it_says_anything";
+
+    #[test]
+    fn a_panic_gives_the_terminal_back_before_it_says_anything() {
+        if std::env::var_os(PANICS).is_some() {
+            let _taken = Taken::new().expect("a terminal");
+            // Another thread than the one that has the terminal: only the hook gives it back in time.
+            let thread = std::thread::spawn(|| panic!("a fault of ours"));
+            thread.join().expect("no panic");
+            return;
+        }
+        let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+        let master = openpt(flags).expect("open a terminal");
+        grantpt(&master).expect("grant");
+        unlockpt(&master).expect("unlock");
+        let slave = ioctl_tiocgptpeer(&master, flags).expect("the terminal's far end");
+        let size = Winsize {
+            ws_row: 24,
+            ws_col: 80,
+            ws_xpixel: 0,
+            ws_ypixel: 0,
+        };
+        tcsetwinsize(&slave, size).expect("size");
+        let before = tcgetattr(&slave).expect("modes");
+        let end = || Stdio::from(slave.try_clone().expect("duplicate"));
+        let status = Command::new(std::env::current_exe().expect("this program"))
+            .args(["--exact", NAME, "--nocapture"])
+            .env(PANICS, "1")
+            .env("RUST_BACKTRACE", "0")
+            .stdin(end())
+            .stdout(end())
+            .stderr(end())
+            .status()
+            .expect("start");
+        assert!(!status.success(), "it panics");
+        let after = tcgetattr(&slave).expect("modes");
+        assert_eq!(after.local_modes, before.local_modes);
+        assert_eq!(after.input_modes, before.input_modes);
+        assert_eq!(after.output_modes, before.output_modes);
+        drop(slave);
+        let (mut seen, mut chunk) = (Vec::new(), [0; 4096]);
+        let mut master = File::from(master);
+        // The end of a terminal that nobody has open is an error.
+        while let Ok(read @ 1..) = master.read(&mut chunk) {
+            seen.extend_from_slice(&chunk[..read]);
+        }
+        let at = |what: &[u8]| {
+            let found = seen.windows(what.len()).position(|part| part == what);
+            found.unwrap_or_else(|| panic!("{what:?} in {}", seen.escape_ascii()))
+        };
+        let said = at(b"a fault of ours");
+        assert!(
+            at(ENTER) < at(LEAVE) && at(LEAVE) < said,
+            "{}",
+            seen.escape_ascii()
+        );
+    }
+}
