@@ -69,7 +69,7 @@ enum Kind {
     Stop,
 }
 
-const ROUTES: [Route<Kind>; 16] = [
+const ROUTES: [Route<Kind>; 17] = [
     Route::new("GET", "/v1/status", Kind::Status),
     Route::new("GET", "/v1/requests", Kind::Questions),
     Route::new("GET", "/v1/alerts", Kind::Alerts),
