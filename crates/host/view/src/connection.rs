@@ -7,7 +7,7 @@ use std::fmt;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::Duration;
 
@@ -17,6 +17,7 @@ use valetkey_fuse::{
     Operation, Reply, Request, StatxAnswer, parse_request,
 };
 
+use crate::changes::HostChanges;
 use crate::config::Connection;
 use crate::handle::{DirectoryHandle, FileHandle, Handles};
 use crate::host::stat_descriptor;
@@ -44,6 +45,10 @@ pub(crate) struct Server {
     /// Nodes that keep a handle for a kernel that sends none, the oldest first.
     pub(crate) quiet: Mutex<VecDeque<Weak<Node>>>,
     pub(crate) watch: OnceLock<Watch>,
+    /// What the host changes; nothing where it cannot be heard.
+    pub(crate) changes: Option<Arc<HostChanges>>,
+    /// How often something was granted, or was granted no more.
+    pub(crate) grants: AtomicU64,
     /// Whether the kernel leaves out `OPEN` and `OPENDIR`.
     pub(crate) without_opens: AtomicBool,
     /// Names lately answered as missing because they were refused: a grant makes them be asked again.
@@ -240,6 +245,8 @@ impl Server {
             kept: Mutex::default(),
             quiet: Mutex::default(),
             watch: OnceLock::new(),
+            changes: HostChanges::new().ok().map(Arc::new),
+            grants: AtomicU64::new(0),
             without_opens: AtomicBool::new(false),
             refused_names: Mutex::default(),
             busy: Mutex::default(),
@@ -392,6 +399,9 @@ impl Handler for Server {
     fn forget(&self, node: u64, lookups: u64) {
         if let Some(node) = self.nodes.forget(node, lookups) {
             self.close_quiet(&node);
+            if let Some(changes) = &self.changes {
+                changes.unwatch(&node);
+            }
         }
     }
 

@@ -10,10 +10,11 @@
 //!   descriptors and never along a symbolic link;
 //! - `links` counts the names of a file that has several, so that a rule about one holds for all;
 //! - `node` knows objects and their names, `handle` what is open;
-//! - `watch` carries revocations to the kernel's caches and to open handles.
+//! - `watch` carries revocations to the kernel's caches and to open handles, `changes` what the host changes underneath.
 #![forbid(unsafe_code)]
 
 mod authority;
+mod changes;
 mod config;
 mod connection;
 mod handle;

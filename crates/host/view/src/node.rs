@@ -10,7 +10,7 @@ use std::ffi::{OsStr, OsString};
 use std::hash::BuildHasher;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, RwLock, Weak};
 use std::time::Instant;
 
@@ -41,6 +41,12 @@ pub(crate) struct Node {
     pub(crate) cached: Mutex<Option<Stamp>>,
     /// What it was like when it lost its last name through the view.
     pub(crate) removed: Mutex<Option<Stat>>,
+    /// For directories: the number of the watch on it, or nought.
+    pub(crate) watch: AtomicI32,
+    /// For directories: how often something was heard to have changed in it.
+    pub(crate) changes: AtomicU64,
+    /// For directories: the listing that the kernel may have kept.
+    pub(crate) listed: Mutex<Option<Listed>>,
     /// The handle that stands in where the kernel opens files without a message.
     pub(crate) quiet: Mutex<Option<Arc<FileHandle>>>,
 }
@@ -50,6 +56,14 @@ pub(crate) struct Node {
 pub(crate) struct Kept {
     pub(crate) descriptor: Arc<OwnedFd>,
     pub(crate) found_true: Instant,
+}
+
+/// A listing as it was begun: when, after how many changes in the directory, and after how many of what is granted.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Listed {
+    pub(crate) at: Instant,
+    pub(crate) changes: u64,
+    pub(crate) grants: u64,
 }
 
 /// Size and times of a file: equal when nobody changed it.
@@ -80,6 +94,9 @@ impl Node {
             handles: Mutex::default(),
             cached: Mutex::default(),
             removed: Mutex::default(),
+            watch: AtomicI32::new(0),
+            changes: AtomicU64::new(0),
+            listed: Mutex::default(),
             quiet: Mutex::default(),
         }
     }
@@ -98,6 +115,15 @@ impl Node {
         matches!(self.key, Key::Virtual(_))
     }
 
+    /// Whether whatever changes in this directory is heard of.
+    pub(crate) fn is_watched(&self) -> bool {
+        self.watch.load(Ordering::Acquire) != 0
+    }
+
+    pub(crate) fn has_name(&self, parent: &Node, name: &OsStr) -> bool {
+        read(&self.names).iter().any(|known| known.is(parent, name))
+    }
+
     /// The known names.
     pub(crate) fn names(&self) -> Vec<Name> {
         read(&self.names).clone()
@@ -108,7 +134,7 @@ impl Node {
     }
 
     pub(crate) fn add_name(&self, parent: &Arc<Node>, name: &OsStr) {
-        if read(&self.names).iter().any(|known| known.is(parent, name)) {
+        if self.has_name(parent, name) {
             return;
         }
         let mut names = write(&self.names);

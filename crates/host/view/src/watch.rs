@@ -21,6 +21,7 @@ use std::time::Duration;
 
 use valetkey_fuse::{Negotiated, Notifier};
 
+use crate::changes;
 use crate::connection::Server;
 use crate::locks::lock;
 use crate::node::Node;
@@ -31,6 +32,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(40);
 enum Pages {
     /// Whatever is cached of what is at this path or below it.
     Below(PathBuf),
+    /// Listings that have a name on the way to this path.
+    Listings(PathBuf),
     Stop,
 }
 
@@ -45,6 +48,8 @@ pub(crate) struct Watch {
     server: Weak<Server>,
     pages: Sender<Pages>,
     entries: Sender<Entries>,
+    /// Whether what the host changes is heard, and told to the kernel.
+    listens: bool,
 }
 
 impl Watch {
@@ -60,6 +65,7 @@ impl Watch {
         thread::Builder::new()
             .name("view-pages".to_owned())
             .spawn(move || watch_pages(&watched, &page_notifier, &pages_received))?;
+        let listens = listen(server, &notifier, negotiated)?;
         let expirer = Expirer {
             server: weak.clone(),
             notifier,
@@ -72,7 +78,19 @@ impl Watch {
             server: weak,
             pages,
             entries,
+            listens,
         })
+    }
+
+    /// Whether what the host changes is heard, and told to the kernel.
+    pub(crate) fn listens(&self) -> bool {
+        self.listens
+    }
+
+    /// Makes the kernel ask for these names again.
+    pub(crate) fn expire(&self, names: Vec<(u64, OsString)>) {
+        // A closed channel means that the connection has ended, and with it every cache.
+        drop(self.entries.send(Entries::Expire(names)));
     }
 
     /// Something is granted at `path`: names on the way, and names that were refused lately.
@@ -82,8 +100,15 @@ impl Watch {
         };
         let mut names = names_on_the_way(&server, path);
         names.extend(lock(&server.refused_names).drain(..));
-        // A closed channel means that the connection has ended, and with it every cache.
-        drop(self.entries.send(Entries::Expire(names)));
+        server.grants.fetch_add(1, Ordering::AcqRel);
+        self.expire(names);
+        // Where opens send no message, permission bits come from what is granted.
+        let told = if server.is_quiet() {
+            Pages::Below(path.to_path_buf())
+        } else {
+            Pages::Listings(path.to_path_buf())
+        };
+        drop(self.pages.send(told));
     }
 
     /// Something at `path` is granted no more.
@@ -91,11 +116,11 @@ impl Watch {
         let Some(server) = self.server.upgrade() else {
             return;
         };
+        server.grants.fetch_add(1, Ordering::AcqRel);
         drop(self.pages.send(Pages::Below(path.to_path_buf())));
-        drop(
-            self.entries
-                .send(Entries::Expire(names_on_the_way(&server, path))),
-        );
+        let mut names = names_on_the_way(&server, path);
+        names.extend(server.names_below(path));
+        self.expire(names);
     }
 
     pub(crate) fn stop(&self) {
@@ -168,6 +193,19 @@ impl Expirer {
 }
 
 impl Server {
+    /// The names that the kernel knows at `path` and below it.
+    pub(crate) fn names_below(&self, path: &Path) -> Vec<(u64, OsString)> {
+        let all = self.nodes.all();
+        let names = all.iter().flat_map(|node| node.names());
+        names
+            .filter(|name| {
+                let at = self.nodes.path_of_name(name);
+                at.is_none_or(|at| at.starts_with(path))
+            })
+            .map(|name| (name.parent.id, name.name))
+            .collect()
+    }
+
     /// Whether the kernel knows something by this name.
     fn knows(&self, parent: u64, name: &OsStr) -> bool {
         let all = self.nodes.all();
@@ -187,8 +225,38 @@ fn watch_pages(server: &Weak<Server>, notifier: &Notifier, received: &Receiver<P
         };
         match message {
             Ok(Pages::Below(path)) => drop_below(&server, notifier, &path),
+            Ok(Pages::Listings(path)) => drop_listings(&server, notifier, &path),
             Ok(Pages::Stop) | Err(RecvTimeoutError::Disconnected) => return,
             Err(RecvTimeoutError::Timeout) => cut_off_dead(&server, notifier),
+        }
+    }
+}
+
+/// Starts to listen to what the host changes; answers whether anybody does. Where names cannot be made to expire, nothing is
+/// kept long, and nobody needs to.
+fn listen(server: &Arc<Server>, notifier: &Notifier, negotiated: Negotiated) -> io::Result<bool> {
+    let Some(changes) = server.changes.clone() else {
+        return Ok(false);
+    };
+    if !negotiated.expires_entries() {
+        return Ok(false);
+    }
+    let (server, notifier) = (Arc::downgrade(server), notifier.clone());
+    thread::Builder::new()
+        .name("view-changes".to_owned())
+        .spawn(move || changes::listen(&server, &notifier, &changes))?;
+    Ok(true)
+}
+
+/// Drops the listings that the kernel keeps of directories on the way to `path`.
+fn drop_listings(server: &Server, notifier: &Notifier, path: &Path) {
+    for node in server.nodes.all() {
+        let leads_there = || {
+            let at = server.nodes.path(&node);
+            at.is_none_or(|at| path.starts_with(at))
+        };
+        if lock(&node.listed).is_some() && leads_there() {
+            notifier.invalidate_node(node.id, 0, 0);
         }
     }
 }
@@ -206,6 +274,7 @@ fn drop_below(server: &Server, notifier: &Notifier, path: &Path) {
             forget_pages(&node, notifier);
         }
     }
+    drop_listings(server, notifier, path);
     cut_off_dead(server, notifier);
 }
 

@@ -9,7 +9,7 @@ use rustix::fs::{
     readlinkat, utimensat,
 };
 use rustix::io::Errno;
-use valetkey_fuse::{Attributes, SetAttributes, StatxAnswer, setattr_flags as set};
+use valetkey_fuse::{SetAttributes, StatxAnswer, setattr_flags as set};
 
 use super::Outcome;
 use crate::authority::{Content, Observation, Permit, Purpose, Touched, WRITE};
@@ -30,17 +30,13 @@ impl Server {
         node: u64,
         handle: Option<u64>,
     ) -> Outcome {
-        let (attributes, _) = self.attributes(caller, &self.node(node)?, handle)?;
-        Ok(Answer::Attributes(attributes, self.valid()))
+        let known = self.attributes(caller, &self.node(node)?, handle)?;
+        Ok(Answer::Attributes(known.attributes, known.valid))
     }
 
     pub(super) fn statx(&self, caller: &Caller<'_>, node: u64, handle: Option<u64>) -> Outcome {
-        let (attributes, birth) = self.attributes(caller, &self.node(node)?, handle)?;
-        Ok(Answer::Statx(StatxAnswer {
-            attributes,
-            birth,
-            valid: self.valid(),
-        }))
+        let known = self.attributes(caller, &self.node(node)?, handle)?;
+        Ok(Answer::Statx(known))
     }
 
     fn attributes(
@@ -48,63 +44,61 @@ impl Server {
         caller: &Caller<'_>,
         node: &Arc<Node>,
         handle: Option<u64>,
-    ) -> Result<(Attributes, Option<(i64, u32)>), Fail> {
+    ) -> Result<StatxAnswer, Fail> {
         if node.is_virtual() {
             let (path, kind) = self.virtual_kind(node)?;
-            return Ok((self.shown_virtual(&path, &kind), None));
+            return Ok(StatxAnswer {
+                attributes: self.shown_virtual(&path, &kind),
+                birth: None,
+                valid: self.valid(),
+            });
         }
+        // Before it is looked at, and by one who waits for nobody: whatever changes from here on is heard of.
+        let name = node.first_name().filter(|_| caller.waiting.is_none());
+        let long = name.is_some_and(|name| name.parent.is_watched());
+        let known = |stat: &Stat, path: &Path, sight: &Sight| StatxAnswer {
+            attributes: self.shown(stat, path, sight),
+            birth: stat.birth,
+            valid: self.attributes_valid(node, stat, sight, long),
+        };
         if let Some(id) = handle.filter(|id| *id != 0) {
             let handle = self.files.get(id)?;
             self.live(&handle)?;
             let stat = stat_descriptor(handle.file.as_fd())?;
-            return Ok((self.shown(&stat, &handle.path, &Sight::Covered), stat.birth));
+            return Ok(known(&stat, &handle.path, &Sight::Covered));
         }
         if node.id == valetkey_fuse::ROOT_NODE {
             return self.root_attributes();
         }
         let places = match self.places(node) {
             Ok(places) => places,
-            Err(Errno::STALE) => return self.nameless_attributes(node),
+            Err(Errno::STALE) => {
+                let (stat, path) = nameless_stat(node)?;
+                return Ok(known(&stat, &path, &Sight::Covered));
+            }
             Err(error) => return Err(error.into()),
         };
         for place in places {
             if let Some(sight) = self.see(caller, &place.path, || place.stat.facts())? {
-                return Ok((
-                    self.shown(&place.stat, &place.path, &sight),
-                    place.stat.birth,
-                ));
+                return Ok(known(&place.stat, &place.path, &sight));
             }
         }
         Err(Errno::NOENT.into())
     }
 
-    fn root_attributes(&self) -> Result<(Attributes, Option<(i64, u32)>), Fail> {
+    fn root_attributes(&self) -> Result<StatxAnswer, Fail> {
         let stat = stat_descriptor(self.root.as_fd())?;
         let root = self.node(valetkey_fuse::ROOT_NODE)?;
         let path = self.nodes.path(&root).unwrap_or_default();
         match self.glance(&path) {
-            Glance::Known(sight) => Ok((self.shown(&stat, &path, &sight), stat.birth)),
+            Glance::Known(sight) => Ok(StatxAnswer {
+                attributes: self.shown(&stat, &path, &sight),
+                birth: stat.birth,
+                valid: self.valid(),
+            }),
             // The root of a quiet tree whose grant has ended.
             Glance::Unknown | Glance::Nothing => Err(Errno::NOENT.into()),
         }
-    }
-
-    /// Attributes of what has no name any more, but is open.
-    fn nameless_attributes(
-        &self,
-        node: &Arc<Node>,
-    ) -> Result<(Attributes, Option<(i64, u32)>), Fail> {
-        let handles = node.handles();
-        let Some(handle) = handles.iter().find(|handle| handle.is_live()) else {
-            // A directory that somebody works in, or a pipe, of which the view has nothing open.
-            let stat = lock(&node.removed).ok_or(Errno::STALE)?;
-            return Ok((
-                self.shown(&stat, Path::new("/"), &Sight::Covered),
-                stat.birth,
-            ));
-        };
-        let stat = stat_descriptor(handle.file.as_fd())?;
-        Ok((self.shown(&stat, &handle.path, &Sight::Covered), stat.birth))
     }
 
     pub(super) fn set_attributes(
@@ -330,6 +324,17 @@ impl AsFd for Descriptor {
             Self::Opened(opened) => opened.as_fd(),
         }
     }
+}
+
+/// The state of what has no name any more, but is open, and the name that it had.
+fn nameless_stat(node: &Arc<Node>) -> Result<(Stat, PathBuf), Errno> {
+    let handles = node.handles();
+    let Some(handle) = handles.iter().find(|handle| handle.is_live()) else {
+        // A directory that somebody works in, or a pipe, of which the view has nothing open.
+        let stat = lock(&node.removed).ok_or(Errno::STALE)?;
+        return Ok((stat, PathBuf::from("/")));
+    };
+    Ok((stat_descriptor(handle.file.as_fd())?, handle.path.clone()))
 }
 
 /// What has no name any more can be changed through a handle that may write, and what is no content of it where the rights

@@ -5,19 +5,22 @@ use std::mem::MaybeUninit;
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 use rustix::fs::{OFlags, RawDir, SeekFrom, fsync, seek, statvfs};
 use rustix::io::Errno;
-use valetkey_fuse::{DirectoryBuffer, Entry, FileSystemStatistics};
+use valetkey_fuse::{DirectoryBuffer, Entry, FileSystemStatistics, open_flags};
 
 use super::Outcome;
 use crate::authority::{LIST, Purpose};
+use crate::changes::LISTING_VALID;
 use crate::connection::{Answer, Caller, Fail, Server};
 use crate::handle::DirectoryHandle;
 use crate::host::{Host, KIND_DIRECTORY, stat_descriptor};
 use crate::locks::{lock, read};
-use crate::node::Node;
+use crate::node::{Listed, Node};
 use crate::sight::{Glance, Sight};
 
 /// Where the offsets of names begin that the real directory does not have: above every offset that
@@ -33,9 +36,30 @@ impl Server {
         if self.is_quiet() {
             return Err(Errno::NOSYS.into());
         }
-        let handle = self.directory_handle(caller, &self.node(node)?)?;
+        let node = self.node(node)?;
+        let handle = self.directory_handle(caller, &node)?;
+        let flags = self.listing_flags(&node, &handle);
         let handle = self.directories.insert(Arc::new(handle));
-        Ok(Answer::OpenedDirectory { handle, flags: 0 })
+        Ok(Answer::OpenedDirectory { handle, flags })
+    }
+
+    /// Whether the kernel may keep the listing, and go on by the one that it has: where it is of names that the host has alone,
+    /// whatever changes there is heard of, and nothing was heard, granted or taken back since that one was begun.
+    fn listing_flags(&self, node: &Node, handle: &DirectoryHandle) -> u32 {
+        if handle.real.is_none() || !handle.extra.is_empty() || !node.is_watched() {
+            return 0;
+        }
+        let kept = *lock(&node.listed);
+        let is_good = |listed: Listed| {
+            listed.changes == node.changes.load(Ordering::Acquire)
+                && listed.grants == self.grants.load(Ordering::Acquire)
+                && listed.at.elapsed() < LISTING_VALID
+        };
+        if kept.is_some_and(is_good) {
+            open_flags::CACHE_DIR | open_flags::KEEP_CACHE
+        } else {
+            open_flags::CACHE_DIR
+        }
     }
 
     fn directory_handle(
@@ -97,6 +121,8 @@ impl Server {
                 .open_object(parent.as_fd(), &name.name, flags, &node.key)?
                 .0
         };
+        // Before the first name is read, so that no change goes by unheard.
+        self.hear_of(node, opened.as_fd());
         Ok(Some(opened))
     }
 
@@ -123,6 +149,14 @@ impl Server {
         if handle.real.is_some() && !listed && !on_skeleton {
             return Err(Errno::ACCESS.into());
         }
+        if offset == 0 {
+            *lock(&handle.node.listed) = Some(Listed {
+                at: Instant::now(),
+                changes: handle.node.changes.load(Ordering::Acquire),
+                grants: self.grants.load(Ordering::Acquire),
+            });
+        }
+        let long = handle.node.is_watched();
         let buffer = DirectoryBuffer::new(scratch, size);
         let path = handle.path.join("x");
         let mut listing = Listing {
@@ -131,6 +165,7 @@ impl Server {
             handle: &handle,
             buffer,
             plus,
+            long,
             path,
         };
         let mut complete = true;
@@ -191,6 +226,8 @@ struct Listing<'a> {
     handle: &'a DirectoryHandle,
     buffer: DirectoryBuffer<'a>,
     plus: bool,
+    /// Whether what changes in the directory is heard of.
+    long: bool,
     /// The path of the name in hand; only its last segment changes.
     path: PathBuf,
 }
@@ -277,7 +314,7 @@ impl Listing<'_> {
         let parent = &self.handle.node;
         let entry = self
             .server
-            .entry(parent, name, &self.path, Some(&stat), &sight);
+            .entry(parent, name, &self.path, Some(&stat), &sight, self.long);
         Ok(self.push(&entry, name, ino, kind, next))
     }
 
@@ -313,7 +350,7 @@ impl Listing<'_> {
             let parent = &self.handle.node;
             let entry = self
                 .server
-                .entry(parent, name, &self.path, found.as_ref(), &sight);
+                .entry(parent, name, &self.path, found.as_ref(), &sight, false);
             if entry.node == 0 {
                 continue;
             }

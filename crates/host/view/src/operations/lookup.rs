@@ -1,7 +1,7 @@
 //! Names: what a name in a directory leads to.
 
 use std::ffi::OsStr;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,12 +11,14 @@ use valetkey_fuse::Entry;
 
 use super::Outcome;
 use crate::authority::Facts;
+use crate::changes::WATCHED_VALID;
 use crate::config::SkeletonKind;
 use crate::connection::{Answer, Caller, Fail, Server};
 use crate::host::{Key, Stat};
 use crate::node::Node;
 use crate::sight::Sight;
 use crate::skeleton::Bone;
+use crate::watch::Watch;
 
 /// How long the kernel may believe in what the cell mounts on: it is there for good, and a kernel that
 /// asked again and was disappointed would detach what is mounted.
@@ -26,6 +28,8 @@ impl Server {
     pub(super) fn lookup(&self, caller: &Caller<'_>, parent: u64, name: &OsStr) -> Outcome {
         let parent = self.node(parent)?;
         let path = self.child_path(&parent, name)?;
+        // What is looked at before somebody is asked may be old when they have answered.
+        let long = parent.is_watched() && caller.waiting.is_none();
         let found = self.stat_child(&parent, name)?;
         let facts = || found.as_ref().map_or_else(Facts::absent, Stat::facts);
         let Some(sight) = self.see(caller, &path, facts)? else {
@@ -40,10 +44,12 @@ impl Server {
             &path,
             found.as_ref(),
             &sight,
+            long,
         )))
     }
 
-    /// The entry of a name that is in sight, with one lookup counted unless there is nothing.
+    /// The entry of a name that is in sight, with one lookup counted unless there is nothing. `long`: that whatever changed since
+    /// it was looked at is heard of.
     pub(super) fn entry(
         &self,
         parent: &Arc<Node>,
@@ -51,6 +57,7 @@ impl Server {
         path: &Path,
         found: Option<&Stat>,
         sight: &Sight,
+        long: bool,
     ) -> Entry {
         let fixed = match sight {
             Sight::Bone(Bone::Fixed(kind)) => Some(kind.clone()),
@@ -64,10 +71,10 @@ impl Server {
         };
         match (fixed, found) {
             (Some(SkeletonKind::Directory), Some(stat)) if stat.is_directory() => {
-                self.host_entry(parent, name, path, stat, sight)
+                self.host_entry(parent, name, path, stat, sight, long)
             }
             (Some(kind), _) => self.virtual_entry(parent, name, path, &kind),
-            (None, Some(stat)) => self.host_entry(parent, name, path, stat, sight),
+            (None, Some(stat)) => self.host_entry(parent, name, path, stat, sight, long),
             (None, None) => Entry::nothing(self.valid()),
         }
     }
@@ -79,13 +86,48 @@ impl Server {
         path: &Path,
         stat: &Stat,
         sight: &Sight,
+        long: bool,
     ) -> Entry {
         let node = self.nodes.remember(stat.key(), parent, name);
         Entry {
             node: node.id,
-            entry_valid: self.entry_valid(sight),
-            attributes_valid: self.valid(),
+            entry_valid: if long && *sight == Sight::Covered {
+                WATCHED_VALID
+            } else {
+                self.entry_valid(sight)
+            },
+            attributes_valid: self.attributes_valid(&node, stat, sight, long),
             attributes: self.shown(stat, path, sight),
+        }
+    }
+
+    /// How long the kernel may believe in attributes. `long`: that what changes in the directory of the name is heard of.
+    pub(super) fn attributes_valid(
+        &self,
+        node: &Node,
+        stat: &Stat,
+        sight: &Sight,
+        long: bool,
+    ) -> Duration {
+        // What a file's other names bring is heard of elsewhere, if at all; what is made in a directory, in there.
+        let heard_of = if stat.is_directory() {
+            node.is_watched()
+        } else {
+            stat.attributes.nlink == 1
+        };
+        if long && heard_of && *sight == Sight::Covered {
+            WATCHED_VALID
+        } else {
+            self.valid()
+        }
+    }
+
+    /// Watches a directory for what the host changes in it.
+    pub(super) fn hear_of(&self, node: &Arc<Node>, directory: BorrowedFd<'_>) {
+        if let Some(changes) = &self.changes
+            && self.watch.get().is_some_and(Watch::listens)
+        {
+            changes.watch(node, directory);
         }
     }
 
@@ -147,7 +189,7 @@ impl Server {
         path: &Path,
         stat: &Stat,
     ) -> Entry {
-        self.host_entry(parent, name, path, stat, &Sight::Covered)
+        self.host_entry(parent, name, path, stat, &Sight::Covered, false)
     }
 
     /// What stands at a virtual node.

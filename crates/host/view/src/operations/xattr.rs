@@ -199,14 +199,8 @@ fn is_special(node: &Node) -> bool {
 
 /// What has no name any more, through a handle that was opened for the like of `wanted`.
 fn nameless(node: &Arc<Node>, wanted: ActionSet) -> Result<Attributed, Errno> {
-    let serves = |handle: &FileHandle| {
-        handle.is_live()
-            && if wanted == READ {
-                handle.readable
-            } else {
-                handle.permits_all(wanted)
-            }
-    };
+    // Whatever it was opened for: attributes go by the rights to the file.
+    let serves = |handle: &FileHandle| handle.is_live() && handle.permits_all(wanted);
     let handles = node.handles();
     let handle = handles.iter().find(|handle| serves(handle));
     let handle = handle.ok_or(Errno::STALE)?;

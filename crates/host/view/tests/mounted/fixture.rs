@@ -173,6 +173,8 @@ pub(crate) struct Rules {
     /// Answers what the rules leave open. Without one nothing is open: it is refused at once.
     resolver: RwLock<Option<Resolver>>,
     pub(crate) resolved: AtomicUsize,
+    /// How often it was asked anything.
+    pub(crate) checked: AtomicUsize,
     /// What it tells of names at once, and when it looks anew.
     pub(crate) names: RwLock<(Vec<PathBuf>, Vec<PathBuf>)>,
     /// Whether a file with unknown names is given to nobody.
@@ -201,6 +203,18 @@ impl Rules {
             .write()
             .expect("lock")
             .push(PathPattern::parse(pattern).expect("pattern"));
+    }
+
+    /// The rights to exactly this pattern.
+    pub(crate) fn rules_of(&self, pattern: &str) -> Vec<Arc<TestPermit>> {
+        let pattern = PathPattern::parse(pattern).expect("pattern");
+        let rules = self.rules.read().expect("lock");
+        let same = rules.iter().filter(|(rule, _)| *rule == pattern);
+        same.map(|(_, permit)| Arc::clone(permit)).collect()
+    }
+
+    pub(crate) fn lift_exceptions(&self) {
+        self.exceptions.write().expect("lock").clear();
     }
 
     /// Says of what matches that nothing is known, whatever rule has it.
@@ -237,6 +251,7 @@ impl Rules {
 
 impl Authority for Rules {
     fn check(&self, path: &Path, wanted: ActionSet) -> Verdict {
+        self.checked.fetch_add(1, Ordering::SeqCst);
         if self
             .exceptions
             .read()

@@ -15,6 +15,8 @@ mod directories;
 #[cfg(test)]
 mod fixture;
 #[cfg(test)]
+mod host_changes;
+#[cfg(test)]
 mod hostile;
 #[cfg(test)]
 mod links;
@@ -22,6 +24,8 @@ mod links;
 mod names;
 #[cfg(test)]
 mod quiet;
+#[cfg(test)]
+mod races;
 #[cfg(test)]
 mod twins;
 #[cfg(test)]
