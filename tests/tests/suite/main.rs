@@ -30,6 +30,7 @@ mod ordinary_user;
 mod outside_door;
 mod overlay;
 mod passing_through;
+mod programs;
 mod prompting;
 mod replaying;
 mod revoking;

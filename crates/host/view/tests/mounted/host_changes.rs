@@ -138,3 +138,39 @@ fn a_grant_that_ends_takes_along_what_was_kept_of_it() {
         || names(&view.at("/work/d")).contains(&"secret".to_owned())
     ));
 }
+
+#[test]
+fn watchers_in_the_view_hear_of_what_is_done_through_it() {
+    use rustix::fs::inotify;
+    let Some(view) = listed() else { return };
+    let flags = inotify::CreateFlags::NONBLOCK | inotify::CreateFlags::CLOEXEC;
+    let watcher = inotify::init(flags).expect("inotify");
+    let wanted = inotify::WatchFlags::CREATE
+        | inotify::WatchFlags::MODIFY
+        | inotify::WatchFlags::MOVED_TO
+        | inotify::WatchFlags::DELETE;
+    inotify::add_watch(&watcher, view.at("/work/d"), wanted).expect("a watch");
+    fs::write(view.at("/work/d/new"), "content").expect("write");
+    fs::rename(view.at("/work/d/new"), view.at("/work/d/moved")).expect("rename");
+    fs::remove_file(view.at("/work/d/moved")).expect("remove");
+    let mut bytes = [std::mem::MaybeUninit::uninit(); 4096];
+    let mut events = inotify::Reader::new(&watcher, &mut bytes);
+    let mut heard = Vec::new();
+    while let Ok(event) = events.next() {
+        let name = event
+            .file_name()
+            .map(|name| name.to_string_lossy().into_owned());
+        heard.push((event.events(), name.unwrap_or_default()));
+    }
+    for (kind, name) in [
+        (inotify::ReadFlags::CREATE, "new"),
+        (inotify::ReadFlags::MODIFY, "new"),
+        (inotify::ReadFlags::MOVED_TO, "moved"),
+        (inotify::ReadFlags::DELETE, "moved"),
+    ] {
+        assert!(
+            heard.contains(&(kind, name.to_owned())),
+            "{kind:?} {name} in {heard:?}"
+        );
+    }
+}
