@@ -14,6 +14,7 @@
 #![forbid(unsafe_code)]
 
 mod authority;
+mod carried;
 mod changes;
 mod config;
 mod connection;

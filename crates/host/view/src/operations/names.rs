@@ -150,6 +150,7 @@ impl Server {
         let begun = self.begin(&permits, CREATE, Purpose::Create, &touched)?;
         let second = Some(place.stat.identity());
         let kept = self.keep_making(new.directory.as_fd(), &new.path, second)?;
+        self.carry_link(&node, &new.path);
         let _moving = self.shared.moves.moving();
         let (descriptors, number) = host.link_to(source.as_fd());
         linkat(

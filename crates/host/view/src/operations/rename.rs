@@ -76,6 +76,10 @@ impl Server {
         }
         let (moves, replaced, kept) =
             self.keep_rename((&from, &old, &moved), (&to, &new), exchanges)?;
+        self.carry_move(&old.path, &new.path);
+        if exchanges {
+            self.carry_move(&new.path, &old.path);
+        }
         let _moving = self.shared.moves.moving();
         rename_at(
             (&from, old.name),

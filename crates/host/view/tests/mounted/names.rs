@@ -300,3 +300,46 @@ fn a_file_without_a_name_gets_one_by_the_rights_to_that_name_alone() {
         "once"
     );
 }
+
+#[test]
+fn what_is_open_goes_on_no_longer_than_the_rights_to_its_new_name() {
+    let Some(view) = Fixture::new(|_| {}) else {
+        return;
+    };
+    view.grant("/work", "read,write,create,delete,list,metadata");
+    for name in ["renamed", "linked", "d/inside", "plain"] {
+        view.put(&format!("/work/{name}"), "");
+    }
+    let open = |name: &str| {
+        let options = fs::File::options()
+            .read(true)
+            .append(true)
+            .open(view.at(name));
+        options.expect("open")
+    };
+    let (mut renamed, mut linked) = (open("/work/renamed"), open("/work/linked"));
+    let (mut inside, mut plain) = (open("/work/d/inside"), open("/work/plain"));
+    // A person lets names be made there, and nothing be written.
+    for name in ["a", "b", "c/**"] {
+        view.rules.leave_open(&format!("/work/hooks/{name}"));
+        let given = format!("/work/hooks/{name}");
+        view.rules
+            .grant_first(&given, "create,delete,list,metadata");
+    }
+    view.put("/work/hooks/keep", "");
+    fs::rename(view.at("/work/renamed"), view.at("/work/hooks/a")).expect("rename");
+    fs::hard_link(view.at("/work/linked"), view.at("/work/hooks/b")).expect("link");
+    fs::rename(view.at("/work/d"), view.at("/work/hooks/c")).expect("rename");
+    fs::rename(view.at("/work/plain"), view.at("/work/hooks/plain")).expect("rename");
+    for file in [&mut renamed, &mut linked, &mut inside] {
+        assert_eq!(errno(file.write_all(b"payload")), Errno::ACCESS);
+    }
+    plain.write_all(b"goes on").expect("write");
+    for name in ["a", "b", "c/inside"] {
+        let content = fs::read_to_string(view.real(&format!("/work/hooks/{name}")));
+        assert_eq!(content.expect("host"), "", "{name}");
+    }
+    // Given the right to write there, what is open goes on.
+    view.rules.grant_first("/work/hooks/a", "read,write,append");
+    renamed.write_all(b"given").expect("write");
+}
