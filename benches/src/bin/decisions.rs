@@ -204,6 +204,7 @@ impl Guard {
                 constraints: Constraints::default(),
                 justification: None,
                 file: None,
+                change: None,
                 may_ask: false,
             },
         )?;

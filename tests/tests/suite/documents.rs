@@ -338,6 +338,51 @@ fn a_file_that_changes_meanwhile_is_left_alone() {
 }
 
 #[test]
+fn the_rows_are_shown_before_they_are_appended() {
+    needs_cells!();
+    let office = Office::new();
+    let mut talk = office.talk();
+    let mut append = office.append("QuarterlyReport.xlsx", "Sales", 1);
+    append["rows"] = json!([
+        ["\u{1b}[2Jpaid \u{202e}", 12.5, null, true],
+        ["x".repeat(900)],
+        ["a line\n+ that is none"],
+    ]);
+    talk.send("POST", "/v1/operations", &append.to_string());
+    let question = office.home.wait_for_question("/QuarterlyReport.xlsx");
+    let change = &question["change"];
+    assert_eq!(change["added"], 3, "{change}");
+    assert_eq!(change["omitted"], 1, "{change}");
+    let shown = office.home.valetkey(["requests"]).done().ok().text();
+    for words in [
+        "3 rows added, 0 removed",
+        "sheet \"Sales\"",
+        "| 12.5 |  | true",
+        "and 1 more that are not shown",
+        "is not for this content alone",
+    ] {
+        assert!(shown.contains(words), "{words}: {shown}");
+    }
+    assert!(!shown.contains(['\u{1b}', '\u{202e}']), "{shown}");
+    assert!(
+        !shown.lines().any(|line| line.trim() == "+ that is none\""),
+        "{shown}"
+    );
+    drop(office.home.deny(&question));
+    assert_eq!(talk.answer().0, 403);
+    office.assert_untouched();
+    // What people write into a document is in no event.
+    assert!(
+        !office
+            .home
+            .trail()
+            .iter()
+            .any(|event| event.to_string().contains("12.5"))
+    );
+    drop(talk.finish().ok());
+}
+
+#[test]
 fn a_refused_append_changes_nothing() {
     needs_cells!();
     let office = Office::new();

@@ -1,7 +1,7 @@
 //! The messages that cross the doors; plain data with a closed shape.
 
 use serde::{Deserialize, Serialize};
-use valetkey_approval::{Approver, Asked, FileFacts, SignedApproval, SignedChange};
+use valetkey_approval::{Approver, Asked, ChangeSummary, FileFacts, SignedApproval, SignedChange};
 use valetkey_capability::{Capability, Jwks};
 use valetkey_model::{
     ActionSet, AgentId, CapabilityId, Constraints, Digest, Grant, Level, RequestId, Resource,
@@ -141,6 +141,9 @@ pub struct Ask {
     /// Facts from the handle, for files.
     #[serde(default)]
     pub file: Option<FileFacts>,
+    /// What it would change, where the guard knows that before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub change: Option<ChangeSummary>,
     /// Whether a person may be asked; without it, `ask` is answered as a refusal that can be requested.
     pub may_ask: bool,
 }

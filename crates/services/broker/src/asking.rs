@@ -383,7 +383,7 @@ pub(crate) fn question_of(
         also: Vec::new(),
         justification: ask.justification,
         file: ask.file,
-        change: None,
+        change: ask.change,
         reasons: decision.reasons.clone(),
         policy_id: decision.policy_id.clone(),
         policy_digest: session.policy_digest(),

@@ -163,6 +163,7 @@ impl Broker {
                 constraints: grant.constraints.clone(),
                 justification: Some(asked.because.clone()),
                 file: None,
+                change: None,
                 may_ask: false,
             };
             let id = RequestId::new(self.now(), Self::random()?);

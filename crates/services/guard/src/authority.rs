@@ -145,6 +145,7 @@ impl Authority for SessionAuthority {
             constraints: Constraints::default(),
             justification: None,
             file: Some(file_facts(facts)),
+            change: None,
             may_ask: why.purpose != Purpose::Lookup,
         };
         let answer = self

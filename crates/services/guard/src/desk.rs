@@ -11,7 +11,7 @@ use valetkey_api::{
     Ask, AskAll, AskedAll, ClientError, Considered, Denial, Granted, LookAgain, Looked,
     LookedAgain, Problem, ProblemKind, ReleaseCapability, Released, RequestState,
 };
-use valetkey_approval::FileFacts;
+use valetkey_approval::{ChangeSummary, FileFacts};
 use valetkey_capability::TokenError;
 use valetkey_model::{ActionSet, CapabilityId, Constraints, RequestId, Resource, SessionId};
 use valetkey_view::View;
@@ -47,6 +47,8 @@ pub(crate) struct Wanted {
     pub(crate) constraints: Constraints,
     pub(crate) justification: Option<String>,
     pub(crate) file: Option<FileFacts>,
+    /// What it would change, where that is known.
+    pub(crate) change: Option<ChangeSummary>,
     pub(crate) may_ask: bool,
 }
 
@@ -59,6 +61,7 @@ impl Wanted {
             constraints: self.constraints,
             justification: self.justification,
             file: self.file,
+            change: self.change,
             may_ask: self.may_ask,
         }
     }
@@ -182,6 +185,7 @@ impl Desk {
             actions,
             constraints: Constraints::default(),
             justification: None,
+            change: None,
             may_ask: false,
         };
         self.link

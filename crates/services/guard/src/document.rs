@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, fstat, openat2};
 use valetkey_api::{DocumentOperation, OperationDone, Problem, ProblemKind};
+use valetkey_approval::{ChangeLine, ChangeSummary, ChangeUnit};
 use valetkey_model::{Action, ActionSet, CapabilityId, Constraints, Digest, Resource};
 use valetkey_sheet::{AppendRows, Ceilings, Cell, Limits};
 use valetkey_view::{Content, Keeper, Permit as _, Purpose, Touched, Use};
@@ -47,6 +48,27 @@ struct Append {
     rows: Vec<Vec<Cell>>,
     capability_id: Option<CapabilityId>,
     justification: Option<String>,
+}
+
+impl Append {
+    /// The rows as a person is shown them, cell by cell. The prompt makes them safe, and bounds them.
+    fn summary(&self) -> ChangeSummary {
+        let count = u64::try_from(self.rows.len()).unwrap_or(u64::MAX);
+        let text = |cell: &Cell| match cell {
+            Cell::Null => String::new(),
+            Cell::Bool(value) => value.to_string(),
+            Cell::Number(value) => value.to_string(),
+            Cell::Text(text) => format!("{text:?}"),
+        };
+        let rows = self.rows.iter().map(|row| {
+            let cells: Vec<String> = row.iter().map(text).collect();
+            ChangeLine::Added(cells.join(" | "))
+        });
+        let sheet = ChangeLine::Kept(format!("sheet {:?}", self.sheet));
+        let lines = std::iter::once(sheet).chain(rows);
+        // The right that is asked for is one to append, not one to append these: so their digest is not named.
+        ChangeSummary::new(ChangeUnit::Rows, count, 0, lines, None)
+    }
 }
 
 impl Documents {
@@ -199,6 +221,7 @@ impl Documents {
             constraints: Constraints::default(),
             justification: append.justification.clone(),
             file: Some(crate::facts::of_stat(&workbook.stat)),
+            change: Some(append.summary()),
             may_ask: true,
         };
         self.desk.ask_and_wait(wanted, || true)

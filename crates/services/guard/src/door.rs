@@ -211,6 +211,7 @@ fn wanted(ask: AgentAsk) -> Result<Wanted, Problem> {
         actions: ask.actions,
         constraints: ask.constraints,
         justification: ask.justification,
+        change: None,
         may_ask: true,
     })
 }

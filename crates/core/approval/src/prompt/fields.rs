@@ -172,8 +172,12 @@ fn change(lines: &mut Lines, change: &ChangeSummary) {
             SafeText::words(format_args!("and {omitted} more that are not shown")),
         );
     }
-    if let Some(content) = change.content() {
-        lines.text("content is", &content.to_string());
+    match change.content() {
+        Some(content) => lines.text("content is", &content.to_string()),
+        None => lines.text(
+            "",
+            "this is what the agent adds first; a yes is not for this content alone",
+        ),
     }
 }
 

@@ -46,6 +46,7 @@ impl Desk {
             constraints: Constraints::default(),
             justification: None,
             file: None,
+            change: None,
             may_ask: false,
         };
         let state = self

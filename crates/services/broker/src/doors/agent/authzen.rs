@@ -141,6 +141,7 @@ fn asked(session: &Session, one: Evaluation) -> Result<Ask, String> {
         constraints: context.constraints,
         justification: context.justification,
         file: None,
+        change: None,
         may_ask: false,
     })
 }

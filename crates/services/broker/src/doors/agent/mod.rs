@@ -105,6 +105,7 @@ impl AgentDoor {
             constraints: ask.constraints,
             justification: ask.justification,
             file: None,
+            change: None,
             may_ask: !is_crowded,
         };
         let answered = self.broker.ask(&outsider.session, ask).await;

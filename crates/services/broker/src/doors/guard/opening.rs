@@ -134,6 +134,7 @@ impl GuardDoor {
                 constraints: grant.constraints,
                 justification: session.opening.purpose.clone(),
                 file: None,
+                change: None,
                 may_ask: false,
             };
             match self.0.ask(session, ask).await? {
