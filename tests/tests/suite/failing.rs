@@ -240,12 +240,12 @@ fn a_broker_that_stops_in_good_order_ends_what_was_granted() {
 }
 
 /// A mount namespace that lives as long as this does, with a small file system where Valetkey's state lies.
-struct SmallDisk {
-    keeper: std::process::Child,
+pub(crate) struct SmallDisk {
+    pub(crate) keeper: std::process::Child,
 }
 
 impl SmallDisk {
-    fn at(place: &std::path::Path, size: &str) -> Self {
+    pub(crate) fn at(place: &std::path::Path, size: &str) -> Self {
         let script = format!(
             "mount -t tmpfs -o size={size},mode=0700 none {} && echo ready && exec sleep 600",
             place.display()

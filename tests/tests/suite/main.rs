@@ -38,6 +38,7 @@ mod sessions;
 mod setup_errors;
 mod terminal;
 mod undoing;
+mod undoing_plans;
 mod upgrade;
 mod view;
 mod watching_requests;

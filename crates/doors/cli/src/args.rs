@@ -170,6 +170,9 @@ pub(crate) struct UndoArgs {
     /// Throw away what has expired
     #[arg(long, conflicts_with_all = ["dry_run", "force", "live", "list"])]
     pub(crate) prune: bool,
+    /// With --prune: throw away what is older than this, where that is sooner
+    #[arg(long, value_name = "DAYS", requires = "prune")]
+    pub(crate) older_than: Option<u64>,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,

@@ -127,6 +127,16 @@ pub(crate) fn make_private(path: &Path) -> Result<(), SnapshotError> {
         .mode(0o700)
         .create(path)
         .map_err(fail)?;
+    // Whoever may write in the directory above may put another in the place of this one.
+    path.parent()
+        .into_iter()
+        .chain([path])
+        .try_for_each(is_private)
+}
+
+/// Whether a directory is this user's, and closed to others.
+fn is_private(path: &Path) -> Result<(), SnapshotError> {
+    let fail = |error| SnapshotError::io("use", path, error);
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let at = rustix::fs::open(path, flags, rustix::fs::Mode::empty())
         .map_err(|error| fail(error.into()))?;

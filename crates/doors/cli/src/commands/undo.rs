@@ -1,7 +1,7 @@
 //! `valetkey undo`: put back what a session changed.
 
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
 use valetkey_api::{Client, Undoing};
@@ -29,10 +29,7 @@ pub(crate) fn command(args: &UndoArgs) -> Result<u8, Fail> {
         return list(&directory, args.json).map(|()| 0);
     }
     if args.prune {
-        for name in prune(&directory, &Budget::default()).map_err(failed)? {
-            out::line(&format!("{} is not kept any more", visible(&name)));
-        }
-        return Ok(0);
+        return throw_away(&directory, args.older_than).map(|()| 0);
     }
     let wanted = Wanted::find(&directory, args.what.as_deref())?;
     let history = read(&wanted.session, args.live)?;
@@ -59,6 +56,19 @@ pub(crate) fn command(args: &UndoArgs) -> Result<u8, Fail> {
     keep.end().map_err(failed)?;
     tell(&name, &undone, args.json);
     Ok(u8::from(!undone.left.is_empty()))
+}
+
+/// Throws away what has expired, or is older than the person says.
+fn throw_away(directory: &Path, days: Option<u64>) -> Result<(), Fail> {
+    let mut budget = Budget::default();
+    if let Some(days) = days {
+        let told = Duration::from_secs(days.saturating_mul(24 * 60 * 60));
+        budget.age = budget.age.min(told);
+    }
+    for name in prune(directory, &budget).map_err(failed)? {
+        out::line(&format!("{} is not kept any more", visible(&name)));
+    }
+    Ok(())
 }
 
 /// What is to be undone.
@@ -317,7 +327,8 @@ fn tell(name: &str, undone: &Undone, json: bool) {
 #[derive(Serialize)]
 struct Listed<'s> {
     session: &'s str,
-    changes: usize,
+    /// Nothing where what is kept cannot be read.
+    changes: Option<usize>,
     bytes: u64,
     running: bool,
     undone: bool,
@@ -330,13 +341,14 @@ fn list(directory: &Path, json: bool) -> Result<(), Fail> {
     let age = Budget::default().age;
     let mut listed = Vec::new();
     for session in &all {
-        let history = History::read(&session.directory, true).map_err(failed)?;
+        // One that is damaged does not hide the others.
+        let history = History::read(&session.directory, true).ok();
         listed.push(Listed {
             session: &session.name,
-            changes: history.items().len(),
+            changes: history.as_ref().map(|history| history.items().len()),
             bytes: session.bytes,
             running: session.running,
-            undone: history.undone_by.is_some(),
+            undone: history.is_some_and(|history| history.undone_by.is_some()),
             expires_in_seconds: age
                 .saturating_sub(now.duration_since(session.touched).unwrap_or_default())
                 .as_secs(),
@@ -355,10 +367,13 @@ fn list(directory: &Path, json: bool) -> Result<(), Fail> {
             (false, true) => "  undone",
             (false, false) => "",
         };
+        let changes = line.changes.map_or_else(
+            || "cannot be read".to_owned(),
+            |changes| format!("{changes} changes"),
+        );
         out::line(&format!(
-            "{}  {} changes  {} KiB  {} h left{state}",
+            "{}  {changes}  {} KiB  {} h left{state}",
             visible(line.session),
-            line.changes,
             line.bytes / 1024,
             line.expires_in_seconds / 3600
         ));
