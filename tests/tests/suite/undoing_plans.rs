@@ -165,7 +165,7 @@ fn whatever_an_agent_does_in_its_workspace_is_undone() {
 const BUSY: &str = "exec 2>/dev/null; i=0; echo begun
     while true; do i=$((i+1)); n=$((i%5))
         { head -c 20000 /dev/zero | tr '\\0' $n; echo end; } > whole$n.tmp && mv whole$n.tmp whole$n
-        echo $i >> a; echo $i > b; mkdir -p new/$n; mv d/c new/c$n; mv new/c$n d/c; rm -f d/a; echo $i > d/a; rm -rf new; chmod 700 d/e
+        echo $i >> a; echo $i > b; mkdir -p new/$n; mv d/c new/c$n; mv new/c$n d/c; rm -f d/a; echo $i > d/a; echo $i > d/e/a.tmp && mv d/e/a.tmp d/e/a; rm -rf new; chmod 700 d/e
     done";
 
 #[test]

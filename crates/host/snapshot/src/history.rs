@@ -14,6 +14,9 @@ use crate::sessions::{FILE_NAME, sessions};
 /// A guard that is killed shows its life once a second; what it changed after that is within this.
 const LAST_BREATH: Duration = Duration::from_secs(2);
 
+/// Records at the end of which each may be of a change that did not happen: more than a guard has under way at once.
+const ENDINGS_MAX: usize = 1024;
+
 /// What a session did.
 #[derive(Debug)]
 pub struct History {
@@ -83,7 +86,7 @@ impl History {
             .map(|written| moment(written.record.time_ms));
         let mut history = Self {
             reader,
-            records: happened(written),
+            records: without_undone_endings(happened(written)),
             reborn: HashMap::new(),
             after: HashMap::new(),
             alive_until: ended.or_else(|| last_breath(&file)),
@@ -368,6 +371,54 @@ fn happened(written: Vec<Written>) -> Vec<Record> {
             _ => true,
         })
         .collect()
+}
+
+/// Without the last changes of names that were written down and did not happen, since the guard was killed in between: what they would have
+/// moved or removed is still where it was.
+fn without_undone_endings(mut records: Vec<Record>) -> Vec<Record> {
+    let is_at = |path: &Path, id: Id| {
+        let look = Place::of(path).and_then(|place| place.look());
+        look.is_ok_and(|look| look.is_some_and(|look| look.id == id))
+    };
+    let mut later: Vec<PathBuf> = Vec::new();
+    let mut not = HashSet::new();
+    for (number, record) in records.iter().enumerate().rev().take(ENDINGS_MAX) {
+        // A name that was changed later, also by a directory above it, says nothing any more.
+        let is_last = |path: &Path| !later.iter().any(|other| path.starts_with(other));
+        let happened = match &record.change {
+            Change::Removed { path, id } => {
+                let happened = !is_last(path) || !is_at(path, *id);
+                later.push(path.clone());
+                happened
+            }
+            Change::Renamed { from, to, id, .. } => {
+                let happened = !is_last(from) || !is_last(to) || !is_at(from, *id);
+                later.extend([from.clone(), to.clone()]);
+                happened
+            }
+            Change::Made { path, .. } => {
+                later.push(path.clone());
+                true
+            }
+            Change::Kept { .. }
+            | Change::Lost { .. }
+            | Change::Open { .. }
+            | Change::After { .. }
+            | Change::Not { .. }
+            | Change::Reborn { .. }
+            | Change::Ended => true,
+        };
+        if !happened {
+            not.insert(number);
+        }
+    }
+    let mut number = 0_usize;
+    records.retain(|_| {
+        let happened = !not.contains(&number);
+        number = number.saturating_add(1);
+        happened
+    });
+    records
 }
 
 fn moment(time_ms: u64) -> Moment {

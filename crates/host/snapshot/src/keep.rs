@@ -245,7 +245,10 @@ impl Keep {
 
     /// An object was opened for writing. To be said before the opening is [`Keep::done`].
     pub fn opened(&self, id: Id) {
-        self.table.opened(id);
+        if self.table.opened(id) {
+            // The agent has just made it. Without this, who is killed before it is closed leaves a file that undo asks about.
+            drop(self.note(Change::Open { id }));
+        }
     }
 
     /// It was closed.

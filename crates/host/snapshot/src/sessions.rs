@@ -121,17 +121,16 @@ fn is_locked(path: &Path) -> bool {
 
 /// Makes a directory, and those above it, that only their owner can look into.
 pub(crate) fn make_private(path: &Path) -> Result<(), SnapshotError> {
-    let fail = |error| SnapshotError::io("make", path, error);
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(path)
-        .map_err(fail)?;
     // Whoever may write in the directory above may put another in the place of this one.
-    path.parent()
-        .into_iter()
-        .chain([path])
-        .try_for_each(is_private)
+    for path in path.parent().into_iter().chain([path]) {
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(path)
+            .map_err(|error| SnapshotError::io("make", path, error))?;
+        is_private(path)?;
+    }
+    Ok(())
 }
 
 /// Whether a directory is this user's, and closed to others.

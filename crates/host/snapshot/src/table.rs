@@ -152,12 +152,12 @@ impl Table {
         self.all().known.get(id).is_some_and(|known| known.own)
     }
 
-    /// An object is open for writing.
-    pub(crate) fn opened(&self, id: Id) {
-        if let Some(known) = self.all().known.get_mut(&id) {
+    /// An object is open for writing. Whether until now it was known how it stood.
+    pub(crate) fn opened(&self, id: Id) -> bool {
+        self.all().known.get_mut(&id).is_some_and(|known| {
             known.open = known.open.saturating_add(1);
-            known.changed = None;
-        }
+            known.changed.take().is_some()
+        })
     }
 
     /// It is open once less. Tells `note` how it stands, where nothing else is under way on it.

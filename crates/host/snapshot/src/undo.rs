@@ -368,7 +368,7 @@ impl Back<'_> {
         Ok(())
     }
 
-    /// Whether something was removed in a directory, before this record, that comes back.
+    /// Whether something was removed in a directory, or moved out of it, before this record, that comes back.
     fn held_something(&self, number: usize, directory: &Path) -> bool {
         let mut directory = directory.to_path_buf();
         let Some(before) = self.history.records.get(..number) else {
@@ -389,6 +389,11 @@ impl Back<'_> {
                         directory = translated(&directory, to, from);
                     } else if *exchanged && directory.starts_with(from) {
                         directory = translated(&directory, from, to);
+                    }
+                    // What was moved out goes back through it.
+                    let below = |path: &Path| path != directory && path.starts_with(&directory);
+                    if below(from) || (*exchanged && below(to)) {
+                        return true;
                     }
                     let Some(replaced) = replaced.filter(|_| !exchanged) else {
                         continue;

@@ -419,6 +419,53 @@ mod tests {
     }
 
     #[test]
+    fn what_was_moved_through_a_directory_of_the_agents_is_left_nowhere() {
+        let agent = Agent::new();
+        populate(&agent);
+        let before = tree(&agent.at(""));
+        for _ in 0..2 {
+            agent.make("new", |path| fs::create_dir(path).is_ok());
+            agent.rename("b", "new/b", false);
+            agent.rename("new/b", "b", false);
+            agent.remove("new");
+        }
+        let top = agent.finish();
+        assert_eq!(go_back(top.path(), "ses-1", &Choice::default()).left, []);
+        assert_eq!(tree(&top.path().join("tree")), before);
+    }
+
+    #[test]
+    fn what_was_written_down_and_did_not_happen_is_no_conflict() {
+        let agent = Agent::new();
+        populate(&agent);
+        let before = tree(&agent.at(""));
+        agent.write("d/c", b"the agent's");
+        let paths = ["b", "d/c", "d/a"].map(|name| agent.at(name));
+        let [b, c, a] = &paths;
+        let (top, d) = (directory(&agent.at("")), directory(&agent.at("d")));
+        let (above, below) = (agent.at(""), agent.at("d"));
+        let parents = [(&top, &above), (&d, &below)].map(|(at, path)| Directory {
+            at: at.as_fd(),
+            path,
+        });
+        let [_, parent] = &parents;
+        let _killed = agent.keep.before_removing(parent, &object(&d, a)).unwrap();
+        let _killed = agent
+            .keep
+            .before_renaming(
+                [&parents[0], &parents[1]],
+                &object(&top, b),
+                c,
+                Some(&object(&d, c)),
+                false,
+            )
+            .unwrap();
+        let top = agent.finish();
+        assert_eq!(go_back(top.path(), "ses-1", &Choice::default()).left, []);
+        assert_eq!(tree(&top.path().join("tree")), before);
+    }
+
+    #[test]
     fn what_was_removed_before_its_directory_changed_places_comes_back() {
         let agent = Agent::new();
         populate(&agent);
@@ -543,7 +590,7 @@ mod tests {
             file_bytes: 10,
             ..Budget::default()
         };
-        let keep = Keep::begin(&top.path().join("undo"), small, |_, _| false).unwrap();
+        let keep = Keep::begin(&top.path().join("undo/ses-1"), small, |_, _| false).unwrap();
         let at = directory(top.path());
         let refused = keep.before_change(&object(&at, &path));
         assert!(matches!(refused, Err(SnapshotError::Budget(_))));
