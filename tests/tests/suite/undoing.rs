@@ -208,3 +208,59 @@ fn two_sessions_on_one_tree_are_undone_each_for_itself() {
         .done();
     assert_eq!(read("persons"), "before\n", "{}", forced.text());
 }
+
+#[test]
+fn a_file_an_event_and_an_undo_are_undone_by_their_names() {
+    needs_cells!();
+    let home = Home::new();
+    let names = ["f", "g", "h", "sub/a", "sub/b"];
+    for name in names {
+        drop(home.write(&format!("work/{name}"), "before\n"));
+    }
+    let work = home.path("work");
+    let options = ["--undo", "--workspace", work.to_str().unwrap()];
+    let script = "for f in f g h sub/a sub/b; do echo after > $f; done";
+    drop(
+        home.run(&options, &["sh", "-c", script])
+            .cwd(&work)
+            .done()
+            .ok(),
+    );
+    let changed = || names.map(|name| fs::read_to_string(work.join(name)).unwrap() == "after\n");
+    assert_eq!(changed(), [true; 5]);
+    let of_g = home.wait_for_event("operation.performed", |event| {
+        let text = event.to_string();
+        text.contains("/work/g\"") && text.contains("write")
+    });
+    let event = of_g["event_id"].as_str().unwrap();
+    drop(home.valetkey(["undo", event]).done().ok());
+    assert_eq!(changed(), [true, false, true, true, true]);
+    // A path as the person types it, and a directory.
+    drop(home.valetkey(["undo", "f"]).cwd(&work).done().ok());
+    assert_eq!(changed(), [false, false, true, true, true]);
+    drop(
+        home.valetkey(["undo", "../work/sub"])
+            .cwd(&work)
+            .done()
+            .ok(),
+    );
+    assert_eq!(changed(), [false, false, true, false, false]);
+    let rest = home.valetkey(["undo", "--json"]).done().ok().json();
+    assert_eq!(changed(), [false; 5]);
+    // Undone again: what the last of them took away.
+    let name = rest["undo"].as_str().unwrap();
+    drop(home.valetkey(["undo", name]).done());
+    assert_eq!(changed(), [false, false, true, false, false], "{rest}");
+    assert_eq!(home.valetkey(["undo", "../nothing"]).done().code(), 1);
+    assert_eq!(home.valetkey(["undo", "evt-nothing"]).done().code(), 1);
+    assert_eq!(home.valetkey(["undo", "ses-../../.."]).done().code(), 1);
+    // What is not expired stays, and what the person wants gone goes.
+    let kept = |more: &[&str]| {
+        drop(home.valetkey(["undo", "--prune"]).args(more).done().ok());
+        let listed = home.valetkey(["undo", "--list", "--json"]).done().ok();
+        listed.json().as_array().unwrap().len()
+    };
+    assert_eq!(kept(&[]), 6);
+    assert_eq!(kept(&["--older-than", "0"]), 0);
+    home.verify();
+}

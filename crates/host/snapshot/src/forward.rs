@@ -1,6 +1,7 @@
 //! A session's records gone through forwards: where everything is now that it changed, and what is gone.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
 use crate::history::translated;
@@ -13,6 +14,8 @@ pub(crate) struct Forward {
     pub(crate) now: BTreeMap<PathBuf, Slot>,
     /// What was removed, by the name that it had.
     pub(crate) gone: BTreeMap<PathBuf, Gone>,
+    /// Where what is gone would be now, and the name that it had: to find what lies below a directory.
+    places: BTreeSet<(PathBuf, PathBuf)>,
 }
 
 /// What a session did to one object.
@@ -94,6 +97,7 @@ impl Forward {
             | Change::Open { .. }
             | Change::Not { .. }
             | Change::Reborn { .. }
+            | Change::Whole
             | Change::Ended => {}
         }
     }
@@ -108,35 +112,57 @@ impl Forward {
 
     fn remove(&mut self, path: &Path, id: Id, states: &HashMap<Id, &State>) {
         let slot = self.now.remove(path).unwrap_or_default();
-        for gone in self.gone.values_mut() {
-            let below = |place: &PathBuf| place.starts_with(path) && place != path;
-            gone.place = gone.place.take().filter(|place| !below(place));
+        for (_, was) in self.take_places(path) {
+            if let Some(gone) = self.gone.get_mut(&was) {
+                gone.place = None;
+            }
         }
         if slot.made && !states.contains_key(&id) {
             return;
         }
         let was = slot.was.clone().unwrap_or_else(|| path.to_path_buf());
         let before = states.get(&id).map(|state| (*state).clone());
-        self.gone.entry(was).or_insert(Gone {
-            slot: Slot { before, ..slot },
-            place: Some(path.to_path_buf()),
-        });
+        if let Entry::Vacant(entry) = self.gone.entry(was.clone()) {
+            entry.insert(Gone {
+                slot: Slot { before, ..slot },
+                place: Some(path.to_path_buf()),
+            });
+            self.places.insert((path.to_path_buf(), was));
+        }
     }
 
     /// What is gone would have moved with the directory that it was in.
     fn move_places(&mut self, from: &Path, to: &Path, exchanged: bool) {
-        let below = |place: &Path, top: &Path| place.starts_with(top) && place != top;
-        for place in self
-            .gone
-            .values_mut()
-            .filter_map(|gone| gone.place.as_mut())
-        {
-            if below(place, from) {
-                *place = translated(place, from, to);
-            } else if exchanged && below(place, to) {
-                *place = translated(place, to, from);
+        let there = if exchanged {
+            self.take_places(to)
+        } else {
+            Vec::new()
+        };
+        for (places, from, to) in [(self.take_places(from), from, to), (there, to, from)] {
+            for (place, was) in places {
+                let place = translated(&place, from, to);
+                if let Some(gone) = self.gone.get_mut(&was) {
+                    gone.place = Some(place.clone());
+                }
+                self.places.insert((place, was));
             }
         }
+    }
+
+    /// Takes out the places below a directory.
+    fn take_places(&mut self, directory: &Path) -> Vec<(PathBuf, PathBuf)> {
+        let first = (directory.to_path_buf(), PathBuf::new());
+        let below: Vec<_> = self
+            .places
+            .range(first..)
+            .take_while(|(place, _)| place.starts_with(directory))
+            .filter(|(place, _)| place != directory)
+            .cloned()
+            .collect();
+        for found in &below {
+            self.places.remove(found);
+        }
+        below
     }
 
     /// What stands at `path` and below, which at least is the object itself.

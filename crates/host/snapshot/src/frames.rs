@@ -297,3 +297,55 @@ fn damaged(path: &Path, at: u64) -> SnapshotError {
         why: format!("the record at byte {at} is not what it was"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::Change;
+
+    fn on(file: File) -> Frames {
+        Frames {
+            path: "store".into(),
+            file,
+            end: Mutex::new(End {
+                length: 1,
+                index: Index::new(),
+                broken: false,
+            }),
+            synced: AtomicU64::new(0),
+            syncing: Mutex::default(),
+        }
+    }
+
+    fn record() -> Record {
+        Record {
+            time_ms: 0,
+            change: Change::Ended,
+        }
+    }
+
+    #[test]
+    fn what_the_disk_did_not_take_once_is_refused_also_when_asked_again() {
+        // A device that cannot be made durable.
+        let full = OpenOptions::new().read(true).write(true).open("/dev/full");
+        let frames = on(full.unwrap());
+        assert!(frames.sync(1).is_err());
+        assert!(
+            frames.sync(1).is_err(),
+            "the kernel tells of a failure once"
+        );
+        assert!(frames.add_record(&record()).is_err());
+        assert!(frames.add_chunk(Digest::of(b"x"), b"x").is_err());
+    }
+
+    #[test]
+    fn half_a_frame_that_cannot_be_taken_back_ends_it() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "x").unwrap();
+        // Neither written nor cut.
+        let frames = on(File::open(file.path()).unwrap());
+        assert!(frames.add_record(&record()).is_err());
+        assert!(frames.end().broken);
+        assert!(frames.sync(1).is_err());
+    }
+}

@@ -113,6 +113,7 @@ impl History {
                 Change::Made { .. }
                 | Change::Not { .. }
                 | Change::Reborn { .. }
+                | Change::Whole
                 | Change::Ended => {}
             }
         }
@@ -133,7 +134,7 @@ impl History {
         }) {
             let file = undo.directory.join(FILE_NAME);
             let (_, written) = Reader::open(&file, false)?;
-            let mut ended = false;
+            let (mut ended, mut whole) = (false, false);
             for record in happened(written) {
                 match record.change {
                     Change::Reborn { old, new } => {
@@ -143,6 +144,7 @@ impl History {
                         self.after.insert(id, changed);
                     }
                     Change::Ended => ended = true,
+                    Change::Whole => whole = true,
                     Change::Kept { .. }
                     | Change::Lost { .. }
                     | Change::Made { .. }
@@ -152,9 +154,10 @@ impl History {
                     | Change::Not { .. } => {}
                 }
             }
-            if ended {
+            if whole {
                 self.undone_by = Some(undo.name.clone());
-            } else {
+            }
+            if !ended {
                 self.alive_until = self.alive_until.max(last_breath(&file));
             }
         }
@@ -164,15 +167,22 @@ impl History {
     /// Each name that was changed, in order.
     #[must_use]
     pub fn items(&self) -> Vec<Item> {
-        let Forward { now, gone } = Forward::through(&self.records);
+        let Forward { now, gone, .. } = Forward::through(&self.records);
         let mut items: Vec<Item> = now
             .iter()
             .filter_map(|(path, slot)| self.item(path.clone(), slot.clone()))
             .collect();
+        let numbers: HashMap<PathBuf, usize> = items
+            .iter()
+            .enumerate()
+            .map(|(number, item)| (item.path.clone(), number))
+            .collect();
         for (path, Gone { slot, place }) in gone {
-            let there = items.iter_mut().find(|item| {
-                item.path == path && place.as_ref().is_some_and(|place| *place == path)
-            });
+            let there = place
+                .as_ref()
+                .filter(|place| **place == path)
+                .and_then(|place| numbers.get(place))
+                .and_then(|number| items.get_mut(*number));
             if let Some(item) = there {
                 // Something else of the agent's is there now: to a person, the file was changed.
                 item.happened = Happened::Changed;
@@ -322,6 +332,7 @@ impl History {
             | Change::Open { .. }
             | Change::Not { .. }
             | Change::Reborn { .. }
+            | Change::Whole
             | Change::Ended => false,
         };
         (0..)
@@ -406,6 +417,7 @@ fn without_undone_endings(mut records: Vec<Record>) -> Vec<Record> {
             | Change::After { .. }
             | Change::Not { .. }
             | Change::Reborn { .. }
+            | Change::Whole
             | Change::Ended => true,
         };
         if !happened {

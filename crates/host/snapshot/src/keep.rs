@@ -236,6 +236,11 @@ impl Keep {
         self.note(Change::Reborn { old, new }).map(drop)
     }
 
+    /// All that a session did was undone.
+    pub(crate) fn whole(&self) -> Result<(), SnapshotError> {
+        self.note(Change::Whole).map(drop)
+    }
+
     /// The agent made this object.
     pub fn made(&self, path: &Path, id: Id, changed: Moment) {
         if self.table.keeps(id, Some(changed), true) {

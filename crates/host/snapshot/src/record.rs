@@ -158,6 +158,8 @@ pub(crate) enum Change {
         /// The one that stands for it.
         new: Id,
     },
+    /// Of an undo: all that the session did was meant, and was undone as far as it could be.
+    Whole,
     /// The session has ended in good order.
     Ended,
 }

@@ -97,6 +97,9 @@ pub fn undo(
     for (number, record) in history.records.iter().enumerate().rev() {
         back.step(number, record, wanted.contains(&number))?;
     }
+    if choice.only.is_empty() {
+        own.whole()?;
+    }
     Ok(back.undone)
 }
 
@@ -151,6 +154,7 @@ impl Back<'_> {
             | Change::After { .. }
             | Change::Not { .. }
             | Change::Reborn { .. }
+            | Change::Whole
             | Change::Ended => Ok(()),
         };
         match tried {
@@ -407,6 +411,7 @@ impl Back<'_> {
                 | Change::After { .. }
                 | Change::Not { .. }
                 | Change::Reborn { .. }
+                | Change::Whole
                 | Change::Ended => continue,
             };
             if path != &directory

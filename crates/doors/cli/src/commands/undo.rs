@@ -39,7 +39,8 @@ pub(crate) fn command(args: &UndoArgs) -> Result<u8, Fail> {
     {
         let text = format!("{} was undone already", wanted.session.name);
         return Err(Fail::new(Status::Failed, text)
-            .hinted(format!("`valetkey undo {by}` undoes that again")));
+            .hinted(format!("`valetkey undo {by}` undoes that again"))
+            .hinted("what was left can be put back with `--force FILE`"));
     }
     let choice = Choice {
         only: wanted.only,
