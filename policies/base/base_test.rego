@@ -2,6 +2,7 @@
 # `granted_by_person`; here they are written down.
 package valetkey_test
 
+import data.valetkey.break_glass
 import data.valetkey.decision
 
 for_file(actions, facts) := {
@@ -120,4 +121,88 @@ test_a_grant_that_is_no_grant_is_none if {
 
 test_an_empty_input_is_denied if {
 	decision.effect == "deny" with input as {}
+}
+
+# Every answer whole, so that nothing in it changes unseen.
+
+test_the_answers_whole if {
+	grant := {"constraints": {"max_bytes": 9}, "except": ["file:/x/y"]}
+	given := decision with input as granted(grant)
+	given == {
+		"effect": "allow",
+		"policy_id": "valetkey-base",
+		"reasons": ["the person granted it when starting the session"],
+		"ttl_seconds": 3600,
+		"constraints": {"max_bytes": 9},
+		"except": ["file:/x/y"],
+		"obligations": {"durability": "streamed"},
+	}
+	working := decision with input as for_file(["write"], workspace)
+	working == {
+		"effect": "allow",
+		"policy_id": "valetkey-base",
+		"reasons": ["it is in the workspace"],
+		"ttl_seconds": 3600,
+		"obligations": {"durability": "streamed"},
+	}
+	seeing := decision with input as for_file(["metadata"], home)
+	seeing == {
+		"effect": "allow",
+		"policy_id": "valetkey-base",
+		"reasons": ["names in the home directory can be seen"],
+		"ttl_seconds": 3600,
+		"obligations": {"durability": "streamed"},
+	}
+	reading := decision with input as for_file(["read"], home)
+	reading == {
+		"effect": "ask",
+		"policy_id": "valetkey-base",
+		"reasons": ["it is in the home directory, outside of the workspace"],
+		"ttl_seconds": 300,
+		"approval": {
+			"quorum": [{"role": "owner", "count": 1}],
+			"justification": false,
+			"expires_seconds": 120,
+			"lease": {"scope": "task", "max_seconds": 3600},
+		},
+	}
+	changing := decision with input as for_file(["write"], home)
+	changing == {
+		"effect": "ask",
+		"policy_id": "valetkey-base",
+		"reasons": ["it would change the home directory, outside of the workspace"],
+		"ttl_seconds": 300,
+		"approval": {
+			"quorum": [{"role": "owner", "count": 1}],
+			"justification": false,
+			"expires_seconds": 120,
+			"lease": {"scope": "once", "max_seconds": 300},
+		},
+	}
+	nothing := decision with input as for_file(["read"], elsewhere)
+	nothing == {
+		"effect": "deny",
+		"policy_id": "valetkey-base",
+		"reasons": ["it is neither in the workspace nor in the home directory, and the person did not grant it"],
+		"requestable": true,
+	}
+}
+
+test_in_an_emergency_an_owner_takes_what_lies_in_the_home if {
+	every home_resource in ["file:/home/alice", "file:/home/alice/"] {
+		got := break_glass with input as {"subject": {"user": {"home_resource": home_resource}}}
+		got == {
+			"policy_id": "valetkey-base",
+			"roles": ["owner"],
+			"max_per_day": 2,
+			"max_minutes": 15,
+			"scope": [{
+				"resource": "file:/home/alice/**",
+				"actions": ["read", "write", "create", "list", "metadata"],
+			}],
+			"justification": {"min_length": 20, "ticket": "^[A-Z]{2,10}-[0-9]+$"},
+			"review_role": "owner",
+		}
+	}
+	not break_glass with input as {"subject": {"user": {}}}
 }

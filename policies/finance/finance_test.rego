@@ -95,3 +95,68 @@ test_a_request_for_nothing_is_denied if {
 test_an_empty_input_is_denied if {
 	decision.effect == "deny" with input as {}
 }
+
+# Every answer whole, so that nothing in it changes unseen.
+test_the_answers_whole if {
+	reading := decision with input as asks(["read", "metadata"], report)
+	reading == {
+		"effect": "allow",
+		"policy_id": "finance-reports",
+		"reasons": ["reports can be read"],
+		"ttl_seconds": 300,
+		"constraints": {"allow_macros": false},
+		"obligations": {"durability": "before_effect", "labels": ["finance"]},
+	}
+	seeing := decision with input as asks(["metadata"], report)
+	seeing.effect == "allow"
+	listing := decision with input as asks(["list"], "file:/srv/Finance")
+	listing == {
+		"effect": "allow",
+		"policy_id": "finance-reports",
+		"reasons": ["the folder can be listed"],
+		"ttl_seconds": 300,
+		"obligations": {"durability": "streamed"},
+	}
+	every actions in [["append"], ["append", "read", "metadata"]] {
+		appending := decision with input as asks(actions, report)
+		appending == {
+			"effect": "ask",
+			"policy_id": "finance-reports",
+			"reasons": ["rows appended to a report need the owner's consent"],
+			"ttl_seconds": 300,
+			"constraints": {"max_rows": 50, "max_write_bytes": 65536, "allow_macros": false},
+			"approval": {
+				"quorum": [{"role": "owner", "count": 1}],
+				"justification": false,
+				"expires_seconds": 120,
+				"lease": {"scope": "once", "max_seconds": 300},
+			},
+			"obligations": {"durability": "before_effect", "labels": ["finance"]},
+		}
+	}
+	macros := decision with input as asks(["read"], "file:/srv/Finance/Reports/Q3.xlsm")
+	macros == {
+		"effect": "deny",
+		"policy_id": "finance-reports",
+		"reasons": ["workbooks that can hold macros (.xlsm) are not worked on"],
+	}
+	nothing := decision with input as asks(["append"], "file:/srv/Finance/Reports/Q3.txt")
+	nothing == {
+		"effect": "deny",
+		"policy_id": "finance-reports",
+		"reasons": ["only the reports `Reports/*.xlsx` can be read, and rows appended to them"],
+	}
+}
+
+test_no_file_outside_of_the_folder_is_a_report_whatever_its_name if {
+	every resource in ["file:/tmp/Q3.xlsx", "Q3.xlsx", "file:/srv/Finance/Reports/Q3.xlsx/Q4.xlsx"] {
+		every action in ["read", "append"] {
+			decision.effect == "deny" with input as asks([action], resource)
+		}
+	}
+}
+
+test_a_workspace_that_is_no_tree_holds_no_reports if {
+	asked := object.union(asks(["read"], "file:/srv/Finance/Reports/Q3.xlsx"), {"subject": {"session": {"workspace": "file:/srv/Finance/"}}})
+	decision.effect == "deny" with input as asked
+}

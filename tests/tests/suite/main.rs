@@ -43,6 +43,7 @@ mod upgrade;
 mod view;
 mod watching_requests;
 mod workloads;
+mod writing_policy;
 
 /// Ends a test that needs a cell, loudly, where this user cannot have one.
 macro_rules! needs_cells {

@@ -1,11 +1,17 @@
 //! Attributes: the small typed facts that belong to one type of event.
 
+mod fact;
+
+use std::collections::BTreeMap;
+
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 use thiserror::Error;
 
 use crate::event::MAX_SAFE_INTEGER;
 use crate::text::{is_safe, safe};
+
+pub use fact::Fact;
 
 /// Most bytes of an attribute's text: enough for a reason, too little for a file.
 pub const ATTRIBUTE_TEXT_MAX_BYTES: usize = 512;
@@ -75,6 +81,21 @@ pub enum Attribute {
     Flag(bool),
     /// A name or a short reason.
     Text(String),
+    /// Facts with parts: what a decision was made on.
+    Facts(BTreeMap<String, Fact>),
+}
+
+impl Attribute {
+    /// The attribute of a JSON object, if all of it are facts within their limits.
+    #[must_use]
+    pub fn facts(value: &serde_json::Value) -> Option<Self> {
+        match Fact::of(value)? {
+            Fact::Members(members) => Some(Self::Facts(members)),
+            Fact::Nothing(()) | Fact::Flag(_) | Fact::Count(_) | Fact::Text(_) | Fact::List(_) => {
+                None
+            }
+        }
+    }
 }
 
 impl From<u64> for Attribute {
@@ -109,13 +130,18 @@ impl<'de> Deserialize<'de> for Attribute {
             Count(u64),
             Flag(bool),
             Text(String),
+            Facts(BTreeMap<String, Fact>),
         }
         match Raw::deserialize(deserializer)? {
             Raw::Count(count) if count <= MAX_SAFE_INTEGER => Ok(Self::Count(count)),
             Raw::Flag(flag) => Ok(Self::Flag(flag)),
             Raw::Text(text) if is_safe(&text, ATTRIBUTE_TEXT_MAX_BYTES) => Ok(Self::Text(text)),
-            Raw::Count(_) | Raw::Text(_) => Err(D::Error::custom(
-                "an attribute is a count up to 2^53, a yes or no, or up to 512 bytes of plain text",
+            // The limits of each are kept already; those of all together are not.
+            Raw::Facts(facts) if Fact::of(&Fact::Members(facts.clone()).to_value()).is_some() => {
+                Ok(Self::Facts(facts))
+            }
+            Raw::Count(_) | Raw::Text(_) | Raw::Facts(_) => Err(D::Error::custom(
+                "an attribute is a count up to 2^53, a yes or no, up to 512 bytes of plain text, or facts of up to 16 KiB",
             )),
         }
     }

@@ -17,7 +17,7 @@ mod text;
 mod verdict;
 mod verify;
 
-pub use attribute::{ATTRIBUTE_TEXT_MAX_BYTES, Attribute, AttributeName, AttributeNameError};
+pub use attribute::{ATTRIBUTE_TEXT_MAX_BYTES, Attribute, AttributeName, AttributeNameError, Fact};
 pub use checkpoint::{CHECKPOINT_MAX_BYTES, Checkpoint, CheckpointError};
 pub use event::{
     ATTRIBUTES_MAX, Actor, EVENT_MAX_BYTES, Event, Evidence, JUSTIFICATION_MAX_BYTES,

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ApprovalRequirement, Constraints, Resource};
+use crate::{ApprovalRequirement, Constraints, Digest, Resource, canonical_json};
 
 /// The answer's kind. Anything unsure is [`Effect::Deny`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,9 +50,20 @@ pub struct Decision {
     pub requestable: bool,
 }
 
+/// The domain of a decision's digest.
+const DIGEST_DOMAIN: &str = "valetkey-decision-v1";
+
 impl Decision {
     /// Life of a grant when policy says nothing: five minutes.
     pub const DEFAULT_TTL_SECONDS: u64 = 300;
+
+    /// The digest of the whole decision, in canonical JSON: two decisions that differ in anything have different ones.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        // Every member can be written; a decision that could not would be equal to no other.
+        let bytes = canonical_json(self).unwrap_or_default();
+        Digest::tagged(DIGEST_DOMAIN, &bytes)
+    }
 
     /// A denial with one reason, made by the broker itself where policy gave no usable answer.
     #[must_use]

@@ -16,6 +16,7 @@ mod input;
 mod level;
 mod path;
 mod pattern;
+mod recorded;
 mod requirement;
 mod resource;
 #[cfg(feature = "schema")]
@@ -43,6 +44,7 @@ pub use input::{
 pub use level::{Level, ParseLevelError};
 pub use path::{CanonicalPath, PathRefusal, PathSemantics};
 pub use pattern::{FoldedPattern, PathPattern, PatternError, PatternSet, UrlPattern};
+pub use recorded::{RequestRecord, SessionRecord, TimedGrant, Told, restored};
 pub use requirement::{
     ApprovalRequirement, Justification, JustificationFault, JustificationRule, Lease, LeaseScope,
     Lockout, PromptLimits, Quorum,

@@ -6,8 +6,9 @@ use regorus::Engine;
 use regorus::unstable::{BUILTINS, Expr, ExprRef, Rule, RuleHead, Span};
 
 use crate::PolicyError;
-use crate::builtins::{is_available, why_not};
+use crate::builtins::{self, is_available, why_not};
 use crate::error::place_of;
+use crate::glob;
 use crate::graph::Graph;
 use crate::rules::RulePath;
 use crate::tree::{Seen, static_names, walk};
@@ -18,6 +19,17 @@ use crate::tree::{Seen, static_names, walk};
 /// # Errors
 /// [`PolicyError::Refused`] or [`PolicyError::Syntax`] with the place.
 pub(crate) fn check(engine: &mut Engine, rules: &[RulePath]) -> Result<(), PolicyError> {
+    dependencies(engine, rules)?.check()
+}
+
+/// Which rule needs which, in modules whose calls are all admitted.
+///
+/// # Errors
+/// [`PolicyError::Refused`] or [`PolicyError::Syntax`] with the place.
+pub(crate) fn dependencies<'a>(
+    engine: &mut Engine,
+    rules: &'a [RulePath],
+) -> Result<Graph<'a>, PolicyError> {
     let mut graph = Graph::new(rules);
     let mut at = rules.iter().enumerate();
     for module in engine.get_modules().iter() {
@@ -51,10 +63,11 @@ pub(crate) fn check(engine: &mut Engine, rules: &[RulePath]) -> Result<(), Polic
                     }
                     Ok(())
                 }
+                Seen::Expr(_) | Seen::Query(_) => Ok(()),
             })?;
         }
     }
-    graph.check()
+    Ok(graph)
 }
 
 /// How names are read in a module.
@@ -82,7 +95,7 @@ impl Scope<'_> {
 }
 
 /// The imports of `data` by the names under which they are known.
-fn aliases_of<'a>(
+pub(crate) fn aliases_of<'a>(
     imports: impl Iterator<Item = (&'a ExprRef, Option<String>)>,
 ) -> BTreeMap<String, Vec<String>> {
     imports
@@ -131,10 +144,15 @@ fn check_call(
         return Ok(None);
     }
     if is_available(&name) {
-        let arity = BUILTINS
-            .get(name.as_str())
-            .map(|(_, arity)| usize::from(*arity));
-        check_arity(start, &name, arity, arguments)?;
+        check_arity(start, &name, builtins::arguments(&name), arguments)?;
+        // What the result must be cannot be named after the arguments of a function that is put beside the engine's own.
+        if name == glob::NAME && arguments != usize::from(glob::ARGUMENTS) {
+            let message = format!(
+                "`{name}` takes {} arguments, not {arguments}",
+                glob::ARGUMENTS
+            );
+            return Err(syntax(start, message));
+        }
         return Ok(None);
     }
     if BUILTINS.contains_key(name.as_str()) || why_not(&name).is_some() {

@@ -8,7 +8,7 @@ use valetkey_model::Digest;
 
 use crate::rules::RulePath;
 use crate::strict_json::read_strictly;
-use crate::{PolicyError, admission, rules, scan};
+use crate::{PolicyError, admission, glob, rules, scan};
 
 /// The domain of a bundle's digest. The hashed bytes are, for each file in order of its path's bytes: the path's length and
 /// the content's length as big-endian 64-bit numbers, the path, the content.
@@ -141,9 +141,17 @@ impl Bundle {
         self.modules.keys().map(String::as_str)
     }
 
-    #[cfg(test)]
-    fn data(&self) -> &Value {
+    #[cfg(any(test, feature = "tools"))]
+    pub(crate) fn data(&self) -> &Value {
         &self.data
+    }
+
+    /// The same bundle with another text for one module, which is not checked.
+    #[cfg(feature = "tools")]
+    pub(crate) fn with_module(&self, path: &str, text: String) -> Self {
+        let mut changed = self.clone();
+        changed.modules.insert(path.to_owned(), text);
+        changed
     }
 
     /// The engine's words with their place; `file` where it names none.
@@ -156,6 +164,7 @@ impl Bundle {
         let mut engine = Engine::new();
         engine.set_gather_prints(true);
         engine.set_strict_builtin_errors(true);
+        glob::add_to(&mut engine).map_err(|error| self.engine_error("bundle", &error))?;
         for (path, text) in &self.modules {
             if which == Modules::Deciding && is_test_file(path) {
                 continue;

@@ -166,7 +166,7 @@ fn all_of(answers: Vec<Decision>, asked: &Resource) -> Decision {
 }
 
 /// What both answers grant.
-fn both(a: Decision, b: Decision) -> Decision {
+pub(crate) fn both(a: Decision, b: Decision) -> Decision {
     match (a.effect, b.effect) {
         (Effect::Deny, Effect::Deny) => Decision {
             policy_id: joined_id(&a, &b),

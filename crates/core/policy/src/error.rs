@@ -90,7 +90,7 @@ pub enum PolicyError {
         rule: &'static str,
     },
     /// There is no starter bundle of this name.
-    #[error("there is no starter bundle `{name}`: use one of base, finance or guardrails")]
+    #[error("there is no starter bundle `{name}`: `valetkey policy starters` lists them")]
     NoSuchStarter {
         /// The name.
         name: String,

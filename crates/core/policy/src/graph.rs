@@ -85,6 +85,31 @@ impl<'a> Graph<'a> {
             .map_or(rule, |(first, _)| *first)
     }
 
+    /// The numbers of the rules that are these or that these need, each path's first.
+    #[cfg(feature = "tools")]
+    pub(crate) fn reached(&self, roots: &[&[&str]]) -> std::collections::BTreeSet<usize> {
+        let is_root = |path: &[String]| roots.iter().any(|root| path.iter().eq(root.iter()));
+        let mut pending: Vec<usize> = self
+            .paths
+            .iter()
+            .filter(|(path, _)| is_root(path))
+            .map(|(_, (number, _))| *number)
+            .collect();
+        let mut found = std::collections::BTreeSet::new();
+        while let Some(rule) = pending.pop() {
+            if found.insert(rule) {
+                pending.extend(self.needs.get(&rule).into_iter().flatten());
+            }
+        }
+        found
+    }
+
+    /// The first rule with the path of this one.
+    #[cfg(feature = "tools")]
+    pub(crate) fn first(&self, rule: usize) -> usize {
+        self.first_of(rule)
+    }
+
     /// Refuses functions that call themselves and chains that are too long.
     ///
     /// # Errors

@@ -11,6 +11,7 @@ mod bundle;
 mod clock;
 mod compose;
 mod error;
+mod glob;
 mod graph;
 mod policy;
 mod reads;
@@ -21,6 +22,8 @@ mod strict_json;
 mod testing;
 #[cfg(test)]
 mod testkit;
+#[cfg(feature = "tools")]
+pub mod tools;
 mod tree;
 mod verdict;
 
@@ -28,6 +31,6 @@ pub use bundle::{Bundle, BundleLimits, Manifest};
 pub use compose::{Judgement, PolicySet};
 pub use error::{Place, PolicyError};
 pub use policy::Policy;
-pub use starter::{STARTER_NAMES, starter, starter_files};
+pub use starter::{STARTER_NAMES, starter, starter_files, starter_purpose};
 pub use testing::{TestOutcome, TestResult, run_tests};
 pub use verdict::{FAIL_CLOSED_POLICY_ID, Fault, MAX_TTL_SECONDS, SINGLE_USE_TTL_SECONDS};

@@ -59,6 +59,14 @@ pub(crate) fn rule_paths(engine: &mut Engine) -> Result<Vec<RulePath>, String> {
     Ok(paths)
 }
 
+/// The path of a module's package, as it is written.
+#[cfg(feature = "tools")]
+pub(crate) fn package_of(module: &regorus::unstable::Module) -> String {
+    static_names(&module.package.refr)
+        .map(|(_, names)| names.join("."))
+        .unwrap_or_default()
+}
+
 /// Refuses rules and data that claim one place: which of them counts would depend on the reader.
 ///
 /// # Errors

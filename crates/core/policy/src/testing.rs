@@ -51,11 +51,29 @@ pub struct TestResult {
 /// When the bundle does not compile; a test that fails is no error.
 pub fn run_tests(bundle: &Bundle) -> Result<Vec<TestResult>, PolicyError> {
     let mut engine = bundle.engine(Modules::All)?;
-    let tests = test_names(bundle, &mut engine)?;
+    run_in(bundle, &mut engine)
+}
+
+/// The same in an engine that is there already.
+pub(crate) fn run_in(bundle: &Bundle, engine: &mut Engine) -> Result<Vec<TestResult>, PolicyError> {
+    let tests = test_names(bundle, engine)?;
     Ok(tests
         .into_iter()
-        .map(|(name, place)| run(&mut engine, name, place))
+        .map(|(name, place)| run(engine, name, place))
         .collect())
+}
+
+/// Runs tests until one does not pass, and gives that one.
+#[cfg(feature = "tools")]
+pub(crate) fn run_until_failure(
+    bundle: &Bundle,
+    engine: &mut Engine,
+) -> Result<Option<TestResult>, PolicyError> {
+    let tests = test_names(bundle, engine)?;
+    Ok(tests
+        .into_iter()
+        .map(|(name, place)| run(engine, name, place))
+        .find(|result| !matches!(result.outcome, TestOutcome::Passed | TestOutcome::Skipped)))
 }
 
 fn run(engine: &mut Engine, name: String, place: Place) -> TestResult {

@@ -10,6 +10,18 @@ pub(crate) enum Seen<'a> {
     Call(&'a ExprRef, &'a [ExprRef]),
     /// A variable, or a chain such as `data.team.rules[x]`, whole.
     Reference(&'a ExprRef),
+    /// Any expression, those above too.
+    #[cfg_attr(
+        not(feature = "tools"),
+        expect(dead_code, reason = "who decides asks for no more than the above")
+    )]
+    Expr(&'a ExprRef),
+    /// The statements of a body, a comprehension or an `every`.
+    #[cfg_attr(
+        not(feature = "tools"),
+        expect(dead_code, reason = "who decides asks for no more than the above")
+    )]
+    Query(&'a Ref<Query>),
 }
 
 /// The work that is left: an explicit stack, since references can be nested deeper than the thread's stack.
@@ -28,10 +40,32 @@ pub(crate) fn walk<'a, E>(
 ) -> Result<(), E> {
     let mut pending = Vec::new();
     rule_parts(rule, &mut pending);
+    walk_all(pending, meet)
+}
+
+/// The same for one statement, which meets everything.
+#[cfg(feature = "tools")]
+pub(crate) fn walk_statement<'a>(stmt: &'a LiteralStmt, meet: &mut impl FnMut(Seen<'a>)) {
+    let mut pending = Vec::new();
+    stmt_parts(stmt, &mut pending);
+    let Ok(()) = walk_all(pending, &mut |seen| {
+        meet(seen);
+        Ok::<(), std::convert::Infallible>(())
+    });
+}
+
+fn walk_all<'a, E>(
+    mut pending: Vec<Node<'a>>,
+    meet: &mut impl FnMut(Seen<'a>) -> Result<(), E>,
+) -> Result<(), E> {
     while let Some(node) = pending.pop() {
         match node {
-            Node::Query(query) => query_parts(query, &mut pending),
+            Node::Query(query) => {
+                meet(Seen::Query(query))?;
+                query_parts(query, &mut pending);
+            }
             Node::Expr(expr) => {
+                meet(Seen::Expr(expr))?;
                 if let Expr::Call { fcn, params, .. } = expr.as_ref() {
                     meet(Seen::Call(fcn, params))?;
                 }
@@ -145,26 +179,30 @@ fn chain_parts<'a>(chain: &'a ExprRef, pending: &mut Vec<Node<'a>>) {
 }
 
 fn query_parts<'a>(query: &'a Ref<Query>, pending: &mut Vec<Node<'a>>) {
-    for LiteralStmt {
+    for stmt in &query.stmts {
+        stmt_parts(stmt, pending);
+    }
+}
+
+fn stmt_parts<'a>(stmt: &'a LiteralStmt, pending: &mut Vec<Node<'a>>) {
+    let LiteralStmt {
         literal, with_mods, ..
-    } in &query.stmts
-    {
-        // What is replaced by `with` is named, not used.
-        pending.extend(with_mods.iter().map(|with| Node::Expr(&with.r#as)));
-        match literal {
-            Literal::SomeVars { .. } => {}
-            Literal::SomeIn {
-                key,
-                value,
-                collection,
-                ..
-            } => pending.extend(key.iter().chain([value, collection]).map(Node::Expr)),
-            Literal::Expr { expr, .. } | Literal::NotExpr { expr, .. } => {
-                pending.push(Node::Expr(expr));
-            }
-            Literal::Every { domain, query, .. } => {
-                pending.extend([Node::Expr(domain), Node::Query(query)]);
-            }
+    } = stmt;
+    // What is replaced by `with` is named, not used.
+    pending.extend(with_mods.iter().map(|with| Node::Expr(&with.r#as)));
+    match literal {
+        Literal::SomeVars { .. } => {}
+        Literal::SomeIn {
+            key,
+            value,
+            collection,
+            ..
+        } => pending.extend(key.iter().chain([value, collection]).map(Node::Expr)),
+        Literal::Expr { expr, .. } | Literal::NotExpr { expr, .. } => {
+            pending.push(Node::Expr(expr));
+        }
+        Literal::Every { domain, query, .. } => {
+            pending.extend([Node::Expr(domain), Node::Query(query)]);
         }
     }
 }

@@ -65,6 +65,11 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: AuditCommand,
     },
+    /// Write, test, compare and try out policy
+    Policy {
+        #[command(subcommand)]
+        command: crate::policy_args::PolicyCommand,
+    },
     /// Ask for access, as an agent: in a cell, or outside of one at the person's broker
     Ask(Box<AskArgs>),
     /// Attack a cell of its own, and say what is really enforced here and what to do where it is not

@@ -10,6 +10,7 @@ mod fail;
 mod grant;
 mod home;
 mod out;
+mod policy_args;
 
 use std::process::ExitCode;
 

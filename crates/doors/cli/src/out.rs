@@ -59,6 +59,51 @@ fn quit() -> ! {
     std::process::exit(0)
 }
 
+/// How far a long piece of work is, on standard error where that is a terminal.
+pub(crate) struct Progress {
+    what: &'static str,
+    shown: bool,
+    percent: std::cell::Cell<Option<usize>>,
+}
+
+impl Progress {
+    /// How many characters the bar has.
+    const WIDTH: usize = 40;
+
+    pub(crate) fn new(what: &'static str) -> Self {
+        Self {
+            what,
+            shown: io::stderr().is_terminal(),
+            percent: std::cell::Cell::new(None),
+        }
+    }
+
+    /// Shows that so many are done, where that is news.
+    pub(crate) fn show(&self, done: usize, of: usize) {
+        let percent = done.saturating_mul(100).checked_div(of).unwrap_or(100);
+        if !self.shown || self.percent.replace(Some(percent)) == Some(percent) {
+            return;
+        }
+        let full = percent.saturating_mul(Self::WIDTH) / 100;
+        let bar = "#".repeat(full);
+        let mut stderr = io::stderr().lock();
+        // Nobody is left to tell if this fails.
+        drop(write!(
+            stderr,
+            "\r{} [{bar:<40}] {percent:>3} % ({done} of {of})",
+            self.what
+        ));
+        drop(stderr.flush());
+    }
+
+    /// Takes the bar away.
+    pub(crate) fn end(&self) {
+        if self.shown {
+            drop(write!(io::stderr().lock(), "\r\x1b[K"));
+        }
+    }
+}
+
 /// Text in a terminal style.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Style {

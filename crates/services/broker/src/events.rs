@@ -5,10 +5,10 @@ use valetkey_approval::{
     Approver, Asked, BreakGlassRule, Change, SignedApproval, SignedChange, SignedEmergency,
     SignedReview, Verdict,
 };
-use valetkey_audit::{Actor, AuditDecision, Event, EventType, Outcome};
+use valetkey_audit::{Actor, Attribute, AuditDecision, Event, EventType, Outcome};
 use valetkey_capability::{Capability, Claims};
 use valetkey_model::{
-    ApprovalId, CapabilityId, Decision, Digest, Effect, EventId, Grant, RequestId,
+    ApprovalId, CapabilityId, Decision, Digest, Effect, EventId, Grant, RequestId, SessionRecord,
 };
 
 use crate::review::Kept;
@@ -45,8 +45,20 @@ fn actor_of(session: &Session) -> Actor {
     }
 }
 
+/// The same with the facts that a decision was made on. Facts beyond their limits are left out: the record is for taking the decision again, and
+/// must not stand in the way of taking it once.
+pub(crate) fn with_facts<T: serde::Serialize>(event: Event, facts: Option<&T>) -> Event {
+    let facts = facts
+        .and_then(|facts| serde_json::to_value(facts).ok())
+        .and_then(|value| Attribute::facts(&value));
+    match facts {
+        Some(facts) => event.attribute("facts", facts),
+        None => event,
+    }
+}
+
 /// A session was opened.
-pub(crate) fn session_opened(session: &Session) -> Event {
+pub(crate) fn session_opened(session: &Session, record: &SessionRecord) -> Event {
     let opening = &session.opening;
     let mut event = of_session(EventType::SessionOpened, actor_of(session), session)
         .policy(opening.rules.name(), Some(session.policy_digest()))
@@ -63,7 +75,7 @@ pub(crate) fn session_opened(session: &Session) -> Event {
     if let Some(workspace) = &opening.workspace {
         event = event.resource(workspace.clone());
     }
-    event
+    with_facts(event, Some(record))
 }
 
 /// A session ended.

@@ -11,8 +11,8 @@ use valetkey_api::{Ask, Considered, Granted, Problem, ProblemKind, RequestState}
 use valetkey_capability::{AUDIENCE_GUARD, AuthorizationDetail, Capability, Claims, Confirmation};
 use valetkey_model::{
     CapabilityId, Constraints, ContextFacts, Decision, Effect, EventId, Grant, Lease, LeaseScope,
-    PolicyInput, RequestFacts, RequestId, Resource, ResourceFacts, SessionFacts, SubjectFacts,
-    Timestamp,
+    PolicyInput, RequestFacts, RequestId, RequestRecord, Resource, ResourceFacts, SessionFacts,
+    SessionRecord, SubjectFacts, TimedGrant, Timestamp, UserFacts,
 };
 
 use crate::asking::{Begun, question_of};
@@ -25,6 +25,8 @@ use crate::witness::{Allowed, Narrowed, Pending, Recorded};
 
 /// Who signs, as capabilities name it.
 const ISSUER: &str = "local-broker";
+/// What policy is told of the platform.
+const PLATFORM: &str = "linux";
 
 impl Broker {
     /// Takes a request as far as it can go at once.
@@ -137,6 +139,7 @@ impl Broker {
         id: &RequestId,
     ) -> (Decision, valetkey_audit::Event) {
         let started = Instant::now();
+        let mut facts = None;
         let decision = if session.was_taken_back(&ask.resource, ask.actions) {
             Decision::denied(
                 "valetkey/revoked",
@@ -147,6 +150,8 @@ impl Broker {
             let now = self.now();
             let input = self.input(session, ask, id, now);
             let mut decision = session.opening.rules.decide(&input);
+            let age_ms = now.ms_since(session.opened_at);
+            facts = Some(RequestRecord::of(&input, age_ms, decision.digest()));
             let given = input.request.granted_by_person.as_ref();
             let left = given.and_then(|given| {
                 let begun = session.begun_seconds(now);
@@ -160,6 +165,7 @@ impl Broker {
         };
         let took_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
         let decided = events::decided(session, ask, id, &decision, took_us);
+        let decided = events::with_facts(decided, facts.as_ref());
         (decision, decided)
     }
 
@@ -220,17 +226,35 @@ impl Broker {
             resource,
             context: ContextFacts {
                 time: now,
-                platform: "linux".to_owned(),
+                platform: PLATFORM.to_owned(),
                 requests_last_minute: last_minute,
                 requests_last_hour: last_hour,
-                protected: self
-                    .protected_for(&opening.user)
-                    .iter()
-                    .filter_map(|path| Resource::tree(path).ok())
-                    .collect(),
+                protected: self.protected_trees(&opening.user),
             },
         }
         .with_derived_facts()
+    }
+
+    /// What the log keeps of a session beside what its opening event says anyway, so that its decisions can be taken again.
+    pub(crate) fn session_record(&self, session: &Session) -> SessionRecord {
+        let opening = &session.opening;
+        let grants = opening.grants.all().iter().map(|start| TimedGrant {
+            grant: start.grant.clone(),
+            ttl_seconds: start.ttl_seconds,
+        });
+        SessionRecord {
+            home: opening.user.home.clone(),
+            groups: opening.user.groups.clone(),
+            platform: PLATFORM.to_owned(),
+            protected: self.protected_trees(&opening.user),
+            grants: grants.collect(),
+        }
+    }
+
+    fn protected_trees(&self, user: &UserFacts) -> Vec<Resource> {
+        let paths = self.protected_for(user);
+        let trees = paths.iter().filter_map(|path| Resource::tree(path).ok());
+        trees.collect()
     }
 
     /// Records what was allowed together with the events that led to it, then signs the capability.

@@ -19,6 +19,11 @@ impl StartGrants {
         u64::try_from(self.0.len()).unwrap_or(u64::MAX)
     }
 
+    /// All of them, for the record.
+    pub(crate) fn all(&self) -> &[StartGrant] {
+        &self.0
+    }
+
     /// Those that still stand when so many seconds have begun.
     pub(crate) fn live(&self, begun_seconds: u64) -> Vec<Grant> {
         let live = |start: &&StartGrant| start.ttl_seconds.is_none_or(|ttl| begun_seconds < ttl);

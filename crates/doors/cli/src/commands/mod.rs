@@ -9,6 +9,7 @@ mod caps;
 mod diff;
 mod files;
 mod keys;
+mod policy;
 mod report;
 mod requests;
 mod run;
@@ -37,6 +38,7 @@ pub(crate) fn dispatch(args: Args) -> Result<u8, Fail> {
         Command::DoctorProbe { aim, only, control } => {
             return doctor::attack(&aim, only.as_deref(), control);
         }
+        Command::Policy { command } => return policy::command(command),
         Command::Requests(args) => requests::command(&args)?,
         Command::Approve(args) => answer::command(&args, Verdict::Approve)?,
         Command::Deny(args) => answer::command(&args, Verdict::Deny)?,

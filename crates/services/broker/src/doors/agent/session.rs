@@ -216,8 +216,11 @@ impl Outsiders {
     /// Records a new session and has it end with its process.
     async fn settle(self: &Arc<Self>, peer: &Peer, opened: &Arc<Outsider>) -> Result<(), Problem> {
         let attested = opened.attested();
-        let event = events::session_opened(&opened.session)
-            .attribute("executable", attested.program.path.as_str());
+        let event = events::session_opened(
+            &opened.session,
+            &self.broker.session_record(&opened.session),
+        )
+        .attribute("executable", attested.program.path.as_str());
         let event = self.broker.recorder.note(vec![event]).await?;
         opened.session.set_opened(event);
         let ended = end_of(peer)?;

@@ -60,7 +60,10 @@ impl GuardDoor {
         match self
             .0
             .recorder
-            .note(vec![events::session_opened(&session)])
+            .note(vec![events::session_opened(
+                &session,
+                &self.0.session_record(&session),
+            )])
             .await
         {
             Ok(event) => session.set_opened(event),
