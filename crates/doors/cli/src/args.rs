@@ -1,5 +1,7 @@
 //! The command line.
 
+mod audit;
+
 use std::ffi::OsString;
 use std::os::fd::RawFd;
 use std::path::PathBuf;
@@ -8,6 +10,11 @@ use std::time::Duration;
 use clap::{Args as ClapArgs, Parser, Subcommand};
 use valetkey_api::StartGrant;
 use valetkey_model::{CapabilityId, Digest, Grant, Level, Resource, SessionId};
+
+pub(crate) use audit::{
+    AuditCommand, FilterArgs, Format, GraphArgs, LogArgs, QueryArgs, StatsArgs, TailArgs,
+    VerifyArgs,
+};
 
 /// Give your agent the valet key, not the key ring.
 #[derive(Debug, Parser)]
@@ -455,52 +462,4 @@ pub(crate) struct RevokeArgs {
     /// Every one
     #[arg(long)]
     pub(crate) all: bool,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum AuditCommand {
-    /// Print the last events
-    Tail {
-        /// How many
-        #[arg(short = 'n', long, default_value_t = 20)]
-        lines: usize,
-        /// Go on as events come
-        #[arg(short, long)]
-        follow: bool,
-        /// The log's directory, if not this home's
-        #[arg(long, value_name = "DIR")]
-        log: Option<PathBuf>,
-        /// Print one JSON object a line
-        #[arg(long)]
-        json: bool,
-    },
-    /// Print one event whole
-    Show {
-        /// Its id or its number
-        event: String,
-        /// The log's directory, if not this home's
-        #[arg(long, value_name = "DIR")]
-        log: Option<PathBuf>,
-    },
-    /// Check every event, hash and signature
-    Verify {
-        /// The log's directory, if not this home's
-        #[arg(long, value_name = "DIR")]
-        log: Option<PathBuf>,
-        /// The log's public key: a file, or the key itself
-        #[arg(long, value_name = "KEY")]
-        key: Option<String>,
-        /// A checkpoint that was kept elsewhere (`valetkey audit checkpoint`): the log must be a continuation of it
-        #[arg(long, value_name = "FILE")]
-        since: Option<PathBuf>,
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
-    },
-    /// Print the last signed checkpoint; keep it where whoever has the log cannot change it
-    Checkpoint {
-        /// The log's directory, if not this home's
-        #[arg(long, value_name = "DIR")]
-        log: Option<PathBuf>,
-    },
 }

@@ -54,18 +54,21 @@ pub(crate) fn parse(text: &str) -> Result<Grant, String> {
     if actions.allows(Action::Read) {
         actions = actions.union(ActionSet::of(&[Action::List]));
     }
-    let resource = if what.starts_with('/') || what.starts_with('~') || what.starts_with('.') {
-        path(what)?
-    } else {
-        what.parse()
-            .map_err(|error: valetkey_model::ParseResourceError| error.to_string())?
-    };
     Ok(Grant {
-        resource,
+        resource: resource(what)?,
         actions,
         constraints: Constraints::default(),
         except: Vec::new(),
     })
+}
+
+/// Reads `~/notes`, `./src/**` or `file:/srv/data/**`. A directory that is named plainly stands for the tree below it.
+pub(crate) fn resource(text: &str) -> Result<Resource, String> {
+    if text.starts_with('/') || text.starts_with('~') || text.starts_with('.') {
+        return path(text);
+    }
+    text.parse()
+        .map_err(|error: valetkey_model::ParseResourceError| error.to_string())
 }
 
 fn path(text: &str) -> Result<Resource, String> {

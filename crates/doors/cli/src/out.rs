@@ -1,6 +1,5 @@
 //! Output: the one place that writes to the terminal, in colour only where a person sees it.
 
-use std::fmt::Write as _;
 use std::io::{self, IsTerminal as _, Write as _};
 
 use serde::Serialize;
@@ -24,25 +23,33 @@ pub(crate) fn json<T: Serialize>(value: &T) {
     }
 }
 
-/// JSON that says the same in characters that no terminal acts on: JSON itself escapes no more than the controls of ASCII, and a person may be
-/// reading. Outside of ASCII, letters and digits stay; all else is in strings, where it can be escaped.
-pub(crate) fn json_text(json: &str) -> String {
-    const INVISIBLE_LETTERS: [char; 4] = ['\u{115f}', '\u{1160}', '\u{3164}', '\u{ffa0}'];
-    let stays = |c: char| {
-        (c.is_ascii() && c != '\u{7f}') || (c.is_alphanumeric() && !INVISIBLE_LETTERS.contains(&c))
-    };
-    let mut text = String::with_capacity(json.len());
-    for character in json.chars() {
-        if stays(character) {
-            text.push(character);
-            continue;
-        }
-        for unit in character.encode_utf16(&mut [0; 2]) {
-            // Writing to a string does not fail.
-            let _written = write!(text, "\\u{unit:04x}");
+pub(crate) use valetkey_trail::harmless_json as json_text;
+
+/// Many lines: written together, and quietly ended when the reader went away.
+pub(crate) struct Bulk(io::BufWriter<io::StdoutLock<'static>>);
+
+impl Bulk {
+    pub(crate) fn new() -> Self {
+        Self(io::BufWriter::with_capacity(64 << 10, io::stdout().lock()))
+    }
+
+    pub(crate) fn line(&mut self, text: &str) {
+        if writeln!(self.0, "{text}").is_err() {
+            quit();
         }
     }
-    text
+
+    pub(crate) fn flush(&mut self) {
+        if self.0.flush().is_err() {
+            quit();
+        }
+    }
+}
+
+impl Drop for Bulk {
+    fn drop(&mut self) {
+        self.flush();
+    }
 }
 
 /// Prints a line on standard error.
@@ -127,24 +134,4 @@ pub(crate) fn styled(style: Style, text: &str) -> String {
         Style::Red => "31",
     };
     format!("\x1b[{code}m{text}\x1b[0m")
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::{Value, json};
-
-    use super::*;
-
-    #[test]
-    fn json_means_the_same_in_characters_that_no_terminal_acts_on() {
-        let value = json!({
-            "a\u{9b}31m": "\u{1b}[2J\u{202e}\u{200b}\u{7f}\u{feff}\u{e0041}\u{3164}\u{1f600}", "name": "Grüße, Привет, 報告 \"x\" \\ /",
-        });
-        let text = json_text(&value.to_string());
-        let is_plain = |c: char| c.is_ascii_graphic() || c == ' ' || c.is_alphanumeric();
-        assert!(text.chars().all(is_plain), "{text}");
-        assert!(text.contains("Grüße, Привет, 報告"), "{text}");
-        assert!(!text.contains('\u{3164}'), "{text}");
-        assert_eq!(serde_json::from_str::<Value>(&text).expect("JSON"), value);
-    }
 }

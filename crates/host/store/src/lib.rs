@@ -3,6 +3,7 @@
 
 mod batch;
 mod ending;
+mod entries;
 mod entropy;
 mod error;
 mod file;
@@ -13,11 +14,12 @@ mod recovery;
 mod segments;
 mod writer;
 
+pub use entries::Entries;
 pub use error::StoreError;
 pub use file::{read_private, write_atomically};
 pub use ledger::{Ledger, Revoked};
 pub use log::{Clock, Log, Receipt, SEGMENT_BYTES};
-pub use reader::{Entries, Entry, LogReader};
+pub use reader::{Entry, LogReader};
 pub use recovery::Recovery;
 // The log's keys and events come from `valetkey-audit`; the key is named here because it is what `Log::open` takes.
 pub use valetkey_audit::{LogKey, LogPublicKey};

@@ -1,18 +1,16 @@
 //! Reads a log while it is written: forwards from any event, backwards from the end, and by id.
 
+use std::collections::VecDeque;
 use std::fs::File;
-use std::io;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
-use valetkey_audit::segment::{FRAME_MAX_BYTES, Frame, FrameError, SegmentHeader};
+use valetkey_audit::segment::{FRAME_MAX_BYTES, Frame, SegmentHeader};
 use valetkey_audit::{Checkpoint, LogPublicKey, Record, Verdict, Verifier, leaf_hash};
-use valetkey_model::{Digest, EventId};
+use valetkey_model::{Digest, EventId, Timestamp};
 
+use crate::entries::Entries;
 use crate::{StoreError, segments};
-
-/// Bytes read at once when going forwards.
-const READ_BYTES: usize = 256 << 10;
 
 /// Bytes read first when looking at the end.
 const TAIL_BYTES: u64 = 64 << 10;
@@ -80,11 +78,8 @@ impl LogReader {
     pub fn find(&self, id: &EventId) -> Result<Option<Entry>, StoreError> {
         let mut end = u64::MAX;
         for first in segments::list(&self.directory)?.into_iter().rev() {
-            for entry in self.entries(first)? {
+            for entry in self.entries(first)?.before_segment(end) {
                 let entry = entry?;
-                if entry.record.seq >= end {
-                    break;
-                }
                 if entry.record.event_id == *id {
                     return Ok(Some(entry));
                 }
@@ -98,7 +93,7 @@ impl LogReader {
     ///
     /// # Errors
     /// When the log cannot be read.
-    pub fn entries(&self, seq: u64) -> Result<Entries, StoreError> {
+    pub fn entries(&self, seq: u64) -> Result<Entries<'static>, StoreError> {
         let list = segments::list(&self.directory)?;
         let first = list.iter().rev().find(|first| **first <= seq);
         Ok(Entries {
@@ -106,8 +101,63 @@ impl LogReader {
             place: None,
             next_segment: first.or(list.first()).copied().unwrap_or(0),
             seq,
+            end: u64::MAX,
             ready: Vec::new().into_iter(),
+            sieve: None,
         })
+    }
+
+    /// The last `count` events whose bytes `may` match and which `matches`, oldest first. The newest segments are read first, and no more than needed.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub fn tail_where(
+        &self,
+        count: usize,
+        may: impl Fn(&[u8]) -> bool,
+        matches: impl Fn(&Record) -> bool,
+    ) -> Result<Vec<Entry>, StoreError> {
+        let mut found: VecDeque<Entry> = VecDeque::new();
+        let mut end = u64::MAX;
+        for first in segments::list(&self.directory)?.into_iter().rev() {
+            let wanted = count.saturating_sub(found.len());
+            if wanted == 0 {
+                break;
+            }
+            let mut here = VecDeque::new();
+            for entry in self.entries(first)?.before_segment(end).sieved(&may) {
+                let entry = entry?;
+                if matches(&entry.record) {
+                    here.push_back(entry);
+                    if here.len() > wanted {
+                        here.pop_front();
+                    }
+                }
+            }
+            here.append(&mut found);
+            found = here;
+            end = first;
+        }
+        Ok(found.into())
+    }
+
+    /// The first event of the segment in which events of `since` begin: the broker's clock never goes back within a log, so none before it
+    /// is as late.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub fn first_segment_since(&self, since: Timestamp) -> Result<u64, StoreError> {
+        let list = segments::list(&self.directory)?;
+        for first in list.iter().rev() {
+            let earlier = match self.entries(*first)?.next().transpose()? {
+                Some(entry) => entry.record.timestamp < since,
+                None => false,
+            };
+            if earlier {
+                return Ok(*first);
+            }
+        }
+        Ok(list.first().copied().unwrap_or(0))
     }
 
     /// The last checkpoint in the log as it was signed, unverified; none before the first.
@@ -148,7 +198,7 @@ impl LogReader {
     }
 }
 
-fn entry(path: &Path, stored: Digest, payload: &[u8]) -> Result<Entry, StoreError> {
+pub(crate) fn entry(path: &Path, stored: Digest, payload: &[u8]) -> Result<Entry, StoreError> {
     let unreadable = |why: String| StoreError::Unreadable {
         path: path.to_path_buf(),
         why,
@@ -225,171 +275,5 @@ fn tail_of_segment(path: &Path, count: usize) -> Result<Vec<Entry>, StoreError> 
             return Ok(entries);
         }
         wanted = wanted.saturating_mul(4);
-    }
-}
-
-/// Goes through the events of a log in order.
-#[derive(Debug)]
-pub struct Entries {
-    directory: PathBuf,
-    place: Option<Place>,
-    next_segment: u64,
-    /// Events before this one are passed over.
-    seq: u64,
-    ready: std::vec::IntoIter<Entry>,
-}
-
-/// A place between two batches of a segment.
-#[derive(Debug)]
-struct Place {
-    path: PathBuf,
-    file: File,
-    offset: u64,
-    seq: u64,
-}
-
-impl Entries {
-    /// Reads on until there are events to give. Only batches whose checkpoint is there count: the rest is still being written.
-    fn fill(&mut self) -> Result<bool, StoreError> {
-        loop {
-            if self.place.is_none() {
-                let path = segments::path_of(&self.directory, self.next_segment);
-                self.place = Place::open(path)?;
-            }
-            let Some(place) = &mut self.place else {
-                return Ok(false);
-            };
-            let mut batch = place.next_batch()?;
-            if batch.is_empty() {
-                let next = place.seq;
-                let path = segments::path_of(&self.directory, next);
-                if path == place.path || !path.exists() {
-                    return Ok(false);
-                }
-                self.next_segment = next;
-                self.place = None;
-                continue;
-            }
-            batch.retain(|entry| entry.record.seq >= self.seq);
-            if !batch.is_empty() {
-                self.ready = batch.into_iter();
-                return Ok(true);
-            }
-        }
-    }
-}
-
-impl Iterator for Entries {
-    type Item = Result<Entry, StoreError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        if let Some(entry) = self.ready.next() {
-            return Some(Ok(entry));
-        }
-        match self.fill() {
-            Ok(true) => self.ready.next().map(Ok),
-            Ok(false) => None,
-            Err(error) => {
-                // Whoever asks again after an error gets the end, not the same error for ever.
-                self.place = None;
-                self.next_segment = u64::MAX;
-                Some(Err(error))
-            }
-        }
-    }
-}
-
-impl Place {
-    fn open(path: PathBuf) -> Result<Option<Self>, StoreError> {
-        let file = match File::open(&path) {
-            Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(StoreError::io("open", &path, error)),
-        };
-        let mut place = Self {
-            path,
-            file,
-            offset: 0,
-            seq: 0,
-        };
-        let bytes = place.read(READ_BYTES)?;
-        let (header, length) =
-            SegmentHeader::read(&bytes).map_err(|error| place.unreadable(&error.to_string()))?;
-        place.offset = u64::try_from(length).unwrap_or(u64::MAX);
-        place.seq = header.before.size();
-        Ok(Some(place))
-    }
-
-    fn unreadable(&self, why: &str) -> StoreError {
-        StoreError::Unreadable {
-            path: self.path.clone(),
-            why: format!(
-                "{why}, at byte {}: run `valetkey audit verify`",
-                self.offset
-            ),
-        }
-    }
-
-    fn read(&self, most: usize) -> Result<Vec<u8>, StoreError> {
-        let mut bytes = vec![0; most];
-        let mut filled: usize = 0;
-        while let Some(rest) = bytes.get_mut(filled..).filter(|rest| !rest.is_empty()) {
-            let at = self
-                .offset
-                .saturating_add(u64::try_from(filled).unwrap_or(u64::MAX));
-            match self.file.read_at(rest, at) {
-                Ok(0) => break,
-                Ok(count) => filled = filled.saturating_add(count),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(StoreError::io("read", &self.path, error)),
-            }
-        }
-        bytes.truncate(filled);
-        Ok(bytes)
-    }
-
-    /// The events of the next whole batch; empty when there is none yet.
-    fn next_batch(&mut self) -> Result<Vec<Entry>, StoreError> {
-        let mut most = READ_BYTES;
-        loop {
-            let bytes = self.read(most)?;
-            let mut batch = Vec::new();
-            let mut at: usize = 0;
-            loop {
-                match Frame::read(bytes.get(at..).unwrap_or_default()) {
-                    Ok((Frame::Event { leaf, payload }, length)) => {
-                        batch.push((leaf, at, payload));
-                        at = at.saturating_add(length);
-                    }
-                    Ok((Frame::Checkpoint { .. }, length)) => {
-                        return self.take(&batch, at.saturating_add(length));
-                    }
-                    Err(FrameError::Incomplete) if bytes.len() == most => break,
-                    // The end of the file: this batch is still being written, or was torn.
-                    Err(FrameError::Incomplete) => return Ok(Vec::new()),
-                    Err(FrameError::Malformed(why)) => return Err(self.unreadable(why)),
-                }
-            }
-            most = most.saturating_mul(4);
-        }
-    }
-
-    fn take(
-        &mut self,
-        batch: &[(Digest, usize, &[u8])],
-        length: usize,
-    ) -> Result<Vec<Entry>, StoreError> {
-        let mut entries = Vec::with_capacity(batch.len());
-        for (leaf, _, payload) in batch {
-            let entry = entry(&self.path, *leaf, payload)?;
-            if entry.record.seq != self.seq {
-                return Err(self.unreadable("an event is out of its place"));
-            }
-            self.seq = self.seq.saturating_add(1);
-            entries.push(entry);
-        }
-        let length = u64::try_from(length).unwrap_or(u64::MAX);
-        self.offset = self.offset.saturating_add(length);
-        Ok(entries)
     }
 }

@@ -1,0 +1,203 @@
+//! The command line of `valetkey audit`.
+
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, Subcommand, ValueEnum};
+use valetkey_model::{CapabilityId, RequestId, Resource, SessionId};
+use valetkey_trail::{KindTerm, When};
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AuditCommand {
+    /// Print the last events
+    Tail(TailArgs),
+    /// Print the events that are asked for
+    Query(QueryArgs),
+    /// Print one event whole
+    Show {
+        /// Its id or its number
+        event: String,
+        #[command(flatten)]
+        log: LogArgs,
+    },
+    /// Draw what led to an event, and what came of it
+    Graph(GraphArgs),
+    /// Count events by type, decision, agent, person, resource and hour
+    Stats(StatsArgs),
+    /// Check every event, hash and signature
+    Verify(VerifyArgs),
+    /// Print the last signed checkpoint; keep it where whoever has the log cannot change it
+    Checkpoint(LogArgs),
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct LogArgs {
+    /// The log's directory, if not this home's
+    #[arg(long, value_name = "DIR")]
+    pub(crate) log: Option<PathBuf>,
+}
+
+/// How events are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// One readable line an event
+    Table,
+    /// One JSON array
+    Json,
+    /// One JSON object a line, each exactly the event that was signed
+    Ndjson,
+    /// Comma-separated values
+    Csv,
+    /// Open Cybersecurity Schema Framework 1.8, one event a line
+    Ocsf,
+    /// Elastic Common Schema, one document a line
+    Ecs,
+    /// Common Event Format
+    Cef,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct FormatArgs {
+    /// How to print them
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    format: Format,
+    /// Print one JSON object a line, as `--format ndjson`
+    #[arg(long, conflicts_with = "format")]
+    json: bool,
+}
+
+impl FormatArgs {
+    pub(crate) fn format(&self) -> Format {
+        if self.json {
+            Format::Ndjson
+        } else {
+            self.format
+        }
+    }
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(next_help_heading = "Which events")]
+pub(crate) struct FilterArgs {
+    /// From this time on: `2026-01-17`, `2026-01-17T15:12:00Z` (UTC), or how long ago, such as `2h`
+    #[arg(long, value_name = "TIME")]
+    pub(crate) since: Option<When>,
+    /// Before this time
+    #[arg(long, value_name = "TIME")]
+    pub(crate) until: Option<When>,
+    /// Of this type, such as `approval.given`, or family, such as `operation`; may be repeated, as all that follow
+    #[arg(long = "type", value_name = "TYPE")]
+    pub(crate) kinds: Vec<KindTerm>,
+    /// With this decision
+    #[arg(long = "decision", value_name = "DECISION", value_parser = word::<valetkey_audit::AuditDecision>)]
+    pub(crate) decisions: Vec<valetkey_audit::AuditDecision>,
+    /// With this outcome
+    #[arg(long = "outcome", value_name = "OUTCOME", value_parser = word::<valetkey_audit::Outcome>)]
+    pub(crate) outcomes: Vec<valetkey_audit::Outcome>,
+    /// Done by: broker, guard, agent, user, approver, operator or adapter
+    #[arg(long = "actor", value_name = "ACTOR", value_parser = word::<valetkey_audit::Actor>)]
+    pub(crate) actors: Vec<valetkey_audit::Actor>,
+    /// Of this agent
+    #[arg(long = "agent", value_name = "NAME")]
+    pub(crate) agents: Vec<String>,
+    /// On behalf of this person: login name or user id
+    #[arg(long = "user", value_name = "USER")]
+    pub(crate) users: Vec<String>,
+    /// In this session
+    #[arg(long = "session", value_name = "ID")]
+    pub(crate) sessions: Vec<SessionId>,
+    /// Of this request
+    #[arg(long = "request", value_name = "ID")]
+    pub(crate) requests: Vec<RequestId>,
+    /// Of this capability
+    #[arg(long = "capability", value_name = "ID")]
+    pub(crate) capabilities: Vec<CapabilityId>,
+    /// About something that this pattern covers, such as `~/Reports/**` or `file:/srv/**/*.csv`
+    #[arg(long = "resource", value_name = "PATTERN", value_parser = crate::grant::resource)]
+    pub(crate) resources: Vec<Resource>,
+    /// With this text in them; every one that is given
+    #[arg(long = "text", value_name = "TEXT")]
+    pub(crate) texts: Vec<String>,
+}
+
+/// One of the words that the log itself uses.
+fn word<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, String> {
+    serde_json::from_value(serde_json::Value::from(text)).map_err(|error| {
+        let error = error.to_string();
+        error.replace("unknown variant ", "unknown word ")
+    })
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct TailArgs {
+    /// How many
+    #[arg(short = 'n', long, default_value_t = 20)]
+    pub(crate) lines: usize,
+    /// Go on as events come
+    #[arg(short, long)]
+    pub(crate) follow: bool,
+    #[command(flatten)]
+    pub(crate) log: LogArgs,
+    #[command(flatten)]
+    pub(crate) format: FormatArgs,
+    #[command(flatten)]
+    pub(crate) filter: FilterArgs,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(
+    after_help = "Of a filter that is given several times any may fit; different filters must all fit. Times are UTC."
+)]
+pub(crate) struct QueryArgs {
+    /// Only the last so many
+    #[arg(short = 'n', long)]
+    pub(crate) lines: Option<usize>,
+    #[command(flatten)]
+    pub(crate) log: LogArgs,
+    #[command(flatten)]
+    pub(crate) format: FormatArgs,
+    #[command(flatten)]
+    pub(crate) filter: FilterArgs,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct GraphArgs {
+    /// The event: its id or its number
+    pub(crate) event: String,
+    /// Print at most so many lines
+    #[arg(long, value_name = "N", default_value_t = 500)]
+    pub(crate) most: usize,
+    #[command(flatten)]
+    pub(crate) log: LogArgs,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct StatsArgs {
+    /// How many names of each group
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    pub(crate) top: usize,
+    #[command(flatten)]
+    pub(crate) log: LogArgs,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) filter: FilterArgs,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct VerifyArgs {
+    #[command(flatten)]
+    pub(crate) log: LogArgs,
+    /// The log's public key: a file, or the key itself
+    #[arg(long, value_name = "KEY")]
+    pub(crate) key: Option<String>,
+    /// A checkpoint that was kept elsewhere (`valetkey audit checkpoint`): the log must be a continuation of it
+    #[arg(long, value_name = "FILE")]
+    pub(crate) since: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}

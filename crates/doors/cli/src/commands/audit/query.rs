@@ -1,0 +1,129 @@
+//! `valetkey audit tail` and `query`: the events that are asked for.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use valetkey_model::{AgentId, Timestamp};
+use valetkey_store::{Entry, LogReader};
+use valetkey_trail::{Filter, UserTerm};
+
+use super::print::Printer;
+use super::{open, unreadable};
+use crate::args::{FilterArgs, QueryArgs, TailArgs};
+use crate::fail::{Fail, Status};
+
+/// How often a followed log is looked at.
+const FOLLOW_PAUSE: Duration = Duration::from_millis(200);
+
+/// Prints the last events, and those that come.
+pub(super) fn tail(args: &TailArgs) -> Result<(), Fail> {
+    let (reader, _) = open(&args.log)?;
+    let filter = filter(&args.filter)?;
+    let mut next = reader.tail(1).map_err(unreadable)?;
+    let mut next = next
+        .pop()
+        .map_or(0, |entry| entry.record.seq.saturating_add(1));
+    let mut printer = Printer::new(args.format.format());
+    last(&reader, &filter, args.lines)?
+        .iter()
+        .for_each(|entry| printer.print(entry));
+    if !args.follow {
+        printer.finish();
+        return Ok(());
+    }
+    loop {
+        printer.flush();
+        std::thread::sleep(FOLLOW_PAUSE);
+        for entry in reader.entries(next).map_err(unreadable)? {
+            let entry = entry.map_err(unreadable)?;
+            next = entry.record.seq.saturating_add(1);
+            if filter.matches(&entry.record) {
+                printer.print(&entry);
+            }
+        }
+    }
+}
+
+/// Prints the events that are asked for.
+pub(super) fn query(args: &QueryArgs) -> Result<(), Fail> {
+    let (reader, _) = open(&args.log)?;
+    let filter = filter(&args.filter)?;
+    let mut printer = Printer::new(args.format.format());
+    match args.lines {
+        Some(lines) => last(&reader, &filter, lines)?
+            .iter()
+            .for_each(|entry| printer.print(entry)),
+        None => each(&reader, &filter, |entry| printer.print(&entry))?,
+    }
+    printer.finish();
+    Ok(())
+}
+
+/// Calls `f` with every event that matches, in order.
+pub(super) fn each(
+    reader: &LogReader,
+    filter: &Filter,
+    mut f: impl FnMut(Entry),
+) -> Result<(), Fail> {
+    let start = match filter.since {
+        Some(since) => reader.first_segment_since(since).map_err(unreadable)?,
+        None => 0,
+    };
+    let sieve = filter.sieve();
+    let entries = reader.entries(start).map_err(unreadable)?;
+    for entry in entries.sieved(move |bytes| sieve.may_match(bytes)) {
+        let entry = entry.map_err(unreadable)?;
+        if filter.matches(&entry.record) {
+            f(entry);
+        }
+    }
+    Ok(())
+}
+
+/// The last `count` events that match, oldest first.
+fn last(reader: &LogReader, filter: &Filter, count: usize) -> Result<Vec<Entry>, Fail> {
+    if filter.is_empty() {
+        return reader.tail(count).map_err(unreadable);
+    }
+    let sieve = filter.sieve();
+    reader
+        .tail_where(
+            count,
+            |bytes| sieve.may_match(bytes),
+            |record| filter.matches(record),
+        )
+        .map_err(unreadable)
+}
+
+/// The filter that the words of the command line mean.
+pub(super) fn filter(args: &FilterArgs) -> Result<Filter, Fail> {
+    let now = now();
+    let agents = args.agents.iter().map(|name| {
+        AgentId::try_from(name.clone()).map_err(|error| Fail::new(Status::Usage, error))
+    });
+    Ok(Filter {
+        since: args.since.map(|when| when.seen_from(now)),
+        until: args.until.map(|when| when.seen_from(now)),
+        kinds: args.kinds.clone(),
+        decisions: args.decisions.clone(),
+        outcomes: args.outcomes.clone(),
+        actors: args.actors.clone(),
+        agents: agents.collect::<Result<_, _>>()?,
+        users: args
+            .users
+            .iter()
+            .map(|user| UserTerm::from(user.as_str()))
+            .collect(),
+        sessions: args.sessions.clone(),
+        requests: args.requests.clone(),
+        capabilities: args.capabilities.clone(),
+        resources: args.resources.clone(),
+        texts: args.texts.clone(),
+    })
+}
+
+fn now() -> Timestamp {
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    Timestamp::from_unix_ms(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}

@@ -1,0 +1,112 @@
+//! `valetkey audit verify`: the log against its signatures, from the files alone.
+
+use std::path::Path;
+
+use serde_json::json;
+use valetkey_audit::{Checkpoint, Intact, LogPublicKey, Verdict};
+
+use super::open;
+use crate::args::VerifyArgs;
+use crate::fail::{Fail, Status};
+use crate::home;
+use crate::out::{self, Style, styled};
+
+/// Verifies the log.
+pub(super) fn verify(args: &VerifyArgs) -> Result<(), Fail> {
+    let (reader, dir) = open(&args.log)?;
+    let key = key_of(args.key.as_deref())?;
+    let json = args.json;
+    let trusted = args
+        .since
+        .as_deref()
+        .map(|file| read_checkpoint(file, &key))
+        .transpose()?;
+    let verdict = reader
+        .verify(&key, trusted)
+        .map_err(|error| Fail::new(Status::NotVerified, error))?;
+    match verdict {
+        Verdict::Intact(intact) => {
+            tell_intact(&intact, &dir, json);
+            Ok(())
+        }
+        Verdict::Tampered(found) => {
+            if json {
+                out::json(&json!({
+                    "verdict": "tampered", "kind": found.kind.describe(), "seq": found.first_bad_seq,
+                    "event_id": found.event_id, "detail": found.detail,
+                }));
+            }
+            Err(Fail::new(
+                Status::NotVerified,
+                format!("the log is not as it was signed: {found}"),
+            )
+            .hinted("keep the files as they are and compare them with a copy"))
+        }
+    }
+}
+
+fn tell_intact(intact: &Intact, dir: &Path, json: bool) {
+    let torn = intact.torn_tail.map(|tail| tail.bytes);
+    if json {
+        out::json(&json!({
+            "verdict": "intact", "events": intact.events, "root": intact.root.to_string(),
+            "checkpoints": intact.checkpoints, "torn_tail_bytes": torn,
+        }));
+        return;
+    }
+    out::line(&format!(
+        "{}: {} events in {}, {} signed checkpoints",
+        styled(Style::Green, "the log is whole"),
+        intact.events,
+        dir.display(),
+        intact.checkpoints
+    ));
+    out::line(&format!("root {}", intact.root));
+    if let Some(bytes) = torn {
+        out::line(&format!(
+            "note: {bytes} bytes at the end were being written when the broker ended; they were never acknowledged"
+        ));
+    }
+}
+
+/// The key that is given, or this home's.
+pub(super) fn key_of(given: Option<&str>) -> Result<LogPublicKey, Fail> {
+    match given {
+        Some(key) => read_key(key),
+        None => read_key(&home::paths()?.log_public_key().display().to_string()),
+    }
+}
+
+/// A public key from a file, or as text.
+fn read_key(text: &str) -> Result<LogPublicKey, Fail> {
+    let path = Path::new(text);
+    let content = if path.is_absolute() || path.exists() {
+        std::fs::read_to_string(path).map_err(|error| {
+            Fail::new(
+                Status::Failed,
+                format!("cannot read the log's public key {text}: {error}"),
+            )
+        })?
+    } else {
+        text.to_owned()
+    };
+    content
+        .trim()
+        .parse()
+        .map_err(|error| Fail::new(Status::Usage, format!("{text}: {error}")))
+}
+
+/// A checkpoint that was kept elsewhere. It must be signed by the log's own key: any other proves nothing about this log.
+fn read_checkpoint(file: &Path, key: &LogPublicKey) -> Result<Checkpoint, Fail> {
+    let fail = |reason: &dyn std::fmt::Display| {
+        Fail::new(
+            Status::Usage,
+            format!("cannot use the checkpoint {}: {reason}", file.display()),
+        )
+    };
+    let mut note = std::fs::read_to_string(file).map_err(|error| fail(&error))?;
+    // A note ends with exactly one line break; editors and shells add or take one.
+    note.truncate(note.trim_end().len());
+    note.push('\n');
+    Checkpoint::open(note.as_bytes(), key).map_err(|error| fail(&error))
+}
