@@ -32,6 +32,7 @@ mod overlay;
 mod passing_through;
 mod programs;
 mod prompting;
+mod querying;
 mod replaying;
 mod revoking;
 mod sessions;
