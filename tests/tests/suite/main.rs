@@ -32,6 +32,7 @@ mod overlay;
 mod passing_through;
 mod programs;
 mod prompting;
+mod proving;
 mod querying;
 mod replaying;
 mod revoking;

@@ -48,15 +48,26 @@ fn a_query_gives_what_is_asked_for_and_nothing_else() {
     let session = given[0]["session"].as_str().expect("a session");
     let fits = |name: &'static str, value: &Value| {
         let value = value.clone();
-        trail.iter().filter(move |event| event[name] == value).count()
+        trail
+            .iter()
+            .filter(move |event| event[name] == value)
+            .count()
     };
-    assert_eq!(events(&home, &["--session", session]).len(), fits("session", &given[0]["session"]));
+    assert_eq!(
+        events(&home, &["--session", session]).len(),
+        fits("session", &given[0]["session"])
+    );
     let allowed = events(&home, &["--decision", "allowed"]);
     assert_eq!(allowed.len(), fits("decision", &"allowed".into()));
     let notes = home.path("notes.txt");
     let about = events(&home, &["--resource", notes.to_str().expect("text")]);
     assert!(about.len() >= 3, "{about:?}");
-    assert!(about.iter().all(|event| event["resource"].as_str().expect("one").ends_with("/notes.txt")));
+    assert!(about.iter().all(|event| {
+        event["resource"]
+            .as_str()
+            .expect("one")
+            .ends_with("/notes.txt")
+    }));
     let family = events(&home, &["--type", "approval", "--type", "log.*"]);
     let of_family = |event: &&Value| {
         let kind = event["type"].as_str().expect("a type");
@@ -65,10 +76,16 @@ fn a_query_gives_what_is_asked_for_and_nothing_else() {
     assert_eq!(family.len(), trail.iter().filter(of_family).count());
     assert_eq!(events(&home, &["--since", "1h"]), trail);
     assert!(events(&home, &["--until", "1h"]).is_empty());
-    assert_eq!(events(&home, &["--text", "NOTES.txt", "--type", "approval.given"]), given);
+    assert_eq!(
+        events(&home, &["--text", "NOTES.txt", "--type", "approval.given"]),
+        given
+    );
     let last = events(&home, &["-n", "1", "--type", "operation"]);
     assert_eq!(last.last(), events(&home, &["--type", "operation"]).last());
-    let tail = lines(&home, &["audit", "tail", "-n", "2", "--json", "--type", "approval"]);
+    let tail = lines(
+        &home,
+        &["audit", "tail", "-n", "2", "--json", "--type", "approval"],
+    );
     assert_eq!(tail.len(), 2);
     for wrong in [
         ["--type", "nothing"],
@@ -92,12 +109,29 @@ fn every_format_has_every_event() {
         let header = usize::from(format == "csv");
         assert_eq!(lines.len(), count + header, "{format}");
         for line in &lines {
-            assert!(!line.contains(|c: char| c.is_control()), "{format}: {line:?}");
+            assert!(
+                !line.contains(|c: char| c.is_control()),
+                "{format}: {line:?}"
+            );
         }
     }
-    let all = home.valetkey(["audit", "query", "--format", "json"]).done().ok().json();
+    let all = home
+        .valetkey(["audit", "query", "--format", "json"])
+        .done()
+        .ok()
+        .json();
     assert_eq!(all.as_array().expect("an array").len(), count);
-    let ocsf = lines(&home, &["audit", "query", "--format", "ocsf", "--type", "operation.performed"]);
+    let ocsf = lines(
+        &home,
+        &[
+            "audit",
+            "query",
+            "--format",
+            "ocsf",
+            "--type",
+            "operation.performed",
+        ],
+    );
     let event: Value = serde_json::from_str(&ocsf[0]).expect("JSON");
     assert_eq!(event["class_uid"], 1001);
 }
@@ -108,10 +142,23 @@ fn a_graph_leads_from_an_operation_back_to_its_session() {
     let home = lived_in();
     let given = events(&home, &["--type", "approval.given"]);
     let id = given[0]["event_id"].as_str().expect("an id");
-    let graph = home.valetkey(["audit", "graph", id, "--json"]).done().ok().json();
+    let graph = home
+        .valetkey(["audit", "graph", id, "--json"])
+        .done()
+        .ok()
+        .json();
     let lines = graph["lines"].as_array().expect("lines");
-    let kinds: Vec<&str> = lines.iter().map(|line| line["event"]["type"].as_str().expect("one")).collect();
-    let story = ["session.opened", "request.decided", "approval.asked", "approval.given", "capability.minted"];
+    let kinds: Vec<&str> = lines
+        .iter()
+        .map(|line| line["event"]["type"].as_str().expect("one"))
+        .collect();
+    let story = [
+        "session.opened",
+        "request.decided",
+        "approval.asked",
+        "approval.given",
+        "capability.minted",
+    ];
     assert_eq!(kinds.get(..5), Some(&story[..]), "{kinds:?}");
     assert!(kinds.contains(&"operation.performed"), "{kinds:?}");
     let drawn = home.valetkey(["audit", "graph", id]).done().ok().text();
@@ -125,10 +172,17 @@ fn figures_add_up() {
     needs_cells!();
     let home = lived_in();
     let count = home.trail().len();
-    let stats = home.valetkey(["audit", "stats", "--json", "--top", "100"]).done().ok().json();
+    let stats = home
+        .valetkey(["audit", "stats", "--json", "--top", "100"])
+        .done()
+        .ok()
+        .json();
     assert_eq!(stats["events"], count);
     let types = stats["types"]["top"].as_array().expect("a group");
-    let sum: u64 = types.iter().map(|entry| entry["count"].as_u64().expect("a count")).sum();
+    let sum: u64 = types
+        .iter()
+        .map(|entry| entry["count"].as_u64().expect("a count"))
+        .sum();
     assert_eq!(sum, count as u64);
     let words = home.valetkey(["audit", "stats"]).done().ok().text();
     assert!(words.contains("approval.given"), "{words}");

@@ -6,14 +6,17 @@
 mod attribute;
 mod checkpoint;
 mod event;
+mod export_proof;
 mod key;
 mod kind;
 mod merkle;
 mod outcome;
+mod proof_file;
 #[cfg(feature = "schema")]
 mod schema;
 pub mod segment;
 mod text;
+pub mod tile;
 mod verdict;
 mod verify;
 
@@ -23,13 +26,16 @@ pub use event::{
     ATTRIBUTES_MAX, Actor, EVENT_MAX_BYTES, Event, Evidence, JUSTIFICATION_MAX_BYTES,
     NAME_MAX_BYTES, ParseEventError, Record, SealError, SealedEvent, User,
 };
+pub use export_proof::{ExportError, ExportProof, Proved};
 pub use key::{KeyError, LogKey, LogPublicKey};
 pub use kind::{EventType, ParseEventTypeError};
 pub use merkle::{
-    Frontier, MerkleTree, NodeReader, ProofError, consistency_proof, empty_root, inclusion_proof,
-    leaf_hash, node_hash, verify_consistency, verify_inclusion,
+    Consistency, Frontier, Gathered, Inclusion, MerkleTree, NodeReader, ProofError, Prove,
+    Selection, consistency_proof, empty_root, inclusion_proof, leaf_hash, node_hash,
+    verify_consistency, verify_inclusion,
 };
 pub use outcome::{AuditDecision, Outcome};
+pub use proof_file::{PROOF_MAX_BYTES, ProofFileError, TlogProof};
 #[cfg(feature = "schema")]
 pub use schema::schema;
 pub use verdict::{Intact, TamperKind, Tampering, TornTail, Verdict};

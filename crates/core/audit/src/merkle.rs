@@ -1,12 +1,16 @@
 //! The RFC 6962 Merkle tree: hashing, the growing frontier, and a whole tree in memory.
 
+mod gather;
 mod proof;
+mod selection;
 
+pub use gather::{Consistency, Gathered, Inclusion, Prove};
 pub(crate) use proof::range_root;
 pub use proof::{
     NodeReader, ProofError, consistency_proof, inclusion_proof, verify_consistency,
     verify_inclusion,
 };
+pub use selection::Selection;
 
 use sha2::{Digest as _, Sha256};
 use valetkey_model::Digest;

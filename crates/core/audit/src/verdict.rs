@@ -93,6 +93,10 @@ pub enum TamperKind {
     HeaderAltered,
     /// A segment was taken out.
     SegmentMissing,
+    /// A tile, a bundle of entries or the checkpoint beside them is not there.
+    TileMissing,
+    /// A tile was changed, or stands in the place of another.
+    TileAltered,
     /// The log is consistent in itself, but not with the checkpoint that is trusted.
     HistoryRewritten,
 }
@@ -114,6 +118,8 @@ impl TamperKind {
             Self::WrongKey => "signed by another key",
             Self::HeaderAltered => "segment header altered",
             Self::SegmentMissing => "segment missing",
+            Self::TileMissing => "tile missing",
+            Self::TileAltered => "tile altered",
             Self::HistoryRewritten => "history rewritten",
         }
     }

@@ -29,6 +29,8 @@ pub struct Verifier<'k> {
     signatures: Signatures,
     /// The last note, while its signature is still to be checked.
     unchecked: Option<Unchecked>,
+    /// Notes whose signatures the caller checks.
+    notes: Vec<Vec<u8>>,
     state: State,
 }
 
@@ -37,6 +39,8 @@ pub struct Verifier<'k> {
 enum Signatures {
     Every,
     Last,
+    /// By the caller, who takes the notes.
+    Elsewhere,
 }
 
 #[derive(Debug)]
@@ -73,6 +77,7 @@ impl<'k> Verifier<'k> {
             last_checkpoint: None,
             signatures: Signatures::Every,
             unchecked: None,
+            notes: Vec::new(),
             state: State::Sound,
         }
     }
@@ -99,6 +104,19 @@ impl<'k> Verifier<'k> {
     pub fn by_last_signature(mut self) -> Self {
         self.signatures = Signatures::Last;
         self
+    }
+
+    /// Checks no signature: the caller takes the notes with [`Verifier::take_notes`] and checks them, on other threads for instance. What it
+    /// finds before they hold is worth nothing.
+    #[must_use]
+    pub fn leaving_signatures(mut self) -> Self {
+        self.signatures = Signatures::Elsewhere;
+        self
+    }
+
+    /// The notes whose signatures are still to be checked.
+    pub fn take_notes(&mut self) -> Vec<Vec<u8>> {
+        std::mem::take(&mut self.notes)
     }
 
     /// Whether nothing was found wrong so far.
@@ -273,7 +291,7 @@ impl<'k> Verifier<'k> {
         }
         let checkpoint = match self.signatures {
             Signatures::Every => Checkpoint::open(batch.note, self.key),
-            Signatures::Last => Checkpoint::read_unverified(batch.note),
+            Signatures::Last | Signatures::Elsewhere => Checkpoint::read_unverified(batch.note),
         };
         match checkpoint {
             Ok(checkpoint)
@@ -313,6 +331,9 @@ impl<'k> Verifier<'k> {
                 segment,
                 offset: wide(batch.note_offset),
             });
+        }
+        if self.signatures == Signatures::Elsewhere {
+            self.notes.push(batch.note.to_vec());
         }
         self.frontier = advance.frontier;
         self.checkpoints = self.checkpoints.saturating_add(1);

@@ -12,8 +12,8 @@ use valetkey_api::StartGrant;
 use valetkey_model::{CapabilityId, Digest, Grant, Level, Resource, SessionId};
 
 pub(crate) use audit::{
-    AuditCommand, FilterArgs, Format, GraphArgs, LogArgs, QueryArgs, StatsArgs, TailArgs,
-    VerifyArgs,
+    AuditCommand, CheckProofArgs, ExportArgs, ExportFormat, FilterArgs, Format, GraphArgs, LogArgs,
+    ProveArgs, QueryArgs, StatsArgs, TailArgs, TilesArgs, VerifyArgs, VerifyExportArgs,
 };
 
 /// Give your agent the valet key, not the key ring.

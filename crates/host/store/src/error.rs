@@ -7,6 +7,8 @@ use std::sync::Arc;
 use thiserror::Error;
 use valetkey_audit::{SealError, Tampering};
 
+use crate::tiles::TileFault;
+
 /// Why something is not stored. One failure can reach many waiting callers, so it can be cloned.
 #[derive(Clone, Debug, Error)]
 pub enum StoreError {
@@ -37,6 +39,9 @@ pub enum StoreError {
     /// The log on disk was signed by another key.
     #[error("the log was signed by another key: {0}")]
     WrongKey(Box<Tampering>),
+    /// Tiles are not as they were signed, or do not fit the log.
+    #[error("the tiles do not hold: {0}")]
+    Tiles(Box<TileFault>),
     /// A file's content is not what this program writes.
     #[error("{} cannot be read: {why}", path.display())]
     Unreadable {

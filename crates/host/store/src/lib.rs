@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod batch;
+mod checking;
 mod ending;
 mod entries;
 mod entropy;
@@ -12,6 +13,7 @@ mod log;
 mod reader;
 mod recovery;
 mod segments;
+mod tiles;
 mod writer;
 
 pub use entries::Entries;
@@ -21,6 +23,7 @@ pub use ledger::{Ledger, Revoked};
 pub use log::{Clock, Log, Receipt, SEGMENT_BYTES};
 pub use reader::{Entry, LogReader};
 pub use recovery::Recovery;
+pub use tiles::{Published, TileFault, TileLog};
 // The log's keys and events come from `valetkey-audit`; the key is named here because it is what `Log::open` takes.
 pub use valetkey_audit::{LogKey, LogPublicKey};
 

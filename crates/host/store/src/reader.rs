@@ -6,7 +6,7 @@ use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
 use valetkey_audit::segment::{FRAME_MAX_BYTES, Frame, SegmentHeader};
-use valetkey_audit::{Checkpoint, LogPublicKey, Record, Verdict, Verifier, leaf_hash};
+use valetkey_audit::{Gathered, ProofError, Prove, Record, leaf_hash};
 use valetkey_model::{Digest, EventId, Timestamp};
 
 use crate::entries::Entries;
@@ -175,26 +175,60 @@ impl LogReader {
         Ok(None)
     }
 
-    /// Verifies the whole log from its files: every event against the checkpoints that `key` signed, and against a checkpoint kept elsewhere, if one is given.
+    /// Calls `f` with the leaf hash of every signed event, in order, until it answers no. Each is computed from its event.
     ///
     /// # Errors
-    /// When a file cannot be read. What is wrong with the log itself is in the verdict.
-    pub fn verify(
-        &self,
-        key: &LogPublicKey,
-        trusted: Option<Checkpoint>,
-    ) -> Result<Verdict, StoreError> {
-        let mut verifier = Verifier::new(key);
-        if let Some(trusted) = trusted {
-            verifier = verifier.trusting(trusted);
-        }
+    /// When the log cannot be read.
+    pub fn leaves(&self, mut f: impl FnMut(Digest) -> bool) -> Result<(), StoreError> {
         for first in segments::list(&self.directory)? {
             let path = segments::path_of(&self.directory, first);
             let bytes =
                 std::fs::read(&path).map_err(|error| StoreError::io("read", &path, error))?;
-            verifier.segment(first, &bytes);
+            let signed = last_batch_end(&bytes);
+            let mut at = SegmentHeader::read(&bytes).map_or(signed, |(_, header)| header);
+            while at < signed {
+                let Ok((frame, length)) = Frame::read(bytes.get(at..signed).unwrap_or_default())
+                else {
+                    break;
+                };
+                if let Frame::Event { payload, .. } = frame
+                    && !f(leaf_hash(payload))
+                {
+                    return Ok(());
+                }
+                at = at.saturating_add(length);
+            }
         }
-        Ok(verifier.finish())
+        Ok(())
+    }
+
+    /// Makes a proof from the first `size` events. Whether it holds is seen by whoever checks it.
+    ///
+    /// # Errors
+    /// When the log cannot be read, or has not so many events.
+    pub fn prove(&self, proof: &impl Prove, size: u64) -> Result<Vec<Digest>, StoreError> {
+        let unprovable = |error: ProofError| StoreError::Unreadable {
+            path: self.directory.clone(),
+            why: error.to_string(),
+        };
+        let mut gathered = Gathered::for_proof(proof).map_err(unprovable)?;
+        self.leaves(|leaf| {
+            if gathered.size() < size {
+                gathered.push(leaf);
+            }
+            gathered.size() < size
+        })?;
+        proof.prove(&gathered).map_err(unprovable)
+    }
+
+    /// The files that verification reads: each segment's first event, and its bytes.
+    ///
+    /// # Errors
+    /// When the directory cannot be listed.
+    pub(crate) fn segment_paths(&self) -> Result<Vec<(u64, PathBuf)>, StoreError> {
+        let list = segments::list(&self.directory)?;
+        let path = |first| (first, segments::path_of(&self.directory, first));
+        Ok(list.into_iter().map(path).collect())
     }
 }
 

@@ -1,5 +1,6 @@
 //! Tests of the log on disk: many writers, crashes at every byte, full disks, other keys and other processes.
 
+mod corpus;
 mod crash;
 mod disk;
 

@@ -164,8 +164,10 @@ impl Verifier<'_> {
                 detail,
             ));
         }
-        if size < self.frontier.size() {
-            let detail = format!("a checkpoint of {size} events stands where {next} are");
+        if size <= self.frontier.size() {
+            let detail = format!(
+                "a checkpoint of {size} events stands where {next} are: an earlier one in its place"
+            );
             return Some(self.bad(
                 TamperKind::CheckpointAltered,
                 (segment, batch.note_offset),

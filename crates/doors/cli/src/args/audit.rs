@@ -25,6 +25,16 @@ pub(crate) enum AuditCommand {
     Stats(StatsArgs),
     /// Check every event, hash and signature
     Verify(VerifyArgs),
+    /// Prove that an event is in the log, to somebody who has neither the log nor this program
+    Prove(ProveArgs),
+    /// Check such a proof
+    CheckProof(CheckProofArgs),
+    /// Write events to a file, with a proof beside it that they are what the log holds
+    Export(ExportArgs),
+    /// Check an export against its proof: complete for its range, and unchanged
+    VerifyExport(VerifyExportArgs),
+    /// Write the log as C2SP tlog-tiles, for any web server and other verifiers; what is there already is added to
+    Tiles(TilesArgs),
     /// Print the last signed checkpoint; keep it where whoever has the log cannot change it
     Checkpoint(LogArgs),
 }
@@ -197,6 +207,105 @@ pub(crate) struct VerifyArgs {
     /// A checkpoint that was kept elsewhere (`valetkey audit checkpoint`): the log must be a continuation of it
     #[arg(long, value_name = "FILE")]
     pub(crate) since: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Verify tiles instead of the log: a directory that `valetkey audit tiles` wrote
+    #[arg(long, value_name = "DIR", conflicts_with = "log")]
+    pub(crate) tiles: Option<PathBuf>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct ProveArgs {
+    /// The event: its id or its number
+    pub(crate) event: String,
+    /// Where to write the proof (C2SP tlog-proof, with the event as its extra data); standard output otherwise
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) log: LogArgs,
+    #[command(flatten)]
+    pub(crate) key: KeyArgs,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct KeyArgs {
+    /// The log's public key: a file, or the key itself
+    #[arg(long, value_name = "KEY")]
+    pub(crate) key: Option<String>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct CheckProofArgs {
+    /// The proof
+    pub(crate) proof: PathBuf,
+    /// The event in a file of its own, if not the one in the proof
+    #[arg(long, value_name = "FILE")]
+    pub(crate) event: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) key: KeyArgs,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Forms of an export: those out of which each event can be read back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ExportFormat {
+    /// One JSON object a line
+    Ndjson,
+    /// Comma-separated values
+    Csv,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct ExportArgs {
+    /// Where to write the events; the proof is written beside it, with `.proof` after its name
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: PathBuf,
+    /// How to write them
+    #[arg(long, value_enum, default_value_t = ExportFormat::Ndjson)]
+    pub(crate) format: ExportFormat,
+    /// From this event on
+    #[arg(long, value_name = "SEQ", default_value_t = 0)]
+    pub(crate) from: u64,
+    /// Before this event
+    #[arg(long, value_name = "SEQ")]
+    pub(crate) to: Option<u64>,
+    #[command(flatten)]
+    pub(crate) log: LogArgs,
+    #[command(flatten)]
+    pub(crate) key: KeyArgs,
+    #[command(flatten)]
+    pub(crate) filter: FilterArgs,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct VerifyExportArgs {
+    /// The export
+    pub(crate) export: PathBuf,
+    /// Its proof, if not beside it
+    #[arg(long, value_name = "FILE")]
+    pub(crate) proof: Option<PathBuf>,
+    /// The log's directory: then the first row that differs is named
+    #[arg(long, value_name = "DIR")]
+    pub(crate) log: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) key: KeyArgs,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct TilesArgs {
+    /// The directory to write to
+    #[arg(long, value_name = "DIR")]
+    pub(crate) to: PathBuf,
+    #[command(flatten)]
+    pub(crate) log: LogArgs,
+    #[command(flatten)]
+    pub(crate) key: KeyArgs,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,

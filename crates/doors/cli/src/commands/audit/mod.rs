@@ -1,9 +1,12 @@
 //! `valetkey audit`: the log read, shown and verified, straight from its files.
 
+mod export;
 mod graph;
 mod print;
+mod prove;
 mod query;
 mod stats;
+mod tiles;
 mod verify;
 
 use std::path::PathBuf;
@@ -27,6 +30,11 @@ pub(crate) fn command(command: AuditCommand) -> Result<(), Fail> {
         AuditCommand::Graph(args) => graph::graph(&args),
         AuditCommand::Stats(args) => stats::stats(&args),
         AuditCommand::Verify(args) => verify::verify(&args),
+        AuditCommand::Prove(args) => prove::prove(&args),
+        AuditCommand::CheckProof(args) => prove::check(&args),
+        AuditCommand::Export(args) => export::export(&args),
+        AuditCommand::VerifyExport(args) => export::verify(&args),
+        AuditCommand::Tiles(args) => tiles::tiles(&args),
         AuditCommand::Checkpoint(log) => checkpoint(&log),
     }
 }

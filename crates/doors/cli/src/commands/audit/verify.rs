@@ -1,11 +1,13 @@
 //! `valetkey audit verify`: the log against its signatures, from the files alone.
 
+use std::io::{IsTerminal as _, Write as _};
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::json;
 use valetkey_audit::{Checkpoint, Intact, LogPublicKey, Verdict};
 
-use super::open;
+use super::{open, tiles};
 use crate::args::VerifyArgs;
 use crate::fail::{Fail, Status};
 use crate::home;
@@ -13,17 +15,22 @@ use crate::out::{self, Style, styled};
 
 /// Verifies the log.
 pub(super) fn verify(args: &VerifyArgs) -> Result<(), Fail> {
-    let (reader, dir) = open(&args.log)?;
     let key = key_of(args.key.as_deref())?;
     let json = args.json;
+    if let Some(dir) = &args.tiles {
+        return tiles::verify(dir, &key, args.since.as_deref(), json);
+    }
+    let (reader, dir) = open(&args.log)?;
     let trusted = args
         .since
         .as_deref()
         .map(|file| read_checkpoint(file, &key))
         .transpose()?;
+    let bar = Bar::default();
     let verdict = reader
-        .verify(&key, trusted)
+        .verify_telling(&key, trusted, &|done, total| bar.show(done, total))
         .map_err(|error| Fail::new(Status::NotVerified, error))?;
+    bar.clear();
     match verdict {
         Verdict::Intact(intact) => {
             tell_intact(&intact, &dir, json);
@@ -41,6 +48,27 @@ pub(super) fn verify(args: &VerifyArgs) -> Result<(), Fail> {
                 format!("the log is not as it was signed: {found}"),
             )
             .hinted("keep the files as they are and compare them with a copy"))
+        }
+    }
+}
+
+/// How far it is, on standard error where that is a terminal.
+#[derive(Debug, Default)]
+struct Bar(AtomicU64);
+
+impl Bar {
+    fn show(&self, done: u64, total: u64) {
+        let percent = done.saturating_mul(100).checked_div(total).unwrap_or(100);
+        let before = self.0.swap(percent, Ordering::Relaxed);
+        if before != percent && std::io::stderr().is_terminal() {
+            // Nobody is left to tell if this fails.
+            drop(write!(std::io::stderr(), "\rverifying {percent:>3} %"));
+        }
+    }
+
+    fn clear(&self) {
+        if self.0.load(Ordering::Relaxed) > 0 && std::io::stderr().is_terminal() {
+            drop(write!(std::io::stderr(), "\r{:16}\r", ""));
         }
     }
 }
@@ -97,7 +125,7 @@ fn read_key(text: &str) -> Result<LogPublicKey, Fail> {
 }
 
 /// A checkpoint that was kept elsewhere. It must be signed by the log's own key: any other proves nothing about this log.
-fn read_checkpoint(file: &Path, key: &LogPublicKey) -> Result<Checkpoint, Fail> {
+pub(super) fn read_checkpoint(file: &Path, key: &LogPublicKey) -> Result<Checkpoint, Fail> {
     let fail = |reason: &dyn std::fmt::Display| {
         Fail::new(
             Status::Usage,
