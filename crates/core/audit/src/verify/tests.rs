@@ -411,5 +411,5 @@ fn a_checkpoint_replayed_from_before_is_found() {
         let at = frame(&log[0], Part::Checkpoint(2));
         log[0].bytes.splice(at, old);
     });
-    assert_eq!(found, (Kind::EventInserted, Some(2)));
+    assert_eq!(found, (Kind::CheckpointAltered, Some(2)));
 }
