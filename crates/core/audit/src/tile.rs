@@ -11,6 +11,9 @@ use crate::merkle::{NodeReader, node_hash};
 /// Nodes in a full tile.
 pub const TILE_WIDTH: u16 = 256;
 
+/// The same, as a number of leaves.
+const WIDTH: u64 = 256;
+
 /// Levels of the tree that one tile spans.
 const TILE_HEIGHT: u32 = 8;
 
@@ -49,9 +52,9 @@ impl Tile {
         (0..LEVELS_MAX).flat_map(move |level| {
             let shift = TILE_HEIGHT.saturating_mul(u32::from(level));
             let (had, has) = (old >> shift, size >> shift);
-            let first = had / u64::from(TILE_WIDTH);
-            let full = has / u64::from(TILE_WIDTH);
-            let rest = u16::try_from(has % u64::from(TILE_WIDTH)).unwrap_or(0);
+            let first = had / WIDTH;
+            let full = has / WIDTH;
+            let rest = u16::try_from(has % WIDTH).unwrap_or(0);
             let partial = (rest > 0 && has != had).then_some(Self {
                 level,
                 index: full,
@@ -142,12 +145,12 @@ impl Tiler {
             if nodes == 0 {
                 break;
             }
-            let width = u16::try_from(nodes % u64::from(TILE_WIDTH)).unwrap_or(0);
+            let width = u16::try_from(nodes % WIDTH).unwrap_or(0);
             open.push(match width {
                 0 => Vec::new(),
                 _ => read(Tile {
                     level,
-                    index: nodes / u64::from(TILE_WIDTH),
+                    index: nodes / WIDTH,
                     width,
                 })?,
             });
@@ -244,14 +247,14 @@ impl<F: Fn(Tile) -> Option<Vec<Digest>>> NodeReader for TileReader<F> {
         let first = index
             .checked_shl(within)
             .filter(|first| first >> within == index)?;
-        let at = usize::try_from(first % u64::from(TILE_WIDTH)).ok()?;
+        let at = usize::try_from(first % WIDTH).ok()?;
         let count = 1_usize << within;
         let nodes = self
             .size
             .checked_shr(TILE_HEIGHT.saturating_mul(u32::from(tile_level)))?;
-        let tile_index = first / u64::from(TILE_WIDTH);
-        let before = tile_index.saturating_mul(u64::from(TILE_WIDTH));
-        let width = nodes.saturating_sub(before).min(u64::from(TILE_WIDTH));
+        let tile_index = first / WIDTH;
+        let before = tile_index.saturating_mul(WIDTH);
+        let width = nodes.saturating_sub(before).min(WIDTH);
         let tile = Tile {
             level: tile_level,
             index: tile_index,

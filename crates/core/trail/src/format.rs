@@ -19,14 +19,25 @@ pub(crate) const PRODUCT: &str = "Valetkey";
 
 /// How much an event matters to someone who watches, on the scale of OCSF: 1 informational to 5 critical.
 pub(crate) fn severity(record: &Record) -> u8 {
-    match record.kind {
-        EventType::AlertRaised | EventType::BreakglassOpened => 4,
-        EventType::LogGap | EventType::LogRecovered | EventType::PolicyRejected => 3,
-        EventType::BreakglassRefused | EventType::RegistryKeyRotated => 2,
-        EventType::RegistryApproverAdded | EventType::RegistryApproverRemoved => 2,
-        _ if is_held_back(record) => 2,
-        _ => 1,
+    use EventType::{
+        AlertRaised, BreakglassOpened, BreakglassRefused, LogGap, LogRecovered, PolicyRejected,
+        RegistryApproverAdded, RegistryApproverRemoved, RegistryKeyRotated,
+    };
+    let kind = record.kind;
+    if matches!(kind, AlertRaised | BreakglassOpened) {
+        return 4;
     }
+    if matches!(kind, LogGap | LogRecovered | PolicyRejected) {
+        return 3;
+    }
+    let registry = matches!(
+        kind,
+        RegistryApproverAdded | RegistryApproverRemoved | RegistryKeyRotated
+    );
+    if registry || kind == BreakglassRefused || is_held_back(record) {
+        return 2;
+    }
+    1
 }
 
 /// Whether something was not let happen.
@@ -76,6 +87,23 @@ pub(crate) fn object<'a>(members: impl IntoIterator<Item = (&'a str, Option<Valu
 
 pub(crate) fn text(value: impl ToString) -> Option<Value> {
     Some(Value::String(value.to_string()))
+}
+
+/// The ids of an event, by the names of their members.
+pub(crate) fn ids(record: &Record) -> [(&'static str, Option<&str>); 5] {
+    [
+        ("session", record.session.as_ref().map(|id| id.as_str())),
+        ("agent_id", record.agent_id.as_ref().map(|id| id.as_str())),
+        (
+            "capability_id",
+            record.capability_id.as_ref().map(|id| id.as_str()),
+        ),
+        (
+            "request_id",
+            record.request_id.as_ref().map(|id| id.as_str()),
+        ),
+        ("cause", record.cause.as_ref().map(|id| id.as_str())),
+    ]
 }
 
 /// The attributes of an event as JSON.

@@ -13,6 +13,9 @@ use valetkey_model::{Digest, EventId};
 use crate::file::{parent, write_atomically};
 use crate::{LogReader, StoreError};
 
+/// Leaves below a full tile of level 0.
+const TILE_LEAVES: u64 = 256;
+
 /// The name of the file with the signed checkpoint.
 const CHECKPOINT: &str = "checkpoint";
 
@@ -252,7 +255,7 @@ impl TileLog {
         trusted: Option<&Checkpoint>,
         check: &mut Check,
     ) -> Result<(), Box<TileFault>> {
-        let first = tile.index.saturating_mul(u64::from(TILE_WIDTH));
+        let first = tile.index.saturating_mul(TILE_LEAVES);
         let bad = |kind, seq: u64, place: &str, detail: &str| {
             Box::new(fault(kind, Some(seq), place, detail))
         };
@@ -351,7 +354,8 @@ impl TileLog {
         made.extend(tiler.partial());
         let made: HashMap<Tile, Vec<u8>> = made.into_iter().collect();
         for tile in Tile::new_between(0, signed.size).filter(|tile| tile.level > 0) {
-            let first = tile.index.checked_shl(8 * (u32::from(tile.level) + 1));
+            let height = u32::from(tile.level).saturating_add(1).saturating_mul(8);
+            let first = tile.index.checked_shl(height);
             let (kind, detail) = match self.read(&tile.path()) {
                 Err(_) => (TamperKind::TileMissing, "it is not there"),
                 Ok(bytes) if made.get(&tile) != Some(&bytes) => (
@@ -412,12 +416,12 @@ impl<'a> TileWriter<'a> {
         };
         let tiler = Tiler::resume(size, |tile| log.nodes(tile))
             .ok_or_else(|| unreadable("tile".to_owned()))?;
-        let width = u16::try_from(size % u64::from(TILE_WIDTH)).unwrap_or(0);
+        let width = u16::try_from(size % TILE_LEAVES).unwrap_or(0);
         let mut bundle = Vec::new();
         if width > 0 {
             let tile = Tile {
                 level: 0,
-                index: size / u64::from(TILE_WIDTH),
+                index: size / TILE_LEAVES,
                 width,
             };
             bundle = log.read(&tile.entries_path())?;

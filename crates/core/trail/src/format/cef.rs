@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use valetkey_audit::Record;
 
-use super::{PRODUCT, attribute, file_path, severity};
+use super::{PRODUCT, attribute, file_path, ids, severity};
 use crate::harmless::harmless;
 use crate::words::{actor_name, decision_name, outcome_name};
 
@@ -22,17 +22,37 @@ pub fn cef(record: &Record) -> String {
         header(record.kind.name()),
         header(record.kind.description()),
     );
-    let path = record.resource.as_ref().and_then(file_path);
-    let id = |id: Option<&str>| id.map(str::to_owned);
-    let fields = [
+    let mut first = true;
+    let mut put = |name: &str, value: &str| {
+        let space = if std::mem::take(&mut first) { "" } else { " " };
+        // Writing to a string does not fail.
+        let _written = write!(line, "{space}{name}={}", extension(value));
+    };
+    for (name, value) in fields(record) {
+        if let Some(value) = value {
+            put(name, &value);
+        }
+    }
+    for (name, label, value) in labelled(record) {
+        if let Some(value) = value {
+            put(name, &value);
+            put(&format!("{name}Label"), label);
+        }
+    }
+    line
+}
+
+type Field = Option<String>;
+
+/// What CEF has a name for.
+fn fields(record: &Record) -> [(&'static str, Field); 13] {
+    let user = record.user.as_ref();
+    [
         ("rt", Some(record.timestamp.unix_ms().to_string())),
         ("externalId", Some(record.event_id.as_str().to_owned())),
-        ("suser", record.user.as_ref().map(|user| user.name.clone())),
-        (
-            "suid",
-            record.user.as_ref().map(|user| user.uid.to_string()),
-        ),
-        ("filePath", path),
+        ("suser", user.map(|user| user.name.clone())),
+        ("suid", user.map(|user| user.uid.to_string())),
+        ("filePath", record.resource.as_ref().and_then(file_path)),
         (
             "fileHash",
             record.evidence.file_hash.map(|digest| digest.to_string()),
@@ -49,69 +69,30 @@ pub fn cef(record: &Record) -> String {
         ("msg", record.justification.clone()),
         ("cn1", Some(record.seq.to_string())),
         ("cn1Label", Some("seq".to_owned())),
-    ];
-    let labelled = [
-        (
-            "cs1",
-            "session",
-            id(record.session.as_ref().map(|session| session.as_str())),
-        ),
-        (
-            "cs2",
-            "agent",
-            id(record.agent_id.as_ref().map(|agent| agent.as_str())),
-        ),
-        (
-            "cs3",
-            "capability",
-            id(record
-                .capability_id
-                .as_ref()
-                .map(|capability| capability.as_str())),
-        ),
-        (
-            "cs4",
-            "request",
-            id(record.request_id.as_ref().map(|request| request.as_str())),
-        ),
-        (
-            "cs5",
-            "decision",
-            record
-                .decision
-                .map(|decision| decision_name(decision).to_owned()),
-        ),
+    ]
+}
+
+/// What it has numbered places for.
+fn labelled(record: &Record) -> [(&'static str, &'static str, Field); 8] {
+    let [session, agent, capability, request, cause] =
+        ids(record).map(|(_, id)| id.map(str::to_owned));
+    let decision = record
+        .decision
+        .map(|decision| decision_name(decision).to_owned());
+    [
+        ("cs1", "session", session),
+        ("cs2", "agent", agent),
+        ("cs3", "capability", capability),
+        ("cs4", "request", request),
+        ("cs5", "decision", decision),
         ("cs6", "policy", record.policy_id.clone()),
         (
             "flexString1",
             "actor",
             Some(actor_name(record.actor).to_owned()),
         ),
-        (
-            "flexString2",
-            "cause",
-            id(record.cause.as_ref().map(|cause| cause.as_str())),
-        ),
-    ];
-    let mut first = true;
-    let mut put = |name: &str, value: &str| {
-        let space = if std::mem::take(&mut first) { "" } else { " " };
-        // Writing to a string does not fail.
-        let _written = write!(line, "{space}{name}={}", extension(value));
-    };
-    for (name, value) in fields
-        .into_iter()
-        .filter_map(|(name, value)| Some((name, value?)))
-    {
-        put(name, &value);
-    }
-    for (name, label, value) in labelled {
-        if let Some(value) = value {
-            put(name, &value);
-            put(&format!("{name}Label"), label);
-        }
-    }
-    line
+        ("flexString2", "cause", cause),
+    ]
 }
 
 /// A field of the header: the bar and the backslash are escaped.

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use valetkey_audit::{AuditDecision, EventType, Outcome, Record};
 
 use super::{
-    PRODUCT, attribute, attributes, file_path, foremost, is_held_back, object, severity, text,
+    PRODUCT, attribute, attributes, file_path, foremost, ids, is_held_back, object, severity, text,
 };
 use crate::words::{actor_name, decision_name};
 
@@ -14,83 +14,63 @@ const VERSION: &str = "8.17.0";
 /// An event as one ECS document.
 #[must_use]
 pub fn ecs(record: &Record) -> Value {
-    let id = |id: Option<&str>| id.and_then(text);
+    let observer = json!({"vendor": PRODUCT, "product": PRODUCT, "type": "access-broker"});
+    let user = record
+        .user
+        .as_ref()
+        .map(|user| json!({"id": user.uid.to_string(), "name": user.name}));
+    let process = record
+        .evidence
+        .process_hash
+        .map(|digest| json!({"hash": {"sha256": hex(&digest.to_string())}}));
     object([
         ("@timestamp", text(record.timestamp)),
         ("ecs", Some(json!({"version": VERSION}))),
         ("message", text(message(record))),
         ("event", Some(event(record))),
-        (
-            "observer",
-            Some(json!({"vendor": PRODUCT, "product": PRODUCT, "type": "access-broker"})),
-        ),
-        (
-            "user",
-            record
-                .user
-                .as_ref()
-                .map(|user| json!({"id": user.uid.to_string(), "name": user.name})),
-        ),
+        ("observer", Some(observer)),
+        ("user", user),
         (
             "file",
-            record.resource.as_ref().and_then(file_path).map(|path| {
-                let name = path.rsplit('/').next().unwrap_or_default().to_owned();
-                let hash = record
-                    .evidence
-                    .file_hash
-                    .map(|digest| json!({"sha256": hex(&digest.to_string())}));
-                object([("path", text(path)), ("name", text(name)), ("hash", hash)])
-            }),
-        ),
-        (
-            "process",
             record
-                .evidence
-                .process_hash
-                .map(|digest| json!({"hash": {"sha256": hex(&digest.to_string())}})),
+                .resource
+                .as_ref()
+                .and_then(file_path)
+                .map(|path| file(record, &path)),
         ),
+        ("process", process),
         ("rule", rule(record)),
-        (
-            "valetkey",
-            Some(object([
-                ("seq", Some(json!(record.seq))),
-                ("actor", text(actor_name(record.actor))),
-                (
-                    "agent_id",
-                    id(record.agent_id.as_ref().map(|agent| agent.as_str())),
-                ),
-                (
-                    "session",
-                    id(record.session.as_ref().map(|session| session.as_str())),
-                ),
-                (
-                    "request_id",
-                    id(record.request_id.as_ref().map(|request| request.as_str())),
-                ),
-                (
-                    "capability_id",
-                    id(record
-                        .capability_id
-                        .as_ref()
-                        .map(|capability| capability.as_str())),
-                ),
-                (
-                    "cause",
-                    id(record.cause.as_ref().map(|cause| cause.as_str())),
-                ),
-                (
-                    "decision",
-                    record.decision.map(decision_name).and_then(text),
-                ),
-                ("resource", record.resource.as_ref().and_then(text)),
-                (
-                    "justification",
-                    record.justification.as_ref().and_then(text),
-                ),
-                ("attributes", attributes(record)),
-            ])),
-        ),
+        ("valetkey", Some(own(record))),
     ])
+}
+
+fn file(record: &Record, path: &str) -> Value {
+    let name = path.rsplit('/').next().unwrap_or_default();
+    let hash = record
+        .evidence
+        .file_hash
+        .map(|digest| json!({"sha256": hex(&digest.to_string())}));
+    object([("path", text(path)), ("name", text(name)), ("hash", hash)])
+}
+
+/// What the schema has no place for.
+fn own(record: &Record) -> Value {
+    let ids = ids(record).map(|(name, id)| (name, id.and_then(text)));
+    let others = [
+        ("seq", Some(json!(record.seq))),
+        ("actor", text(actor_name(record.actor))),
+        (
+            "decision",
+            record.decision.map(decision_name).and_then(text),
+        ),
+        ("resource", record.resource.as_ref().and_then(text)),
+        (
+            "justification",
+            record.justification.as_ref().and_then(text),
+        ),
+        ("attributes", attributes(record)),
+    ];
+    object(others.into_iter().chain(ids))
 }
 
 fn message(record: &Record) -> String {
@@ -120,10 +100,8 @@ fn event(record: &Record) -> Value {
         None if is_held_back(record) => "failure",
         None => "success",
     };
-    let kind = match record.kind {
-        EventType::AlertRaised | EventType::LogGap => "alert",
-        _ => "event",
-    };
+    let alert = matches!(record.kind, EventType::AlertRaised | EventType::LogGap);
+    let kind = if alert { "alert" } else { "event" };
     object([
         ("id", text(record.event_id.as_str())),
         ("kind", text(kind)),

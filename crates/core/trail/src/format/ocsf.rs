@@ -24,22 +24,17 @@ enum Class {
 
 impl Class {
     fn of(record: &Record) -> Self {
-        match record.kind {
-            EventType::AlertRaised | EventType::LogGap | EventType::LogRecovered => {
-                Self::DetectionFinding
-            }
-            EventType::OperationPerformed
-            | EventType::OperationRefused
-            | EventType::OperationSummarised
-                if record.resource.as_ref().and_then(file_path).is_some() =>
-            {
+        use EventType::{AlertRaised, LogGap, LogRecovered};
+        if matches!(record.kind, AlertRaised | LogGap | LogRecovered) {
+            return Self::DetectionFinding;
+        }
+        match record.kind.family() {
+            "operation" if record.resource.as_ref().and_then(file_path).is_some() => {
                 Self::FileActivity
             }
-            _ => match record.kind.family() {
-                "capability" | "session" | "breakglass" => Self::AuthorizeSession,
-                "policy" | "registry" | "log" => Self::EntityManagement,
-                _ => Self::ApiActivity,
-            },
+            "capability" | "session" | "breakglass" => Self::AuthorizeSession,
+            "policy" | "registry" | "log" => Self::EntityManagement,
+            _ => Self::ApiActivity,
         }
     }
 
@@ -77,22 +72,26 @@ impl Class {
                 Some(Action::Delete) => 4,
                 _ => OTHER,
             },
-            Self::AuthorizeSession => match record.kind {
-                EventType::CapabilityMinted
-                | EventType::CapabilityNarrowed
-                | EventType::SessionOpened
-                | EventType::BreakglassOpened => 1,
-                _ => OTHER,
-            },
-            Self::EntityManagement => match record.kind {
-                EventType::PolicyLoaded | EventType::RegistryApproverAdded => 1,
-                EventType::RegistryKeyRotated => 3,
-                EventType::RegistryApproverRemoved => 4,
+            Self::AuthorizeSession if gives(record.kind) => 1,
+            Self::AuthorizeSession => OTHER,
+            Self::EntityManagement => match record.kind.name() {
+                "policy.loaded" | "registry.approver_added" => 1,
+                "registry.key_rotated" => 3,
+                "registry.approver_removed" => 4,
                 _ => OTHER,
             },
             Self::DetectionFinding => 1,
         }
     }
+}
+
+/// Whether an event of this type gives somebody something.
+fn gives(kind: EventType) -> bool {
+    use EventType::{BreakglassOpened, CapabilityMinted, CapabilityNarrowed, SessionOpened};
+    matches!(
+        kind,
+        CapabilityMinted | CapabilityNarrowed | SessionOpened | BreakglassOpened
+    )
 }
 
 /// An event as one OCSF event.

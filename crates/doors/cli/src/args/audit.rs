@@ -9,9 +9,9 @@ use valetkey_trail::{KindTerm, When};
 #[derive(Debug, Subcommand)]
 pub(crate) enum AuditCommand {
     /// Print the last events
-    Tail(TailArgs),
+    Tail(Box<TailArgs>),
     /// Print the events that are asked for
-    Query(QueryArgs),
+    Query(Box<QueryArgs>),
     /// Print one event whole
     Show {
         /// Its id or its number
@@ -22,7 +22,7 @@ pub(crate) enum AuditCommand {
     /// Draw what led to an event, and what came of it
     Graph(GraphArgs),
     /// Count events by type, decision, agent, person, resource and hour
-    Stats(StatsArgs),
+    Stats(Box<StatsArgs>),
     /// Check every event, hash and signature
     Verify(VerifyArgs),
     /// Prove that an event is in the log, to somebody who has neither the log nor this program
@@ -30,7 +30,7 @@ pub(crate) enum AuditCommand {
     /// Check such a proof
     CheckProof(CheckProofArgs),
     /// Write events to a file, with a proof beside it that they are what the log holds
-    Export(ExportArgs),
+    Export(Box<ExportArgs>),
     /// Check an export against its proof: complete for its range, and unchanged
     VerifyExport(VerifyExportArgs),
     /// Write the log as C2SP tlog-tiles, for any web server and other verifiers; what is there already is added to

@@ -7,6 +7,7 @@ mod export;
 mod proof;
 mod segment;
 mod tile;
+mod whole;
 
 use std::collections::BTreeMap;
 use std::path::Path;
