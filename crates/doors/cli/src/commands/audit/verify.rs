@@ -15,12 +15,13 @@ use crate::out::{self, Style, styled};
 
 /// Verifies the log.
 pub(super) fn verify(args: &VerifyArgs) -> Result<(), Fail> {
-    let key = key_of(args.key.as_deref())?;
     let json = args.json;
     if let Some(dir) = &args.tiles {
+        let key = key_of(args.key.as_deref())?;
         return tiles::verify(dir, &key, args.since.as_deref(), json);
     }
     let (reader, dir) = open(&args.log)?;
+    let key = key_of(args.key.as_deref())?;
     let trusted = args
         .since
         .as_deref()
