@@ -42,6 +42,18 @@ moves := changes & {"create", "delete"} if not input.resource.is_pattern
 
 else := set()
 
+# Whoever asks for content without its secrets may have files of settings, whose secrets are masked one by one. This
+# policy's own answer says so too, so that no other can leave the mask out.
+
+asks_masked if "secrets" in input.request.constraints.redact
+
+asks_masked if "secrets" in input.request.granted_by_person.constraints.redact
+
+is_masked if {
+	asks_masked
+	startswith(concat("", [name, "."]), lists.secrets.masked)
+}
+
 # What is never given: each entry says why.
 
 secrets contains sprintf("`%s` in the home directory holds keys, credentials or private history", [listed]) if {
@@ -58,6 +70,7 @@ secrets contains sprintf("`%s` belongs to the system's keys, devices or services
 
 secrets contains sprintf("a file named `%s` usually holds credentials", [name]) if {
 	lists.secrets.names[name]
+	not is_masked
 }
 
 secrets contains sprintf("a file with the ending of `%s` usually holds keys", [name]) if {
@@ -68,6 +81,7 @@ secrets contains sprintf("a file with the ending of `%s` usually holds keys", [n
 secrets contains sprintf("a file whose name begins as `%s` does usually holds keys or credentials", [name]) if {
 	strings.any_prefix_match(name, lists.secrets.beginnings)
 	not lists.secrets.public[name]
+	not is_masked
 }
 
 secrets contains "the home directory of root" if {
@@ -153,7 +167,15 @@ stem := split(asked, "*")[0]
 
 holds_home if startswith(concat("", [home_text, "/"]), stem)
 
-without_secrets contains pattern if some pattern in lists.trees.secrets
+without_secrets contains pattern if {
+	some pattern in lists.trees.secrets
+	not is_masked_in_trees(pattern)
+}
+
+is_masked_in_trees(pattern) if {
+	asks_masked
+	pattern == sprintf("file:/**/%s*", [trim_suffix(lists.secrets.masked, ".")])
+}
 
 without_secrets contains sprintf("%s/%s/**", [home_text, listed]) if {
 	holds_home
@@ -200,6 +222,9 @@ without_secrets contains home_text if {
 }
 
 without_lasting contains pattern if some pattern in lists.trees.lasting
+
+# Elsewhere what is taken out of trees for the sake of secrets has it.
+without_lasting contains "file:/**/.envrc" if asks_masked
 
 without_lasting contains sprintf("file:/**/%s/**", [segment]) if {
 	some segment, _ in lists.trees.lasting_names
@@ -253,7 +278,12 @@ taken_out := without_secrets if {
 	input.resource.is_pattern
 }
 
-decision := {
+decision := object.union(answer, {"constraints": {"redact": ["secrets"]}}) if {
+	asks_masked
+	answer.effect != "deny"
+} else := answer
+
+answer := {
 	"effect": "deny",
 	"policy_id": "valetkey-guardrails",
 	"reasons": [reason | some reason in secrets],

@@ -290,3 +290,42 @@ test_the_parents_are_those_of_the_lists if {
 		}
 	}
 }
+
+masked(actions, path) := object.union(asks(actions, path), {"request": {"constraints": {"redact": ["pii", "secrets"]}}})
+
+test_a_file_of_settings_is_given_to_whoever_asks_for_it_masked if {
+	every path in ["/srv/w/.env", "/srv/w/.env.local"] {
+		is_refused(["read"], path)
+		got := decision with input as masked(["read"], path)
+		got.effect == "allow"
+		got.constraints == {"redact": ["secrets"]}
+	}
+}
+
+test_a_persons_grant_with_masks_counts_as_asking if {
+	grant := {"request": {"granted_by_person": {"constraints": {"redact": ["secrets"]}}}}
+	got := decision with input as object.union(asks(["read"], "/srv/w/.env"), grant)
+	got.effect == "allow"
+	got.constraints == {"redact": ["secrets"]}
+}
+
+test_other_secrets_are_not_given_masked if {
+	every path in ["/srv/w/.netrc", "/srv/w/x.pem", "/srv/w/id_rsa", "/home/alice/.aws/credentials", "/srv/w/.env.key"] {
+		got := decision with input as masked(["read"], path)
+		got.effect == "deny"
+	}
+	got := decision with input as object.union(
+		asks(["read"], "/srv/w/.env"),
+		{"request": {"constraints": {"redact": ["pii"]}}},
+	)
+	got.effect == "deny"
+}
+
+test_a_masked_tree_has_its_files_of_settings if {
+	got := decision with input as masked(["read"], "/srv/w/**")
+	not "file:/**/.env*" in got.except
+	"file:/**/*.pem" in got.except
+	got.constraints == {"redact": ["secrets"]}
+	plain := decision with input as asks(["read"], "/srv/w/**")
+	"file:/**/.env*" in plain.except
+}

@@ -24,6 +24,7 @@ mod inbox;
 mod keeping;
 mod links;
 mod listings;
+mod masks;
 mod modes;
 mod narrowing;
 mod ordinary_user;

@@ -104,10 +104,10 @@ impl Constraints {
         self.tightest(parent) == *self
     }
 
-    /// Whether a limit is there that no door to files can hold: `redact`, `methods` or `arguments`. Such a door gives nothing.
+    /// Whether a limit is there that no door to files can hold: `methods` or `arguments`. Such a door gives nothing.
     #[must_use]
     pub fn are_beyond_files(&self) -> bool {
-        self.redact.is_some() || self.methods.is_some() || self.arguments.is_some()
+        self.methods.is_some() || self.arguments.is_some()
     }
 
     /// Whether the grant ends with its first use.

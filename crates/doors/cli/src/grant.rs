@@ -29,9 +29,13 @@ pub(crate) fn parse_start(text: &str) -> Result<StartGrant, String> {
     Ok(StartGrant { grant, ttl_seconds })
 }
 
-/// Adds a limit as text; whether it was there already. Its value is JSON, or plain text.
+/// Adds a limit as text; whether it was there already. Its value is JSON, plain text, or words joined by `+` where a limit lists words.
 pub(crate) fn add_limit(limits: &mut Map<String, Value>, name: &str, value: &str) -> bool {
-    let value = serde_json::from_str(value).unwrap_or_else(|_| Value::from(value));
+    let value = serde_json::from_str(value).unwrap_or_else(|_| match name {
+        // What lists words is written `redact=secrets+pii`: commas part the limits.
+        "redact" => value.split('+').map(Value::from).collect(),
+        _ => Value::from(value),
+    });
     limits.insert(name.to_owned(), value).is_some()
 }
 

@@ -8,6 +8,9 @@ use std::sync::Arc;
 use rustix::io::Errno;
 use valetkey_fuse::Interrupt;
 use valetkey_model::{Action, ActionSet, FileKind};
+use valetkey_redact::Kinds;
+
+use crate::masks::MaskRefusal;
 
 /// Decides what may be done. The guard implements it with verified capabilities and broker calls.
 pub trait Authority: Send + Sync {
@@ -45,6 +48,9 @@ pub trait Authority: Send + Sync {
     /// Whether a file is given by exactly this name by somebody who knows that it may have others: then it need not be
     /// known where they are.
     fn trusts(&self, path: &Path, wanted: ActionSet) -> bool;
+
+    /// What of a file that has this name is masked, by whatever name it is opened. Once masked, masked for as long as the view lives.
+    fn redacts(&self, path: &Path) -> Kinds;
 
     /// Hears what happened. Must not block.
     fn report(&self, observation: Observation);
@@ -349,6 +355,15 @@ pub enum Observation {
         wanted: ActionSet,
         /// The limit.
         limit: Limit,
+    },
+    /// Something was refused for the sake of what is masked in a file.
+    Masked {
+        /// The name that was used.
+        path: PathBuf,
+        /// For what.
+        wanted: ActionSet,
+        /// Why.
+        why: MaskRefusal,
     },
     /// A file was refused because of its other names: a rule forbids one, or they cannot all be found.
     ManyNames {

@@ -9,6 +9,7 @@
 //! - `sight` decides what is there at all; `host` does what is permitted, beneath directory
 //!   descriptors and never along a symbolic link;
 //! - `links` counts the names of a file that has several, so that a rule about one holds for all;
+//! - `masks` keeps secrets in content from being seen, written over or moved to where they could be seen;
 //! - `node` knows objects and their names, `handle` what is open;
 //! - `watch` carries revocations to the kernel's caches and to open handles, `changes` what the host changes underneath.
 #![forbid(unsafe_code)]
@@ -23,6 +24,7 @@ mod host;
 mod keeper;
 mod links;
 mod locks;
+mod masks;
 mod node;
 mod operations;
 mod refusals;
@@ -40,5 +42,7 @@ pub use authority::{
 pub use config::{Connection, IdMap, SkeletonEntry, SkeletonKind, ViewConfig};
 pub use host::identity;
 pub use keeper::{Doomed, Keeper, Parent, Renaming};
+pub use masks::MaskRefusal;
 pub use valetkey_fuse::Interrupt;
+pub use valetkey_redact::Kinds;
 pub use view::{View, ViewError, ViewHandle};

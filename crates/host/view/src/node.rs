@@ -19,6 +19,7 @@ use valetkey_fuse::{ROOT_NODE, Time};
 use crate::handle::FileHandle;
 use crate::host::{KIND_DIRECTORY, Key, Stat};
 use crate::locks::{lock, read, write};
+use crate::masks::NodeMask;
 
 /// Parts of the tables, so that threads seldom meet at one lock.
 const SHARDS: usize = 32;
@@ -49,6 +50,8 @@ pub(crate) struct Node {
     pub(crate) listed: Mutex<Option<Listed>>,
     /// The handle that stands in where the kernel opens files without a message.
     pub(crate) quiet: Mutex<Option<Arc<FileHandle>>>,
+    /// What is masked of it.
+    pub(crate) mask: NodeMask,
 }
 
 /// A directory's descriptor.
@@ -98,6 +101,7 @@ impl Node {
             changes: AtomicU64::new(0),
             listed: Mutex::default(),
             quiet: Mutex::default(),
+            mask: NodeMask::default(),
         }
     }
 

@@ -175,11 +175,12 @@ impl Server {
             )
     }
 
-    /// Whether an object at `new` could be used in a way that it could not be used at `old`.
+    /// Whether an object at `new` could be used in a way that it could not be used at `old`, or is masked less there.
     pub(crate) fn widens(&self, old: &Path, new: &Path) -> bool {
-        [Action::Read, Action::Write, Action::Append, Action::Execute]
-            .into_iter()
-            .any(|action| self.allows(new, action) && !self.allows(old, action))
+        self.uncovers(old, new)
+            || [Action::Read, Action::Write, Action::Append, Action::Execute]
+                .into_iter()
+                .any(|action| self.allows(new, action) && !self.allows(old, action))
     }
 
     /// Every name that leads to `node` now, the first one first; names that have come to lead

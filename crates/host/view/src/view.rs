@@ -16,6 +16,7 @@ use crate::host::Host;
 use crate::keeper::Keeper;
 use crate::links::Moves;
 use crate::locks::{lock, write};
+use crate::masks::Memory;
 use crate::refusals::Refusals;
 use crate::skeleton::Skeleton;
 use crate::waiters::Waiters;
@@ -46,6 +47,8 @@ pub(crate) struct Shared {
     pub(crate) waiters: Waiters,
     /// Names that are being moved.
     pub(crate) moves: Moves,
+    /// What versions of masked files take.
+    pub(crate) mask_memory: Memory,
     /// When the view was made: the time of what has none of its own.
     pub(crate) made: Time,
     connections: Mutex<Vec<Weak<Server>>>,
@@ -94,6 +97,7 @@ impl View {
             refusals: Refusals::new(config.refusal_memory),
             waiters: Waiters::new(config.waiting_max),
             moves: Moves::default(),
+            mask_memory: Memory::default(),
             made: (
                 i64::try_from(now.as_secs()).unwrap_or(0),
                 now.subsec_nanos(),

@@ -29,11 +29,16 @@ use crate::node::Node;
 /// How often open files are looked at for permits that have died.
 const LOOK_EVERY: Duration = Duration::from_millis(40);
 
+/// How long it may take to drop the pages of one file.
+const DROP_MAX: Duration = Duration::from_secs(5);
+
 enum Pages {
     /// Whatever is cached of what is at this path or below it.
     Below(PathBuf),
     /// Listings that have a name on the way to this path.
     Listings(PathBuf),
+    /// Whatever is cached of this node, and say so.
+    Of(Arc<Node>, Sender<()>),
     Stop,
 }
 
@@ -121,6 +126,13 @@ impl Watch {
         let mut names = names_on_the_way(&server, path);
         names.extend(server.names_below(path));
         self.expire(names);
+    }
+
+    /// Has the kernel drop every page of `node`, reads that are under way included; whether it has. To be called on a thread that may wait.
+    pub(crate) fn drop_pages(&self, node: &Arc<Node>) -> bool {
+        let (done, dropped) = channel();
+        self.pages.send(Pages::Of(Arc::clone(node), done)).is_ok()
+            && dropped.recv_timeout(DROP_MAX).is_ok()
     }
 
     pub(crate) fn stop(&self) {
@@ -226,6 +238,11 @@ fn watch_pages(server: &Weak<Server>, notifier: &Notifier, received: &Receiver<P
         match message {
             Ok(Pages::Below(path)) => drop_below(&server, notifier, &path),
             Ok(Pages::Listings(path)) => drop_listings(&server, notifier, &path),
+            Ok(Pages::Of(node, done)) => {
+                forget_pages(&node, notifier);
+                // Whoever waited may have given up.
+                let _unheard = done.send(());
+            }
             Ok(Pages::Stop) | Err(RecvTimeoutError::Disconnected) => return,
             Err(RecvTimeoutError::Timeout) => cut_off_dead(&server, notifier),
         }

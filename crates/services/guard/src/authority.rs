@@ -7,7 +7,8 @@ use valetkey_api::{Problem, ProblemKind};
 use valetkey_approval::{FileFacts, FileIdentity};
 use valetkey_model::{Action, ActionSet, Constraints, FileKind, Resource, Timestamp};
 use valetkey_view::{
-    Authority, Facts, Identity, Interrupt, Limit, Observation, Purpose, Verdict, Why,
+    Authority, Facts, Identity, Interrupt, Kinds, Limit, MaskRefusal, Observation, Purpose,
+    Verdict, Why,
 };
 
 use crate::considered::Considerations;
@@ -166,10 +167,12 @@ impl Authority for SessionAuthority {
     }
 
     fn covers_tree(&self, path: &Path, wanted: ActionSet) -> bool {
-        self.desk
-            .holdings
-            .find_for(path, |held| held.permits_tree(path, wanted))
-            .is_some()
+        self.desk.holdings.masks().leave_tree(path)
+            && self
+                .desk
+                .holdings
+                .find_for(path, |held| held.permits_tree(path, wanted))
+                .is_some()
     }
 
     fn names(&self, object: Identity, anew: bool) -> Vec<PathBuf> {
@@ -205,7 +208,16 @@ impl Authority for SessionAuthority {
         self.desk.holdings.find_for(path, by_name).is_some()
     }
 
+    fn redacts(&self, path: &Path) -> Kinds {
+        self.desk.holdings.masks().at(path)
+    }
+
     fn report(&self, observation: Observation) {
+        if let Observation::Masked { path, wanted, why } = &observation
+            && let Ok(resource) = Resource::file(path)
+        {
+            self.desk.refuse(resource, *wanted, masked(*why));
+        }
         if let Observation::ManyNames { path, wanted } = &observation
             && let Ok(resource) = Resource::file(path)
         {
@@ -234,6 +246,29 @@ fn again(path: &Path) -> Option<FileFacts> {
 /// What the agent is told of a file that a rule may forbid by another name. It is not told where that name is.
 const MANY_NAMES: &str =
     "the file has several names: a rule forbids one of them, or they cannot all be found";
+
+/// What the agent is told where something was refused for the sake of what is masked in a file.
+fn masked(why: MaskRefusal) -> Problem {
+    Problem::new(ProblemKind::Constraint, mask_words(why)).hinted(
+        true,
+        "leave what is masked (`XXXX`) as it is, or have the person change the file",
+    )
+}
+
+/// The same in one line, for the log too.
+pub(crate) fn mask_words(why: MaskRefusal) -> &'static str {
+    match why {
+        MaskRefusal::Destroys => "redact: it would destroy something in the file that is masked",
+        MaskRefusal::Uncovers => {
+            "redact: it would bring something that is masked to where it could be seen"
+        }
+        MaskRefusal::Opaque => {
+            "redact: the content is compressed or encrypted and cannot be masked"
+        }
+        MaskRefusal::TooLong => "redact: the file is too long to be masked",
+        _ => "redact: what was written cannot be compared with what was shown",
+    }
+}
 
 /// What the agent is told of a limit that was reached.
 pub(crate) fn limited(limit: Limit) -> Problem {

@@ -3,6 +3,7 @@
 mod budget;
 mod held;
 mod index;
+mod masks;
 mod reach;
 mod shown;
 
@@ -21,6 +22,7 @@ use valetkey_view::Permit as _;
 pub(crate) use budget::Budget;
 pub(crate) use held::Held;
 use index::Index;
+use masks::Masks;
 
 use crate::keyring::KeyRing;
 
@@ -44,6 +46,9 @@ pub(crate) enum HoldError {
     /// It gives more than what it was narrowed from.
     #[error("it is wider than the capability that it was narrowed from")]
     Wider,
+    /// It masks, and there are more masks than can be remembered.
+    #[error("there are too many masks in this session")]
+    Masks,
     /// It was narrowed from one that was narrowed, too often.
     #[error("it was narrowed more often than is counted")]
     Depth,
@@ -55,6 +60,7 @@ pub(crate) struct Holdings {
     verifier: KeyRing,
     clock: Clock,
     held: RwLock<Index>,
+    masks: Masks,
     ended: Mutex<VecDeque<(CapabilityId, End)>>,
 }
 
@@ -95,6 +101,7 @@ impl Holdings {
             verifier,
             clock: Clock::start(0),
             held: RwLock::default(),
+            masks: Masks::default(),
             ended: Mutex::default(),
         }
     }
@@ -153,6 +160,8 @@ impl Holdings {
                 Some(Arc::clone(parent))
             }
         };
+        // Before anything can be opened by it.
+        self.masks.add(&grant).ok_or(HoldError::Masks)?;
         let held = Arc::new(Held::new(claims, granted, shown, parent));
         index.insert(Arc::clone(&held));
         Ok(held)
@@ -173,6 +182,11 @@ impl Holdings {
             .unwrap_or_else(PoisonError::into_inner);
         *capability = Arc::new(Capability::from(verified.claims()));
         Ok(())
+    }
+
+    /// What is masked in this session.
+    pub(crate) fn masks(&self) -> &Masks {
+        &self.masks
     }
 
     /// The first live capability that fits.

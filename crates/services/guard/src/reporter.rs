@@ -214,6 +214,14 @@ impl Worker {
             Observation::ManyNames { path, wanted } => {
                 (path, "refused", Some(MANY_NAMES), wanted, 0, 0)
             }
+            Observation::Masked { path, wanted, why } => (
+                path,
+                "refused",
+                Some(crate::authority::mask_words(why)),
+                wanted,
+                0,
+                0,
+            ),
             Observation::Limited {
                 path,
                 wanted,

@@ -166,12 +166,8 @@ fn what_files_cannot_hold_is_told() {
             .unwrap()
             .are_beyond_files()
     );
-    for value in [
-        json!({"redact": []}),
-        json!({"redact": ["pii"]}),
-        json!({"methods": ["GET"]}),
-        json!({"arguments": {}}),
-    ] {
+    assert!(!read(json!({"redact": ["pii"]})).unwrap().are_beyond_files());
+    for value in [json!({"methods": ["GET"]}), json!({"arguments": {}})] {
         assert!(read(value.clone()).unwrap().are_beyond_files(), "{value}");
     }
 }

@@ -19,6 +19,7 @@ use crate::handle::{FileHandle, Writing};
 use crate::host::{KIND_SYMLINK, SET_ID, Stat, stat_descriptor};
 use crate::keeper::{self, Kept};
 use crate::locks::lock;
+use crate::masks::MaskRefusal;
 use crate::node::Node;
 use crate::sight::{Glance, Place, Sight};
 use crate::uses;
@@ -162,7 +163,7 @@ impl Server {
         if let Some(id) = change.handle.filter(|id| *id != 0) {
             let handle = self.files.get(id)?;
             self.live(&handle)?;
-            if handle.writing == Writing::Anywhere {
+            if handle.writing == Writing::Anywhere && !node.mask.is_masked() {
                 return handle_target(handle);
             }
         }
@@ -171,6 +172,7 @@ impl Server {
         }
         let places = match self.places(node) {
             Ok(places) => places,
+            Err(Errno::STALE) if node.mask.is_masked() => return Err(Errno::PERM.into()),
             Err(Errno::STALE) => return nameless_target(node),
             Err(error) => return Err(error.into()),
         };
@@ -183,6 +185,11 @@ impl Server {
             );
         }
         self.by_every_name(caller, &places, WRITE)?;
+        if change.valid & set::SIZE != 0 && self.is_masked_at(node, &places) {
+            let path = places.first().map(|place| place.path.as_path());
+            let path = path.ok_or(Errno::STALE)?;
+            return Err(self.refuse_masked(path, WRITE, MaskRefusal::Destroys));
+        }
         let Some(Place {
             directory,
             name,

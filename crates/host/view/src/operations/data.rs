@@ -18,6 +18,7 @@ use crate::connection::{Answer, Caller, Fail, Server};
 use crate::handle::{FileHandle, Writing};
 use crate::host::stat_descriptor;
 use crate::locks::lock;
+use crate::masks::MaskRefusal;
 use crate::node::Node;
 use crate::uses::{self, Begun};
 
@@ -50,7 +51,11 @@ impl Server {
             .unwrap_or(usize::MAX)
             .min(scratch.len());
         let place = scratch.get_mut(..size).unwrap_or_default();
-        let count = pread(&handle.file, &mut *place, offset)?;
+        let count = if handle.node.mask.is_masked() {
+            self.read_masked(&handle, offset, place)?
+        } else {
+            pread(&handle.file, &mut *place, offset)?
+        };
         let allowed = handle
             .take_read(count.try_into().unwrap_or(u64::MAX))
             .map_err(|limit| self.limited_handle(&handle, limit))?;
@@ -156,12 +161,26 @@ impl Server {
         if !handle.readable && !self.allows(&handle.path, Action::Read) {
             return Err(Fail::Refused { visible: true });
         }
+        if handle.node.mask.is_masked() {
+            return self.seek_masked(&handle, offset, whence);
+        }
         let from = match whence {
             SEEK_DATA => SeekFrom::Data(offset),
             SEEK_HOLE => SeekFrom::Hole(offset),
             _ => return Err(Errno::INVAL.into()),
         };
         Ok(Answer::Offset(seek(&handle.file, from)?))
+    }
+
+    /// A masked file has no holes to be seen.
+    fn seek_masked(&self, handle: &FileHandle, offset: u64, whence: u32) -> Outcome {
+        let size = stat_descriptor(handle.file.as_fd())?.attributes.size;
+        match whence {
+            _ if offset >= size => Err(Errno::NXIO.into()),
+            SEEK_DATA => Ok(Answer::Offset(offset)),
+            SEEK_HOLE => Ok(Answer::Offset(size)),
+            _ => Err(Errno::INVAL.into()),
+        }
     }
 
     fn allocate(&self, node: u64, handle: u64, offset: u64, length: u64, mode: u32) -> Outcome {
@@ -202,6 +221,9 @@ impl Server {
             return Err(Errno::BADF.into());
         }
         self.live(&handle)?;
+        if need == Need::Write && handle.node.mask.is_masked() {
+            return Err(self.refuse_masked(&handle.path, handle.wanted, MaskRefusal::Destroys));
+        }
         Ok(handle)
     }
 
@@ -369,7 +391,7 @@ fn copy_range(
     if to.writing != Writing::Anywhere {
         return Err(Errno::ACCESS.into());
     }
-    if from.counted || to.counted {
+    if from.counted || to.counted || from.node.mask.is_masked() {
         // Counted bytes go through reads and writes, where they are counted exactly.
         return Err(Errno::XDEV.into());
     }

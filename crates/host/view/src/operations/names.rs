@@ -151,6 +151,7 @@ impl Server {
         let second = Some(place.stat.identity());
         let kept = self.keep_making(new.directory.as_fd(), &new.path, second)?;
         self.carry_link(&node, &new.path);
+        self.mask_as(&node, &new.path);
         let _moving = self.shared.moves.moving();
         let (descriptors, number) = host.link_to(source.as_fd());
         linkat(
@@ -187,6 +188,7 @@ impl Server {
         }
         self.may_keep(caller, &stat)?;
         let directory = self.directory(&parent)?;
+        self.keep_masked(caller, directory.as_fd(), name, &stat, (&path, DELETE))?;
         let readable = self.readable(&permits, directory.as_fd(), name, &stat)?;
         let touched = [Touched {
             path: &path,

@@ -20,6 +20,7 @@ use crate::handle::{FileHandle, Writing};
 use crate::host::{KIND_REGULAR, SET_ID, Stat, stat_descriptor};
 use crate::keeper;
 use crate::locks::lock;
+use crate::masks::MaskRefusal;
 use crate::node::{Node, Stamp};
 use crate::sight::Place;
 use crate::uses;
@@ -131,9 +132,17 @@ impl Server {
         if changes {
             self.may_keep(caller, &first.stat)?;
         }
+        let kinds = self.put_mask(caller, node, self.redactions(&places))?;
         let (directory, name) = (first.directory.as_fd(), &first.name.name);
         let host = &self.shared.host;
+        if !kinds.is_none() && (how.writable || how.truncates) {
+            return Err(self.refuse_masked(&first.path, rights.wanted, MaskRefusal::Destroys));
+        }
         let (file, stat) = host.open_object(directory, name, how.host_flags(), &node.key)?;
+        if !kinds.is_none() {
+            let of = (first.path.as_path(), rights.wanted);
+            self.can_be_masked(caller, node, &file, &stat, of)?;
+        }
         let readable = self.readable(&rights.permits, directory, name, &stat)?;
         // By every name, since what is in it must suit each.
         let touched: Vec<_> = places
@@ -195,6 +204,9 @@ impl Server {
         let rights = self
             .creation_rights(caller, &path, how)
             .map_err(Fail::plainly)?;
+        if !self.shared.authority.redacts(&path).is_none() {
+            return Err(self.refuse_masked(&path, rights.wanted, MaskRefusal::Unclear));
+        }
         let directory = self.directory(&parent)?;
         let touched = [Touched {
             path: &path,
@@ -334,6 +346,11 @@ impl Server {
     pub(crate) fn release(&self, id: u64) {
         if let Some(handle) = self.files.remove(id) {
             self.report_closed(&handle);
+            let node = Arc::clone(&handle.node);
+            drop(handle);
+            if node.mask.is_masked() && node.handles().is_empty() {
+                node.mask.rest();
+            }
         }
     }
 

@@ -70,6 +70,10 @@ impl Server {
         }
         let from = self.directory(&old.parent)?;
         let to = self.directory(&new.parent)?;
+        if let Some(target) = new.found.as_ref().filter(|_| !exchanges) {
+            let of = (new.path.as_path(), DELETE);
+            self.keep_masked(caller, to.as_fd(), new.name, target, of)?;
+        }
         let begun = self.begin_rename(&permits, (&from, &old), (&to, &new), exchanges)?;
         if let Some(target) = new.found.as_ref().filter(|_| !exchanges) {
             self.hold_open(target);
@@ -79,6 +83,10 @@ impl Server {
         self.carry_move(&old.path, &new.path);
         if exchanges {
             self.carry_move(&new.path, &old.path);
+        }
+        self.mask_moved(&moved, &old.path, &new.path);
+        if let Some(target) = new.found.as_ref().filter(|_| exchanges) {
+            self.mask_moved(target, &new.path, &old.path);
         }
         let _moving = self.shared.moves.moving();
         rename_at(
@@ -94,6 +102,8 @@ impl Server {
             .collect();
         kept.done(&now);
         begun.done();
+        // What was opened meanwhile by its old name.
+        self.mask_moved(&moved, &old.path, &new.path);
         self.renamed(&moved, &old, &new, exchanges);
         self.shared.authority.report(Observation::Renamed {
             from: old.path,

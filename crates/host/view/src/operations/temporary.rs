@@ -35,7 +35,8 @@ impl Server {
         let how = How::from_flags(flags);
         let wanted = how.wanted(false).union(CREATE);
         let shared = &self.shared;
-        if shared.host.is_hidden(&path) {
+        // What is masked is not made: see `masks`.
+        if shared.host.is_hidden(&path) || !shared.authority.redacts(&path).is_none() {
             return Err(Errno::OPNOTSUPP.into());
         }
         let permit = match shared.authority.check(&path, wanted) {
@@ -122,6 +123,7 @@ impl Server {
             handle.join(Arc::clone(&permit));
         }
         let kept = self.keep_making(new.directory.as_fd(), &new.path, None)?;
+        self.mask_as(node, &new.path);
         self.link_nameless(handle, &new)?;
         kept.done(&[]);
         begun.done();

@@ -153,6 +153,9 @@ impl Server {
         } else {
             None
         };
+        if wanted == READ && self.is_masked_at(&node, &places) {
+            return Ok(None);
+        }
         Ok(Some(Attributed {
             readable: self.readable(&permits, directory, name, &first.stat)?,
             permits: uses::distinct(permits),

@@ -16,8 +16,8 @@ use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 use tempfile::TempDir;
 use valetkey_model::{ActionSet, PathPattern};
 use valetkey_view::{
-    Authority, Connection, Content, Facts, IdMap, Identity, Interrupt, Limit, Limits, Observation,
-    Permit, Purpose, Use, Verdict, View, ViewConfig, ViewHandle, Why,
+    Authority, Connection, Content, Facts, IdMap, Identity, Interrupt, Kinds, Limit, Limits,
+    Observation, Permit, Purpose, Use, Verdict, View, ViewConfig, ViewHandle, Why,
 };
 
 /// A right that tests can end, and count by.
@@ -182,6 +182,8 @@ pub(crate) struct Rules {
     /// Whether what a rule says of a name takes a wait to know.
     pub(crate) must_wait: AtomicBool,
     pub(crate) seen: Mutex<Vec<Observation>>,
+    /// What is masked at which paths.
+    pub(crate) masks: RwLock<Vec<(PathPattern, Kinds)>>,
 }
 
 impl Rules {
@@ -314,6 +316,12 @@ impl Authority for Rules {
 
     fn trusts(&self, _path: &Path, _wanted: ActionSet) -> bool {
         !self.doubts.load(Ordering::SeqCst)
+    }
+
+    fn redacts(&self, path: &Path) -> Kinds {
+        let masks = self.masks.read().expect("lock");
+        let here = masks.iter().filter(|(pattern, _)| pattern.matches(path));
+        here.fold(Kinds::NONE, |all, (_, kinds)| all.union(*kinds))
     }
 
     fn report(&self, observation: Observation) {

@@ -21,6 +21,8 @@ mod hostile;
 #[cfg(test)]
 mod links;
 #[cfg(test)]
+mod masks;
+#[cfg(test)]
 mod names;
 #[cfg(test)]
 mod quiet;

@@ -97,7 +97,7 @@ impl Held {
         let capability = self.capability();
         (capability.approvals.is_empty() || self.lease_until.is_some())
             && self.parent.is_none()
-            && self.grant.constraints == Constraints::default()
+            && counts_nothing(&self.grant.constraints)
     }
 
     /// Until when the same is given again without asking.
@@ -209,6 +209,7 @@ impl Held {
         self.is_live()
             && !self.is_spent()
             && !self.grant.constraints.are_beyond_files()
+            && self.grant.constraints.redact.is_none()
             && self.grant.covers(resource)
             && self.grant.actions.allows_all(wanted)
     }
@@ -263,6 +264,15 @@ impl Held {
         };
         kind.is_some_and(|kind| media::is_given(given, kind))
     }
+}
+
+/// Whether there is no limit that is used up; a mask is none.
+fn counts_nothing(constraints: &Constraints) -> bool {
+    let without_mask = Constraints {
+        redact: None,
+        ..constraints.clone()
+    };
+    without_mask == Constraints::default()
 }
 
 impl Permit for Held {
