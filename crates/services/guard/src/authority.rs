@@ -266,7 +266,7 @@ pub(crate) fn mask_words(why: MaskRefusal) -> &'static str {
             "redact: the content is compressed or encrypted and cannot be masked"
         }
         MaskRefusal::TooLong => "redact: the file is too long to be masked",
-        _ => "redact: what was written cannot be compared with what was shown",
+        MaskRefusal::Unclear => "redact: what was written cannot be compared with what was shown",
     }
 }
 

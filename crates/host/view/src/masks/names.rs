@@ -21,7 +21,6 @@ const AT_ONCE_BYTES_MAX: u64 = 64 * 1024;
 
 /// Why something is refused for the sake of a mask.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
 pub enum MaskRefusal {
     /// It would destroy something that is masked.
     Destroys,
