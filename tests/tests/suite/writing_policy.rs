@@ -290,3 +290,45 @@ fn a_built_in_policy_is_copied_and_is_sound() {
             .expect(1),
     );
 }
+
+#[test]
+fn the_chosen_policy_decides_and_a_broken_one_starts_nothing() {
+    needs_cells!();
+    let home = Home::new();
+    home.write("work/a.txt", "a\n");
+    let work = home.path("work");
+    let reads = |status: i32| {
+        let run = home.run(&["--workspace", text(&work)], &["cat", "work/a.txt"]);
+        run.done().expect(status)
+    };
+    drop(reads(0));
+    let told = home.valetkey(["init", "lockdown"]).done().ok().text();
+    let dir = told
+        .split(" is in ")
+        .nth(1)
+        .and_then(|rest| rest.split(": ").next())
+        .map(PathBuf::from)
+        .expect("a directory");
+    // In lockdown the workspace is not given.
+    drop(reads(1));
+    // What is there is not replaced unasked, and kept where it is.
+    drop(home.valetkey(["init", "base"]).done().expect(1));
+    fs::write(
+        dir.join("lockdown.rego"),
+        "package valetkey\n\ndecision := }\n",
+    )
+    .expect("a file");
+    let refused = reads(2);
+    assert!(
+        refused.errors().contains("lockdown.rego:3:13"),
+        "{}",
+        refused.errors()
+    );
+    let told = home
+        .valetkey(["init", "base", "--replace"])
+        .done()
+        .ok()
+        .text();
+    assert!(told.contains("what was there is in"), "{told}");
+    drop(reads(0));
+}

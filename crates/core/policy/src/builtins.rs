@@ -1,7 +1,7 @@
 //! The built-in functions that a policy may call: a closed list, and for well-known others the reason why not.
 //!
-//! A function is here when its answer depends on nothing but its arguments, agrees with OPA's, and its cost is bounded by
-//! what it is given. All others that the engine knows are refused when a bundle is loaded.
+//! A function is here when its answer depends on nothing but its arguments, agrees with OPA's (but for what `tests/opa.rs`
+//! lists), and its cost is bounded by what it is given. All others that the engine knows are refused when a bundle is loaded.
 
 use crate::glob;
 

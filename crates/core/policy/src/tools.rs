@@ -16,6 +16,6 @@ pub use check::{check, is_refused};
 pub use corpus::{Scene, Trial, corpus};
 pub use cover::{Coverage, FileCoverage, Missed, cover};
 pub use diff::{Change, Difference, Summary, change, diff};
-pub use explain::{DefinitionSeen, Explained, FailedCondition, Layer, RuleSeen, explain};
+pub use explain::{DefinitionSeen, Explained, FailedCondition, Layer, RuleSeen, explain, values};
 pub use finding::{Finding, Severity};
 pub use mutate::{Mutant, Mutation, mutate};

@@ -72,6 +72,8 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: AuditCommand,
     },
+    /// Choose the policy of your sessions among those that are built in
+    Init(crate::policy_args::InitArgs),
     /// Write, test, compare and try out policy
     Policy {
         #[command(subcommand)]

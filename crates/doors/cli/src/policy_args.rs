@@ -166,3 +166,12 @@ pub(crate) struct ReplayArgs {
     #[arg(long)]
     pub(crate) json: bool,
 }
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct InitArgs {
+    /// A built-in policy; without one, they are listed
+    pub(crate) policy: Option<String>,
+    /// Put it in the place of the one that is there, which is kept beside it
+    #[arg(long, requires = "policy")]
+    pub(crate) replace: bool,
+}

@@ -112,6 +112,21 @@ pub fn explain(bundle: &Bundle, input: &PolicyInput) -> Result<Explained, Policy
     })
 }
 
+/// The values of rules by their paths (`data.team.limit`), on any input; nothing for what is undefined or fails.
+///
+/// # Errors
+/// When the bundle does not compile.
+pub fn values(
+    bundle: &Bundle,
+    paths: &[String],
+    input: &serde_json::Value,
+) -> Result<Vec<Option<serde_json::Value>>, PolicyError> {
+    let mut engine = bundle.engine(Modules::Deciding)?;
+    engine.set_input(Value::from(input.clone()));
+    let mut asked = Asked { engine };
+    Ok(paths.iter().map(|path| asked.value(path)).collect())
+}
+
 fn layer(
     bundle: &Bundle,
     name: &'static str,

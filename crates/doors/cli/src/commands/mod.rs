@@ -8,6 +8,7 @@ mod break_glass;
 mod caps;
 mod diff;
 mod files;
+mod init;
 mod keys;
 mod policy;
 mod report;
@@ -46,6 +47,7 @@ pub(crate) fn dispatch(args: Args) -> Result<u8, Fail> {
         Command::Caps { command } => caps::command(command)?,
         Command::BreakGlass(args) => break_glass::command(args)?,
         Command::Report { command } => report::command(command)?,
+        Command::Init(args) => init::command(&args)?,
         Command::Keys { command } => keys::command(&command)?,
         Command::Audit { command } => audit::command(command)?,
         Command::Ask(args) => ask::command(&args)?,

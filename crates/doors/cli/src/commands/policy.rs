@@ -11,6 +11,8 @@ mod starters;
 mod test;
 mod watch;
 
+pub(super) use starters::write as write_starter;
+
 use crate::fail::Fail;
 use crate::policy_args::PolicyCommand;
 

@@ -17,7 +17,11 @@ const MAX_BUNDLE_FILES: usize = 256;
 
 /// Runs the command and passes its exit status on.
 pub(crate) fn run(args: RunArgs) -> Result<u8, Fail> {
-    let policy = args.policy.as_deref().map(read_bundle).transpose()?;
+    let policy = match args.policy {
+        Some(dir) => Some(dir),
+        None => super::init::chosen()?,
+    };
+    let policy = policy.as_deref().map(read_bundle).transpose()?;
     let paths = home::paths()?;
     let undo = args.undo.then(|| UndoSpec {
         directory: paths.undo(),
