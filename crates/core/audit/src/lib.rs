@@ -3,6 +3,7 @@
 //! Pure: bytes, time and ids come in as arguments; `valetkey-store` keeps the log on disk.
 #![forbid(unsafe_code)]
 
+pub mod alert;
 mod attribute;
 mod checkpoint;
 mod event;

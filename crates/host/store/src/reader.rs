@@ -160,6 +160,16 @@ impl LogReader {
         Ok(list.first().copied().unwrap_or(0))
     }
 
+    /// The events of the segment that holds event `seq`, from its beginning, and of all after it.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub fn entries_of_segment_with(&self, seq: u64) -> Result<Entries<'static>, StoreError> {
+        let list = segments::list(&self.directory)?;
+        let first = list.iter().rev().find(|first| **first <= seq);
+        self.entries(first.copied().unwrap_or(0))
+    }
+
     /// The last checkpoint in the log as it was signed, unverified; none before the first.
     ///
     /// # Errors

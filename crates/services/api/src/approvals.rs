@@ -61,6 +61,8 @@ pub enum AlertKind {
     Lockout,
     /// Somebody took an emergency scope.
     BreakGlass,
+    /// A rule over the stream of events was met, such as many files in a short time.
+    Watch,
 }
 
 /// Guard door: files that are to be looked at again.

@@ -1,0 +1,154 @@
+//! The rules themselves: what each event counts for, and what it is compared with.
+
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+
+use valetkey_model::{Action, Level, Resource};
+
+use super::{AGENTS_MAX, Alert, AlertRule, Known, Threshold, Thresholds, Watch, forget_oldest};
+use crate::attribute::Attribute;
+use crate::event::Record;
+use crate::kind::EventType;
+use crate::outcome::AuditDecision;
+
+impl Default for Thresholds {
+    /// What the starter policy holds: high enough that the recorded working days of `tests/workloads` raise nothing.
+    fn default() -> Self {
+        let threshold = |count, seconds| Threshold { count, seconds };
+        Self {
+            many_files: threshold(200, 60),
+            mass_deletion: threshold(500, 60),
+            repeated_elevation: threshold(8, 600),
+            capability_churn: threshold(200, 60),
+            denied_burst: threshold(40, 60),
+            refused_capabilities: threshold(5, 60),
+            new_program: true,
+            posture_drop: true,
+            clock_step: true,
+            gap: true,
+        }
+    }
+}
+
+/// The rules that an event counts for, each with what makes it different from others that count for it.
+pub(super) fn counted(
+    thresholds: &Thresholds,
+    record: &Record,
+    workspace: Option<&Resource>,
+) -> Vec<(AlertRule, Threshold, u64)> {
+    let mut counted = Vec::new();
+    let own = || hash(record.event_id.as_str());
+    let about = || record.resource.as_ref().map_or_else(own, |resource| hash(&resource.to_string()));
+    let denied = record.decision == Some(AuditDecision::Denied);
+    match record.kind {
+        EventType::OperationPerformed | EventType::OperationSummarised => {
+            let actions = record.action.unwrap_or_default();
+            let outside = |resource: &Resource| !workspace.is_some_and(|tree| tree.covers(resource));
+            let content = [Action::Read, Action::Write, Action::Append, Action::Create];
+            let file = record.resource.as_ref().filter(|resource| resource.as_file().is_some());
+            if file.is_some_and(outside) && content.into_iter().any(|action| actions.allows(action)) {
+                counted.push((AlertRule::ManyFiles, thresholds.many_files, about()));
+            }
+            if file.is_some() && actions.allows(Action::Delete) {
+                counted.push((AlertRule::MassDeletion, thresholds.mass_deletion, about()));
+            }
+        }
+        EventType::ApprovalGiven | EventType::BreakglassOpened => {
+            counted.push((AlertRule::RepeatedElevation, thresholds.repeated_elevation, own()));
+        }
+        EventType::CapabilityMinted
+        | EventType::CapabilityNarrowed
+        | EventType::CapabilityReleased
+        | EventType::CapabilityRevoked => {
+            counted.push((AlertRule::CapabilityChurn, thresholds.capability_churn, own()));
+        }
+        EventType::OperationRefused => {
+            counted.push((AlertRule::DeniedBurst, thresholds.denied_burst, about()));
+        }
+        EventType::RequestDecided if denied => {
+            counted.push((AlertRule::DeniedBurst, thresholds.denied_burst, about()));
+        }
+        EventType::ApprovalRefused => {
+            counted.push((AlertRule::DeniedBurst, thresholds.denied_burst, about()));
+        }
+        EventType::CapabilityRefused => {
+            counted.push((AlertRule::RefusedCapabilities, thresholds.refused_capabilities, own()));
+        }
+        _ => {}
+    }
+    counted
+}
+
+fn hash(text: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    text.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// An alert that counts nothing.
+fn single(rule: AlertRule, record: &Record) -> Alert {
+    Alert {
+        rule,
+        count: 0,
+        seconds: 0,
+        evidence: vec![record.event_id.clone()],
+        session: record.session.clone(),
+        agent: record.agent_id.clone(),
+        user: record.user.clone(),
+    }
+}
+
+impl Watch {
+    /// What an event of the log itself raises.
+    pub(super) fn of_log(&mut self, record: &Record) -> Vec<Alert> {
+        let mut alerts = Vec::new();
+        match record.kind {
+            EventType::LogGap => {
+                if self.thresholds.gap {
+                    alerts.push(single(AlertRule::Gap, record));
+                }
+            }
+            EventType::LogRecovered => {}
+            EventType::LogOpened => {
+                // The broker's clock begins at the later of the machine's and the log's last time: a run that begins at the very
+                // millisecond at which the last one ended found the machine's clock behind.
+                let created = matches!(record.attributes.get("created"), Some(Attribute::Flag(true)));
+                let stepped = self.before.is_some_and(|before| record.timestamp <= before);
+                if self.thresholds.clock_step && stepped && !created {
+                    alerts.push(single(AlertRule::ClockStep, record));
+                }
+                self.before = None;
+            }
+            _ => self.before = Some(record.timestamp),
+        }
+        alerts
+    }
+
+    /// What the opening of a session raises, beside the agent's last one.
+    pub(super) fn of_opening(&mut self, record: &Record) -> Vec<Alert> {
+        let Some(agent) = &record.agent_id else {
+            return Vec::new();
+        };
+        let name = (agent.clone(), record.user.as_ref().map(|user| user.uid));
+        let program = record.evidence.process_hash;
+        let level = match record.attributes.get("level") {
+            Some(Attribute::Text(word)) => word.parse::<Level>().ok(),
+            _ => None,
+        };
+        let mut alerts = Vec::new();
+        if let Some(known) = self.agents.get(&name) {
+            let other = known.program.is_some() && program.is_some() && known.program != program;
+            if self.thresholds.new_program && other {
+                alerts.push(single(AlertRule::NewProgram, record));
+            }
+            let dropped = matches!((known.level, level), (Some(before), Some(now)) if now < before);
+            if self.thresholds.posture_drop && dropped {
+                alerts.push(single(AlertRule::PostureDrop, record));
+            }
+        } else if self.agents.len() >= AGENTS_MAX {
+            forget_oldest(&mut self.agents, |known| known.turn);
+        }
+        let turn = self.turn;
+        self.agents.insert(name, Known { program, level, turn });
+        alerts
+    }
+}
