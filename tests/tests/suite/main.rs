@@ -2,6 +2,7 @@
 
 mod activation;
 mod agent_door;
+mod alarming;
 mod approvers;
 mod approving;
 mod asking;

@@ -110,12 +110,16 @@ impl AlertRule {
     #[must_use]
     pub fn reason(self) -> &'static str {
         match self {
-            Self::ManyFiles => "the agent went through many files outside of its workspace in a short time",
+            Self::ManyFiles => {
+                "the agent went through many files outside of its workspace in a short time"
+            }
             Self::MassDeletion => "the agent deleted many files in a short time",
             Self::RepeatedElevation => "the agent was given more again and again in a short time",
             Self::CapabilityChurn => "the agent's capabilities come and go unusually fast",
             Self::DeniedBurst => "the agent tried many things that it may not",
-            Self::RefusedCapabilities => "capabilities of the session were turned away again and again",
+            Self::RefusedCapabilities => {
+                "capabilities of the session were turned away again and again"
+            }
             Self::NewProgram => "another program than before runs under this agent's name",
             Self::PostureDrop => "the session has less enforcement than the agent's last one",
             Self::ClockStep => "the machine's clock was set back since the log was last written",
@@ -241,7 +245,9 @@ impl Watch {
             watched.workspace.clone_from(&record.resource);
         }
         let mut alerts = Vec::new();
-        for (rule, threshold, item) in rules::counted(thresholds, record, watched.workspace.as_ref()) {
+        for (rule, threshold, item) in
+            rules::counted(thresholds, record, watched.workspace.as_ref())
+        {
             let window = watched.windows.entry(rule).or_default();
             let Some(counted) = window.add(item, record, threshold) else {
                 continue;
@@ -267,7 +273,10 @@ impl Watch {
     }
 }
 
-fn forget_oldest<K: Clone + Eq + std::hash::Hash, V>(map: &mut HashMap<K, V>, turn: impl Fn(&V) -> u64) {
+fn forget_oldest<K: Clone + Eq + std::hash::Hash, V>(
+    map: &mut HashMap<K, V>,
+    turn: impl Fn(&V) -> u64,
+) {
     let oldest = map.iter().min_by_key(|(_, value)| turn(value));
     if let Some(key) = oldest.map(|(key, _)| key.clone()) {
         map.remove(&key);
@@ -276,7 +285,11 @@ fn forget_oldest<K: Clone + Eq + std::hash::Hash, V>(map: &mut HashMap<K, V>, tu
 
 /// The events that an alert names: the first ones, and always the last.
 fn evidence(events: &VecDeque<(Timestamp, EventId)>) -> Vec<EventId> {
-    let mut ids: Vec<EventId> = events.iter().take(EVIDENCE_MAX).map(|(_, id)| id.clone()).collect();
+    let mut ids: Vec<EventId> = events
+        .iter()
+        .take(EVIDENCE_MAX)
+        .map(|(_, id)| id.clone())
+        .collect();
     if let (true, Some((_, last))) = (events.len() > EVIDENCE_MAX, events.back()) {
         ids.pop();
         ids.push(last.clone());

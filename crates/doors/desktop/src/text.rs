@@ -87,6 +87,10 @@ pub(crate) fn alert(alert: &Alert) -> Notice {
             "Emergency access was taken",
             "`valetkey caps list` shows what was given, `valetkey caps revoke` ends it.",
         ),
+        AlertKind::Watch => (
+            "Something unusual in an agent's session",
+            "`valetkey audit query --type alert` shows the alert and its evidence; `valetkey caps revoke --session` ends what the agent holds.",
+        ),
     };
     let mut lines = vec![SafeText::of(&alert.text).to_string()];
     if let Some(agent) = &alert.agent {

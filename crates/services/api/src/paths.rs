@@ -241,6 +241,12 @@ impl Paths {
         self.state.join("log")
     }
 
+    /// The thresholds of alerts of this home, where they are not those built in.
+    #[must_use]
+    pub fn alerts(&self) -> PathBuf {
+        self.state.join("alerts.json")
+    }
+
     /// The public key of the log, for verification without the broker.
     #[must_use]
     pub fn log_public_key(&self) -> PathBuf {

@@ -1,6 +1,7 @@
 //! The broker: it decides by policy, asks people, records, and mints capabilities. It opens no network socket.
 #![forbid(unsafe_code)]
 
+mod alarm;
 mod answering;
 mod asking;
 mod attest;

@@ -182,7 +182,10 @@ fn start(
     let attestor = Arc::new(Attestor::start().map_err(system("start its attestor"))?);
     raise_descriptor_limit().map_err(system("raise its limit of open files"))?;
     confine(paths)?;
-    let broker = Arc::new(prepare(paths, admission, Arc::clone(diagnostics))?);
+    let (broker, before) = prepare(paths, admission, Arc::clone(diagnostics))?;
+    let broker = Arc::new(broker);
+    crate::alarm::start(&broker, paths.log(), &paths.alerts(), before)
+        .map_err(system("start its watch over the log"))?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         // Who has just come is looked for after every few steps of others, not after sixty: a flood would be ahead of it by as much.
@@ -249,11 +252,12 @@ fn confine(paths: &Paths) -> Result<(), StartError> {
     confine_service(&SERVICE, &places).map_err(|error| StartError::NotConfined(Box::new(error)))
 }
 
+/// The broker, and how many events its log had before.
 fn prepare(
     paths: &Paths,
     admission: Admission,
     diagnostics: Arc<Diagnostics>,
-) -> Result<Broker, StartError> {
+) -> Result<(Broker, u64), StartError> {
     let keys = Keys::load_or_create(&paths.state)?;
     let built_in = Arc::new(Rules::built_in()?);
     let people = People::load(&paths.state, paths.mode).map_err(StartError::People)?;
@@ -296,7 +300,7 @@ fn prepare(
     let ledger_path = paths.state.join("ledger");
     let now = Timestamp::from_unix_ms(clock.now_ms());
     let ledger = Ledger::open(&ledger_path, now).map_err(store(ledger_path.clone()))?;
-    Ok(Broker::new(Parts {
+    let broker = Broker::new(Parts {
         clock,
         recorder: Recorder::new(log),
         ledger,
@@ -307,7 +311,8 @@ fn prepare(
         diagnostics,
         protected: paths.all(),
         issuer: keys.issuer,
-    }))
+    });
+    Ok((broker, recovery.events))
 }
 
 /// What the doors are served with.

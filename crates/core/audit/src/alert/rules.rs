@@ -37,15 +37,25 @@ pub(super) fn counted(
 ) -> Vec<(AlertRule, Threshold, u64)> {
     let mut counted = Vec::new();
     let own = || hash(record.event_id.as_str());
-    let about = || record.resource.as_ref().map_or_else(own, |resource| hash(&resource.to_string()));
+    let about = || {
+        record
+            .resource
+            .as_ref()
+            .map_or_else(own, |resource| hash(&resource.to_string()))
+    };
     let denied = record.decision == Some(AuditDecision::Denied);
     match record.kind {
         EventType::OperationPerformed | EventType::OperationSummarised => {
             let actions = record.action.unwrap_or_default();
-            let outside = |resource: &Resource| !workspace.is_some_and(|tree| tree.covers(resource));
+            let outside =
+                |resource: &Resource| !workspace.is_some_and(|tree| tree.covers(resource));
             let content = [Action::Read, Action::Write, Action::Append, Action::Create];
-            let file = record.resource.as_ref().filter(|resource| resource.as_file().is_some());
-            if file.is_some_and(outside) && content.into_iter().any(|action| actions.allows(action)) {
+            let file = record
+                .resource
+                .as_ref()
+                .filter(|resource| resource.as_file().is_some());
+            if file.is_some_and(outside) && content.into_iter().any(|action| actions.allows(action))
+            {
                 counted.push((AlertRule::ManyFiles, thresholds.many_files, about()));
             }
             if file.is_some() && actions.allows(Action::Delete) {
@@ -53,13 +63,21 @@ pub(super) fn counted(
             }
         }
         EventType::ApprovalGiven | EventType::BreakglassOpened => {
-            counted.push((AlertRule::RepeatedElevation, thresholds.repeated_elevation, own()));
+            counted.push((
+                AlertRule::RepeatedElevation,
+                thresholds.repeated_elevation,
+                own(),
+            ));
         }
         EventType::CapabilityMinted
         | EventType::CapabilityNarrowed
         | EventType::CapabilityReleased
         | EventType::CapabilityRevoked => {
-            counted.push((AlertRule::CapabilityChurn, thresholds.capability_churn, own()));
+            counted.push((
+                AlertRule::CapabilityChurn,
+                thresholds.capability_churn,
+                own(),
+            ));
         }
         EventType::OperationRefused => {
             counted.push((AlertRule::DeniedBurst, thresholds.denied_burst, about()));
@@ -71,7 +89,11 @@ pub(super) fn counted(
             counted.push((AlertRule::DeniedBurst, thresholds.denied_burst, about()));
         }
         EventType::CapabilityRefused => {
-            counted.push((AlertRule::RefusedCapabilities, thresholds.refused_capabilities, own()));
+            counted.push((
+                AlertRule::RefusedCapabilities,
+                thresholds.refused_capabilities,
+                own(),
+            ));
         }
         _ => {}
     }
@@ -111,7 +133,10 @@ impl Watch {
             EventType::LogOpened => {
                 // The broker's clock begins at the later of the machine's and the log's last time: a run that begins at the very
                 // millisecond at which the last one ended found the machine's clock behind.
-                let created = matches!(record.attributes.get("created"), Some(Attribute::Flag(true)));
+                let created = matches!(
+                    record.attributes.get("created"),
+                    Some(Attribute::Flag(true))
+                );
                 let stepped = self.before.is_some_and(|before| record.timestamp <= before);
                 if self.thresholds.clock_step && stepped && !created {
                     alerts.push(single(AlertRule::ClockStep, record));
@@ -148,7 +173,14 @@ impl Watch {
             forget_oldest(&mut self.agents, |known| known.turn);
         }
         let turn = self.turn;
-        self.agents.insert(name, Known { program, level, turn });
+        self.agents.insert(
+            name,
+            Known {
+                program,
+                level,
+                turn,
+            },
+        );
         alerts
     }
 }

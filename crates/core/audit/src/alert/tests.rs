@@ -46,7 +46,10 @@ impl Story {
 
 fn session(number: u16) -> SessionId {
     let [high, low] = number.to_be_bytes();
-    SessionId::new(Timestamp::from_unix_ms(START_MS), [high, low, 0, 0, 0, 0, 0, 0, 0, 0])
+    SessionId::new(
+        Timestamp::from_unix_ms(START_MS),
+        [high, low, 0, 0, 0, 0, 0, 0, 0, 0],
+    )
 }
 
 fn of(kind: EventType, number: u16) -> Event {
@@ -86,9 +89,15 @@ fn many_files_outside_of_the_workspace_are_told_once_with_their_evidence() {
             assert_eq!(alert.evidence.len(), EVIDENCE_MAX);
             assert_eq!(alert.evidence.last(), last.as_ref());
             assert_eq!(alert.session, Some(session(1)));
-            let sealed = alert.event().seal(9, last.clone().unwrap(), Timestamp::from_unix_ms(0)).unwrap();
+            let sealed = alert
+                .event()
+                .seal(9, last.clone().unwrap(), Timestamp::from_unix_ms(0))
+                .unwrap();
             let record = Record::parse(sealed.bytes()).unwrap();
-            assert_eq!((record.kind, record.cause), (EventType::AlertRaised, last.clone()));
+            assert_eq!(
+                (record.kind, record.cause),
+                (EventType::AlertRaised, last.clone())
+            );
         }
     }
     assert_eq!(story.rules(), [AlertRule::ManyFiles], "told once");
@@ -97,12 +106,36 @@ fn many_files_outside_of_the_workspace_are_told_once_with_their_evidence() {
 #[test]
 fn each_attack_raises_its_own_alert_and_no_other() {
     let kinds = [
-        (AlertRule::MassDeletion, 500, done("/home/alice/work/NAME", "delete")),
-        (AlertRule::RepeatedElevation, 8, of(EventType::ApprovalGiven, 1)),
-        (AlertRule::CapabilityChurn, 200, of(EventType::CapabilityNarrowed, 1)),
-        (AlertRule::RefusedCapabilities, 5, of(EventType::CapabilityRefused, 1)),
-        (AlertRule::DeniedBurst, 40, of(EventType::OperationRefused, 1)),
-        (AlertRule::DeniedBurst, 40, of(EventType::RequestDecided, 1).decision(AuditDecision::Denied)),
+        (
+            AlertRule::MassDeletion,
+            500,
+            done("/home/alice/work/NAME", "delete"),
+        ),
+        (
+            AlertRule::RepeatedElevation,
+            8,
+            of(EventType::ApprovalGiven, 1),
+        ),
+        (
+            AlertRule::CapabilityChurn,
+            200,
+            of(EventType::CapabilityNarrowed, 1),
+        ),
+        (
+            AlertRule::RefusedCapabilities,
+            5,
+            of(EventType::CapabilityRefused, 1),
+        ),
+        (
+            AlertRule::DeniedBurst,
+            40,
+            of(EventType::OperationRefused, 1),
+        ),
+        (
+            AlertRule::DeniedBurst,
+            40,
+            of(EventType::RequestDecided, 1).decision(AuditDecision::Denied),
+        ),
     ];
     for (rule, count, event) in kinds {
         let mut story = Story::new();
@@ -123,7 +156,10 @@ fn what_is_slow_or_the_same_thing_again_raises_nothing() {
     for number in 0..1000 {
         story.after_ms(400, done(&format!("/home/alice/mail/{number}"), "read"));
         story.after_ms(0, done("/home/alice/notes.txt", "write"));
-        story.after_ms(1600, of(EventType::OperationRefused, 1).resource("file:/home/alice/secret".parse().unwrap()));
+        story.after_ms(
+            1600,
+            of(EventType::OperationRefused, 1).resource("file:/home/alice/secret".parse().unwrap()),
+        );
     }
     assert_eq!(story.rules(), []);
 }
@@ -133,7 +169,10 @@ fn sessions_are_counted_apart() {
     let mut story = Story::new();
     for number in 0..200_u16 {
         let refused = of(EventType::OperationRefused, number % 10);
-        story.after_ms(10, refused.resource(format!("file:/a/{number}").parse().unwrap()));
+        story.after_ms(
+            10,
+            refused.resource(format!("file:/a/{number}").parse().unwrap()),
+        );
     }
     assert_eq!(story.rules(), []);
 }
@@ -149,7 +188,10 @@ fn another_program_and_less_enforcement_are_told() {
     story.after_ms(9, opened(4, 2, "basic"));
     story.after_ms(9, opened(5, 2, "basic"));
     story.after_ms(9, opened(6, 2, "strict"));
-    assert_eq!(story.rules(), [AlertRule::NewProgram, AlertRule::PostureDrop]);
+    assert_eq!(
+        story.rules(),
+        [AlertRule::NewProgram, AlertRule::PostureDrop]
+    );
 }
 
 #[test]
@@ -164,15 +206,26 @@ fn a_clock_that_was_set_back_and_a_gap_are_told() {
     // The broker's clock begins where the log ended, if the machine's is behind that.
     story.after_ms(0, log(EventType::LogOpened).attribute("created", false));
     assert_eq!(story.rules(), [AlertRule::ClockStep]);
-    story.after_ms(9, log(EventType::LogGap).attribute("reason", "the log was not closed"));
+    story.after_ms(
+        9,
+        log(EventType::LogGap).attribute("reason", "the log was not closed"),
+    );
     assert_eq!(story.rules(), [AlertRule::ClockStep, AlertRule::Gap]);
 }
 
 #[test]
 fn a_rule_that_is_turned_off_says_nothing() {
     let mut story = Story::new();
-    let off = Threshold { count: 0, seconds: 60 };
-    story.watch.thresholds = Thresholds { denied_burst: off, new_program: false, gap: false, ..Thresholds::default() };
+    let off = Threshold {
+        count: 0,
+        seconds: 60,
+    };
+    story.watch.thresholds = Thresholds {
+        denied_burst: off,
+        new_program: false,
+        gap: false,
+        ..Thresholds::default()
+    };
     story.after_ms(0, opened(1, 1, "standard"));
     story.after_ms(0, opened(2, 2, "standard"));
     story.after_ms(0, Event::new(EventType::LogGap, Actor::Broker));
@@ -199,7 +252,11 @@ fn a_day_of_builds_raises_nothing() {
             }
         }
         for number in 0..60 {
-            story.after_ms(500, done(&format!("/home/alice/.cargo/registry/{number}"), "read").session(session(day)));
+            story.after_ms(
+                500,
+                done(&format!("/home/alice/.cargo/registry/{number}"), "read")
+                    .session(session(day)),
+            );
         }
         for _ in 0..4 {
             story.after_ms(180_000, of(EventType::ApprovalGiven, day));
@@ -225,7 +282,10 @@ fn memory_is_bounded_whatever_comes() {
     }
     let watched = story.watch.sessions.values().next().unwrap();
     let thresholds = Thresholds::default();
-    for (rule, most) in [(AlertRule::ManyFiles, thresholds.many_files.count), (AlertRule::MassDeletion, thresholds.mass_deletion.count)] {
+    for (rule, most) in [
+        (AlertRule::ManyFiles, thresholds.many_files.count),
+        (AlertRule::MassDeletion, thresholds.mass_deletion.count),
+    ] {
         let kept = watched.windows.get(&rule).unwrap().len();
         assert_eq!(kept, usize::try_from(most).unwrap());
     }

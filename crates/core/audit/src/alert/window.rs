@@ -26,13 +26,22 @@ pub(super) struct Counted {
 
 impl Window {
     /// Counts a thing; what there is if the threshold is reached. A thing that is still in the window is not counted again.
-    pub(super) fn add(&mut self, thing: u64, record: &Record, threshold: Threshold) -> Option<Counted> {
+    pub(super) fn add(
+        &mut self,
+        thing: u64,
+        record: &Record,
+        threshold: Threshold,
+    ) -> Option<Counted> {
         if threshold.count == 0 {
             return None;
         }
         let now = record.timestamp;
         let length = u64::from(threshold.seconds).saturating_mul(1000);
-        while self.events.front().is_some_and(|(time, _)| now.ms_since(*time) > length) {
+        while self
+            .events
+            .front()
+            .is_some_and(|(time, _)| now.ms_since(*time) > length)
+        {
             self.drop_first();
         }
         if self.known.contains(&thing) {

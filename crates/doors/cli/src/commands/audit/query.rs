@@ -23,19 +23,22 @@ pub(super) fn tail(args: &TailArgs) -> Result<(), Fail> {
         .pop()
         .map_or(0, |entry| entry.record.seq.saturating_add(1));
     let mut printer = Printer::new(args.format.format());
-    last(&reader, &filter, args.lines)?
-        .iter()
-        .for_each(|entry| printer.print(entry));
+    let shown = last(&reader, &filter, args.lines)?;
+    shown.iter().for_each(|entry| printer.print(entry));
+    if let Some(entry) = shown.last() {
+        // What came between the two looks is shown once.
+        next = next.max(entry.record.seq.saturating_add(1));
+    }
     if !args.follow {
         printer.finish();
         return Ok(());
     }
+    let mut entries = reader.entries(next).map_err(unreadable)?;
     loop {
         printer.flush();
         std::thread::sleep(FOLLOW_PAUSE);
-        for entry in reader.entries(next).map_err(unreadable)? {
+        for entry in entries.by_ref() {
             let entry = entry.map_err(unreadable)?;
-            next = entry.record.seq.saturating_add(1);
             if filter.matches(&entry.record) {
                 printer.print(&entry);
             }
