@@ -35,7 +35,12 @@ pub(super) fn counted(
     record: &Record,
     workspace: Option<&Resource>,
 ) -> Vec<(AlertRule, Threshold, u64)> {
-    let mut counted = Vec::new();
+    use EventType::{
+        ApprovalGiven, ApprovalRefused, BreakglassOpened, CapabilityMinted, CapabilityNarrowed,
+        CapabilityRefused, CapabilityReleased, CapabilityRevoked, OperationPerformed,
+        OperationRefused, OperationSummarised, RequestDecided,
+    };
+    let kind = record.kind;
     let own = || hash(record.event_id.as_str());
     let about = || {
         record
@@ -43,59 +48,65 @@ pub(super) fn counted(
             .as_ref()
             .map_or_else(own, |resource| hash(&resource.to_string()))
     };
+    if matches!(kind, OperationPerformed | OperationSummarised) {
+        return of_operation(thresholds, record, workspace, about());
+    }
     let denied = record.decision == Some(AuditDecision::Denied);
-    match record.kind {
-        EventType::OperationPerformed | EventType::OperationSummarised => {
-            let actions = record.action.unwrap_or_default();
-            let outside =
-                |resource: &Resource| !workspace.is_some_and(|tree| tree.covers(resource));
-            let content = [Action::Read, Action::Write, Action::Append, Action::Create];
-            let file = record
-                .resource
-                .as_ref()
-                .filter(|resource| resource.as_file().is_some());
-            if file.is_some_and(outside) && content.into_iter().any(|action| actions.allows(action))
-            {
-                counted.push((AlertRule::ManyFiles, thresholds.many_files, about()));
-            }
-            if file.is_some() && actions.allows(Action::Delete) {
-                counted.push((AlertRule::MassDeletion, thresholds.mass_deletion, about()));
-            }
-        }
-        EventType::ApprovalGiven | EventType::BreakglassOpened => {
-            counted.push((
-                AlertRule::RepeatedElevation,
-                thresholds.repeated_elevation,
-                own(),
-            ));
-        }
-        EventType::CapabilityMinted
-        | EventType::CapabilityNarrowed
-        | EventType::CapabilityReleased
-        | EventType::CapabilityRevoked => {
-            counted.push((
-                AlertRule::CapabilityChurn,
-                thresholds.capability_churn,
-                own(),
-            ));
-        }
-        EventType::OperationRefused => {
-            counted.push((AlertRule::DeniedBurst, thresholds.denied_burst, about()));
-        }
-        EventType::RequestDecided if denied => {
-            counted.push((AlertRule::DeniedBurst, thresholds.denied_burst, about()));
-        }
-        EventType::ApprovalRefused => {
-            counted.push((AlertRule::DeniedBurst, thresholds.denied_burst, about()));
-        }
-        EventType::CapabilityRefused => {
-            counted.push((
-                AlertRule::RefusedCapabilities,
-                thresholds.refused_capabilities,
-                own(),
-            ));
-        }
-        _ => {}
+    if matches!(kind, ApprovalGiven | BreakglassOpened) {
+        return vec![(
+            AlertRule::RepeatedElevation,
+            thresholds.repeated_elevation,
+            own(),
+        )];
+    }
+    let changes = [
+        CapabilityMinted,
+        CapabilityNarrowed,
+        CapabilityReleased,
+        CapabilityRevoked,
+    ];
+    if changes.contains(&kind) {
+        return vec![(
+            AlertRule::CapabilityChurn,
+            thresholds.capability_churn,
+            own(),
+        )];
+    }
+    if kind == CapabilityRefused {
+        return vec![(
+            AlertRule::RefusedCapabilities,
+            thresholds.refused_capabilities,
+            own(),
+        )];
+    }
+    if matches!(kind, OperationRefused | ApprovalRefused) || (kind == RequestDecided && denied) {
+        return vec![(AlertRule::DeniedBurst, thresholds.denied_burst, about())];
+    }
+    Vec::new()
+}
+
+fn of_operation(
+    thresholds: &Thresholds,
+    record: &Record,
+    workspace: Option<&Resource>,
+    about: u64,
+) -> Vec<(AlertRule, Threshold, u64)> {
+    let Some(file) = record
+        .resource
+        .as_ref()
+        .filter(|resource| resource.as_file().is_some())
+    else {
+        return Vec::new();
+    };
+    let mut counted = Vec::new();
+    let actions = record.action.unwrap_or_default();
+    let content = [Action::Read, Action::Write, Action::Append, Action::Create];
+    let outside = !workspace.is_some_and(|tree| tree.covers(file));
+    if outside && content.into_iter().any(|action| actions.allows(action)) {
+        counted.push((AlertRule::ManyFiles, thresholds.many_files, about));
+    }
+    if actions.allows(Action::Delete) {
+        counted.push((AlertRule::MassDeletion, thresholds.mass_deletion, about));
     }
     counted
 }
@@ -122,30 +133,29 @@ fn single(rule: AlertRule, record: &Record) -> Alert {
 impl Watch {
     /// What an event of the log itself raises.
     pub(super) fn of_log(&mut self, record: &Record) -> Vec<Alert> {
-        let mut alerts = Vec::new();
-        match record.kind {
-            EventType::LogGap => {
-                if self.thresholds.gap {
-                    alerts.push(single(AlertRule::Gap, record));
-                }
-            }
-            EventType::LogRecovered => {}
-            EventType::LogOpened => {
-                // The broker's clock begins at the later of the machine's and the log's last time: a run that begins at the very
-                // millisecond at which the last one ended found the machine's clock behind.
-                let created = matches!(
-                    record.attributes.get("created"),
-                    Some(Attribute::Flag(true))
-                );
-                let stepped = self.before.is_some_and(|before| record.timestamp <= before);
-                if self.thresholds.clock_step && stepped && !created {
-                    alerts.push(single(AlertRule::ClockStep, record));
-                }
-                self.before = None;
-            }
-            _ => self.before = Some(record.timestamp),
+        if record.kind == EventType::LogGap {
+            let gap = self.thresholds.gap.then(|| single(AlertRule::Gap, record));
+            return gap.into_iter().collect();
         }
-        alerts
+        if record.kind == EventType::LogRecovered {
+            return Vec::new();
+        }
+        if record.kind != EventType::LogOpened {
+            self.before = Some(record.timestamp);
+            return Vec::new();
+        }
+        // The broker's clock begins at the later of the machine's and the log's last time: a run that begins at the very millisecond at
+        // which the last one ended found the machine's clock behind.
+        let created = matches!(
+            record.attributes.get("created"),
+            Some(Attribute::Flag(true))
+        );
+        let before = self.before.take();
+        let stepped = before.is_some_and(|before| record.timestamp <= before);
+        let told = self.thresholds.clock_step && stepped && !created;
+        told.then(|| single(AlertRule::ClockStep, record))
+            .into_iter()
+            .collect()
     }
 
     /// What the opening of a session raises, beside the agent's last one.
