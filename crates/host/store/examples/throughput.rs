@@ -196,7 +196,7 @@ fn reading(place: &Path, events: u64) -> Result<()> {
     };
     let verified = began.elapsed();
     let began = Instant::now();
-    let read = reader.entries(0)?.filter(Result::is_ok).count();
+    let read = reader.entries(0)?.filter(|entry| entry.is_ok()).count();
     let all = began.elapsed();
     let began = Instant::now();
     let needle = b"\"decision\":\"denied\"";
