@@ -30,7 +30,7 @@ pub struct Entries<'a> {
 }
 
 /// Tells from an event's bytes whether anyone asks for it.
-type Sift<'a> = dyn Fn(&[u8]) -> bool + 'a;
+type Sift<'a> = dyn Fn(&[u8]) -> bool + Send + 'a;
 type Sieve<'a> = Box<Sift<'a>>;
 
 /// A place between two batches of a segment.
@@ -51,7 +51,7 @@ impl fmt::Debug for Entries<'_> {
 impl<'a> Entries<'a> {
     /// Without the events whose bytes `may` not match: they are hashed and compared, but not read.
     #[must_use]
-    pub fn sieved<'b>(self, may: impl Fn(&[u8]) -> bool + 'b) -> Entries<'b> {
+    pub fn sieved<'b>(self, may: impl Fn(&[u8]) -> bool + Send + 'b) -> Entries<'b> {
         Entries {
             directory: self.directory,
             place: self.place,

@@ -114,7 +114,7 @@ impl LogReader {
     pub fn tail_where(
         &self,
         count: usize,
-        may: impl Fn(&[u8]) -> bool,
+        may: impl Fn(&[u8]) -> bool + Sync,
         matches: impl Fn(&Record) -> bool,
     ) -> Result<Vec<Entry>, StoreError> {
         let mut found: VecDeque<Entry> = VecDeque::new();
