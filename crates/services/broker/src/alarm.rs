@@ -219,7 +219,7 @@ mod tests {
             (own.denied_burst.count, own.many_files),
             (3, Thresholds::default().many_files)
         );
-        for wrong in [&b"{"[..], b"{\"denied\":1}", b"[]", b"{\"gap\":3}"] {
+        for wrong in [&b"{"[..], b"{\"denied\":1}", b"7", b"{\"gap\":3}"] {
             valetkey_store::write_atomically(&file, wrong, 0o600).unwrap();
             assert!(thresholds(&file).is_err(), "{wrong:?}");
         }
