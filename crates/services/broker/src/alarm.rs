@@ -37,6 +37,9 @@ const UNCOUNTED: [&[u8]; 4] = [
 pub(crate) fn thresholds(file: &Path) -> Result<Thresholds, String> {
     let built_in: Thresholds = serde_json::from_str(BUILT_IN).map_err(|error| error.to_string())?;
     match valetkey_store::read_private(file) {
+        Ok(bytes) if !bytes.trim_ascii_start().starts_with(b"{") => {
+            Err(format!("{}: it is no JSON object", file.display()))
+        }
         Ok(bytes) => {
             serde_json::from_slice(&bytes).map_err(|error| format!("{}: {error}", file.display()))
         }
@@ -219,7 +222,7 @@ mod tests {
             (own.denied_burst.count, own.many_files),
             (3, Thresholds::default().many_files)
         );
-        for wrong in [&b"{"[..], b"{\"denied\":1}", b"7", b"{\"gap\":3}"] {
+        for wrong in [&b"{"[..], b"{\"denied\":1}", b"7", b"[]", b"{\"gap\":3}"] {
             valetkey_store::write_atomically(&file, wrong, 0o600).unwrap();
             assert!(thresholds(&file).is_err(), "{wrong:?}");
         }
