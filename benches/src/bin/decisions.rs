@@ -230,6 +230,8 @@ impl Guard {
             rows: 0,
             count: 1,
             file_hash: None,
+            address: None,
+            server_name: None,
         };
         let target = format!("/v1/sessions/{}/operations", self.session);
         let report = Report {

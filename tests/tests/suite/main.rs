@@ -28,6 +28,7 @@ mod listings;
 mod masks;
 mod modes;
 mod narrowing;
+mod network;
 mod ordinary_user;
 mod outside_door;
 mod overlay;

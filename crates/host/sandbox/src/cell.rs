@@ -25,6 +25,8 @@ pub struct Cell {
     pub pipes: [Option<OwnedFd>; 3],
     /// The socket that listens at `/run/valetkey/agent.sock` in the cell.
     pub agent_listener: OwnedFd,
+    /// The socket that listens at [`NETWORK_PORT`](crate::NETWORK_PORT) of the cell's loopback interface.
+    pub network_listener: OwnedFd,
     /// Where the agent reads what was refused; to be taken by whoever publishes it.
     pub denials: Option<Noticeboard>,
     /// What is enforced.
@@ -62,6 +64,7 @@ impl Prepared {
         posture: Posture,
         agent_listener: OwnedFd,
         denials: Noticeboard,
+        network_listener: OwnedFd,
         pty_master: Option<OwnedFd>,
         pipes: [Option<OwnedFd>; 3],
     ) -> Self {
@@ -70,6 +73,7 @@ impl Prepared {
             pipes,
             agent_listener,
             denials: Some(denials),
+            network_listener,
             posture,
             first,
         })

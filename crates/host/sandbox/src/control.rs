@@ -28,7 +28,7 @@ pub(crate) enum Order {
 pub(crate) enum Report {
     /// Comes with the FUSE descriptors: the view's, then the quiet ones. Says what the cell will enforce.
     Mounted(Foresight),
-    /// Comes with the agent's listener, the notice directory and, if there is one, the pty's master.
+    /// Comes with the agent's listener, the notice directory, the network's listener and, if there is one, the pty's master.
     Ready(Box<Posture>),
     /// The command was executed.
     Started,

@@ -43,6 +43,8 @@ pub enum Step {
     Terminal,
     /// Binding the agent's socket.
     AgentSocket,
+    /// Listening for what wants out to the network.
+    NetworkSocket,
     /// Covering the parts of `/proc` that the profile does not name.
     MaskProc,
     /// Entering the second user namespace.
@@ -79,6 +81,7 @@ impl Step {
             Self::WriteFiles => "cannot write the cell's own files",
             Self::Terminal => "cannot make the cell's terminal",
             Self::AgentSocket => "cannot bind the agent's socket",
+            Self::NetworkSocket => "cannot listen for connections that want out",
             Self::MaskProc => "cannot cover parts of the cell's /proc",
             Self::SecondUserNamespace => "cannot enter the cell's second user namespace",
             Self::DropPrivilege => "cannot give up privilege",

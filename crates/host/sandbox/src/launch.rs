@@ -96,6 +96,7 @@ impl Launching {
         };
         let agent_listener = next("the agent's listener")?;
         let denials = Noticeboard::new(next("the notice directory")?);
+        let network_listener = next("the network's listener")?;
         let pty_master = if self.terminal {
             Some(next("the terminal")?)
         } else {
@@ -106,6 +107,7 @@ impl Launching {
             posture,
             agent_listener,
             denials,
+            network_listener,
             pty_master,
             self.pipes,
         ))

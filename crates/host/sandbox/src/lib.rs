@@ -44,5 +44,7 @@ pub use error::{SandboxError, Step};
 pub use launch::Launching;
 pub use posture::{Foresight, Posture, Shortfall};
 pub use service::{ServicePlaces, confine_service};
-pub use spec::{CellSpec, Root, Stdio, Terminal, default_system_dirs, mount_points, root_links};
+pub use spec::{
+    CellSpec, NETWORK_PORT, Root, Stdio, Terminal, default_system_dirs, mount_points, root_links,
+};
 pub use worker::{WorkerLimits, confine_worker};

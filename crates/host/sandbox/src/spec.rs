@@ -9,6 +9,9 @@ use rustix::termios::{Termios, Winsize};
 
 use crate::error::{Fault, Step};
 
+/// Where the cell's network door listens on its loopback interface: beyond the ports that a kernel gives out by itself.
+pub const NETWORK_PORT: u16 = 61_080;
+
 /// Where the cell's root file system comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Root {

@@ -353,6 +353,12 @@ pub struct OperationReport {
     pub count: u64,
     /// The digest of the file afterwards, where it was taken.
     pub file_hash: Option<Digest>,
+    /// The address that was connected to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
+    /// The name that a client asked for in TLS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server_name: Option<String>,
 }
 
 /// Guard door: what the guard must know, answered when there is news or the wait is over.

@@ -453,6 +453,12 @@ pub(crate) fn operation(session: &Session, report: &OperationReport) -> Event {
     if let Some(hash) = report.file_hash {
         event = event.file_hash(hash);
     }
+    if let Some(address) = &report.address {
+        event = event.attribute("address", address.as_str());
+    }
+    if let Some(name) = &report.server_name {
+        event = event.attribute("server_name", name.as_str());
+    }
     let counts = [
         ("bytes_read", report.bytes_read),
         ("bytes_written", report.bytes_written),

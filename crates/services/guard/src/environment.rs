@@ -3,6 +3,8 @@
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
+use valetkey_sandbox::NETWORK_PORT;
+
 /// Variables that pass as they are: terminal, language, time zone and the like.
 const PASSED: [&str; 14] = [
     "COLORTERM",
@@ -63,7 +65,29 @@ pub(crate) fn build(wanted: &Wanted<'_>) -> Vec<(OsString, OsString)> {
     set("PWD", wanted.cwd.into());
     set("TMPDIR", "/tmp".into());
     set("VALETKEY", "/run/valetkey".into());
+    // Whatever takes notice of these goes out by the network door; whatever does not goes nowhere.
+    for (name, value) in proxy() {
+        set(name, value.into());
+    }
     env
+}
+
+/// How programs are told of the network door. The cell's own loopback interface needs none.
+fn proxy() -> [(&'static str, String); 9] {
+    const DIRECT: &str = "localhost,127.0.0.1,::1";
+    let http = format!("http://127.0.0.1:{NETWORK_PORT}");
+    let socks = format!("socks5h://127.0.0.1:{NETWORK_PORT}");
+    [
+        ("HTTP_PROXY", http.clone()),
+        ("http_proxy", http.clone()),
+        ("HTTPS_PROXY", http.clone()),
+        ("https_proxy", http),
+        ("ALL_PROXY", socks.clone()),
+        ("all_proxy", socks),
+        ("NO_PROXY", DIRECT.to_owned()),
+        ("no_proxy", DIRECT.to_owned()),
+        ("NODE_USE_ENV_PROXY", "1".to_owned()),
+    ]
 }
 
 /// The person's own search path, as far as it leads to places that are in the cell: each other place would only cost a question. The
@@ -120,8 +144,25 @@ mod tests {
         assert_eq!(
             names,
             [
-                "LANG", "LC_ALL", "CI", "PATH", "HOME", "USER", "LOGNAME", "PWD", "TMPDIR",
-                "VALETKEY"
+                "LANG",
+                "LC_ALL",
+                "CI",
+                "PATH",
+                "HOME",
+                "USER",
+                "LOGNAME",
+                "PWD",
+                "TMPDIR",
+                "VALETKEY",
+                "HTTP_PROXY",
+                "http_proxy",
+                "HTTPS_PROXY",
+                "https_proxy",
+                "ALL_PROXY",
+                "all_proxy",
+                "NO_PROXY",
+                "no_proxy",
+                "NODE_USE_ENV_PROXY"
             ]
         );
         assert!(env.contains(&("PATH".into(), "/opt/x:/usr/bin:/run/valetkey/bin".into())));

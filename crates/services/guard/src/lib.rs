@@ -22,6 +22,7 @@ mod link;
 mod links;
 mod measure;
 mod media;
+mod network;
 mod notice;
 mod operation;
 mod prompt;

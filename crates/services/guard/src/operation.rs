@@ -25,6 +25,8 @@ pub(crate) fn done(
         rows: 0,
         count: 1,
         file_hash: None,
+        address: None,
+        server_name: None,
     }
 }
 
@@ -51,5 +53,7 @@ pub(crate) fn refused(
         rows: 0,
         count: 1,
         file_hash: None,
+        address: None,
+        server_name: None,
     }
 }

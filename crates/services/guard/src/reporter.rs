@@ -323,6 +323,8 @@ impl Worker {
             rows: 0,
             count: folded.count,
             file_hash: None,
+            address: None,
+            server_name: None,
         })
     }
 }
@@ -342,5 +344,7 @@ fn lost_report(lost: u64, time: Timestamp) -> Option<OperationReport> {
         rows: 0,
         count: lost,
         file_hash: None,
+        address: None,
+        server_name: None,
     })
 }

@@ -29,6 +29,7 @@ use crate::keeping::{self, UndoSpec};
 use crate::keyring::KeyRing;
 use crate::level::Reached;
 use crate::link::{Link, connect_or_start};
+use crate::network::{self, NetworkDoor};
 use crate::notice::Notices;
 use crate::prompt::{Overlay, Prepared};
 use crate::reporter::Reporter;
@@ -414,6 +415,12 @@ impl Session {
             },
         )
         .map_err(system("open the agent door"))?;
+        let network = cell
+            .network_listener
+            .try_clone()
+            .map_err(system("open the network door"))?;
+        network::open(network, NetworkDoor::new(Arc::clone(desk)))
+            .map_err(system("open the network door"))?;
         let status = attend(
             &mut cell,
             &signals,

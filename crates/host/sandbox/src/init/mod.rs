@@ -102,7 +102,12 @@ fn build_and_run(
     let namespaces_frozen = namespaces::freeze();
     let covered_proc = covers.attach()?;
     let posture = privilege::give_up(plan, namespaces_frozen, covered_proc)?;
-    let mut given = vec![built.listener.as_fd(), built.notices.as_fd()];
+    let network = namespaces::listen_for_the_network()?;
+    let mut given = vec![
+        built.listener.as_fd(),
+        built.notices.as_fd(),
+        network.as_fd(),
+    ];
     given.extend(
         built
             .terminal
@@ -112,7 +117,7 @@ fn build_and_run(
     control::send(control.as_fd(), &Report::Ready(Box::new(posture)), &given)
         .at(Step::Control, "ready")?;
     let terminal = built.terminal.map(|terminal| terminal.slave);
-    drop((built.listener, built.notices));
+    drop((built.listener, built.notices, network));
     if !next_order(control, &Order::Start)? {
         return Ok(EXIT_ABANDONED);
     }

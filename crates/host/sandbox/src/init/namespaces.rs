@@ -1,11 +1,12 @@
 //! Settling into the new namespaces: who one is, how one ends, what the host no longer sees.
 
 use std::fs;
-use std::os::fd::AsFd;
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::fs::Mode;
 use rustix::mount::{MountPropagationFlags, mount_change};
-use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, listen, socket_with};
 use rustix::process::{
     DumpableBehavior, Resource, Rlimit, Signal, getrlimit, set_dumpable_behavior,
     set_parent_process_death_signal, setrlimit, setsid, umask,
@@ -17,9 +18,12 @@ use super::Plan;
 use crate::error::{AtStep, Fault, Step};
 use crate::etc::HOST_NAME;
 use crate::posture::Foresight;
+use crate::spec::NETWORK_PORT;
 
 /// Processes and threads of a cell: more than builds and browsers have, far less than a machine's.
 const PROCESSES_MAX: u64 = 16_384;
+/// Connections that wait to be taken.
+const NETWORK_BACKLOG: i32 = 128;
 /// The kinds of namespace of which there may be no more: the kernel counts them for each user.
 const LIMITED_KINDS: [&str; 8] = ["cgroup", "ipc", "mnt", "net", "pid", "time", "user", "uts"];
 
@@ -51,6 +55,17 @@ pub(super) fn settle(plan: &Plan<'_>) -> Result<(Mode, Foresight), Fault> {
         own_keyring: join_new_session_keyring().is_ok(),
     };
     Ok((umask(Mode::from_raw_mode(0o022)), foresight))
+}
+
+/// Listens on the cell's own loopback interface for connections that want out. Whoever holds the listener serves it from outside.
+pub(super) fn listen_for_the_network() -> Result<OwnedFd, Fault> {
+    let flags = SocketFlags::CLOEXEC;
+    let socket = socket_with(AddressFamily::INET, SocketType::STREAM, flags, None)
+        .at(Step::NetworkSocket, "socket")?;
+    let address = SocketAddrV4::new(Ipv4Addr::LOCALHOST, NETWORK_PORT);
+    bind(&socket, &address).at(Step::NetworkSocket, address)?;
+    listen(&socket, NETWORK_BACKLOG).at(Step::NetworkSocket, address)?;
+    Ok(socket)
 }
 
 /// The kernel's release.
