@@ -140,7 +140,7 @@ fn without_a_grant_there_is_no_way_out() {
          u = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n\
          try: u.sendto(b'x', ('1.1.1.1', 53)); print('out')\n\
          except OSError: print('unreachable')\n\
-         print(open('/run/valetkey/denials.json').read().count('tcp:127.0.0.1:{port}') >= 3)\n"
+         print(open('/run/valetkey/denials.json').read().count('tcp:127.0.0.1:{port}') >= 1)\n"
     );
     let Some(call) = session(&home, &[], &script) else {
         return;
@@ -398,7 +398,7 @@ fn a_person_can_be_asked_about_a_connection() {
     };
     drop(call);
     let work = home.path("work");
-    let mut running = home
+    let running = home
         .valetkey(["run", "--policy"])
         .arg(&policy)
         .arg("--workspace")

@@ -182,3 +182,26 @@ fn a_grant_for_a_time_ends_in_its_time() {
     assert!(!lives.is_empty(), "{minted:?}");
     assert!(lives.iter().all(|life| *life <= 3), "{lives:?}");
 }
+
+#[test]
+fn a_grant_that_counts_is_given_once() {
+    needs_cells!();
+    let home = Home::new();
+    let given = home.outside("given");
+    fs::create_dir(&given).expect("make");
+    fs::write(given.join("a"), "12345678").expect("write");
+    let file = given.join("a");
+    let file = file.display();
+    for (limit, read) in [("max_bytes=8", "12345678"), ("single_use=true", "12345678")] {
+        let grant = format!("{file}=read,{limit}");
+        let script = format!(
+            "cat {file}; cat {file} 2>/dev/null; valetkey ask {file}=read >/dev/null 2>&1; echo; \
+             valetkey ask {file}=read --json 2>/dev/null | grep -c granted; cat {file} 2>/dev/null; true"
+        );
+        let ended = home
+            .run(&["--grant", &grant], &["sh", "-c", script.as_str()])
+            .done()
+            .ok();
+        assert_eq!(ended.text(), format!("{read}\n0\n"), "{limit}");
+    }
+}

@@ -110,6 +110,19 @@ impl Constraints {
         self.methods.is_some() || self.arguments.is_some()
     }
 
+    /// Whether an amount is limited, or the number of uses: what is given with it is given once, since twice would be twice as much.
+    #[must_use]
+    pub fn are_counted(&self) -> bool {
+        let amounts = [
+            self.max_bytes,
+            self.max_write_bytes,
+            self.max_files,
+            self.max_operations,
+            self.max_rows,
+        ];
+        self.is_single_use() || amounts.iter().any(Option::is_some)
+    }
+
     /// Whether the grant ends with its first use.
     #[must_use]
     pub fn is_single_use(&self) -> bool {

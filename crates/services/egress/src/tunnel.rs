@@ -52,7 +52,21 @@ pub(crate) async fn run(
         }
         Err::<(), _>("the right to it ended")
     };
-    let both = async { tokio::try_join!(sending, receiving).map(|_| ()) };
+    let is_one_request = rules.body.is_some();
+    let both = async {
+        tokio::pin!(sending, receiving);
+        if !is_one_request {
+            return tokio::try_join!(sending, receiving).map(|_| ());
+        }
+        // The answer is the end of it; a client that is gone before does not wait for one.
+        tokio::select! {
+            received = &mut receiving => received,
+            sent = &mut sending => {
+                sent?;
+                receiving.await
+            }
+        }
+    };
     let ended = tokio::select! {
         ended = both => ended,
         ended = revoked => ended,
@@ -141,11 +155,8 @@ async fn send_up(
             left = left.saturating_sub(length);
         }
         chunk.clear();
-        if left == 0 {
-            // One request goes up, and nothing after it; its answer is still to come.
-            return Ok(());
-        }
         chunk.reserve(CHUNK);
+        // One request goes up, and nothing that comes after it.
         if client.read_buf(&mut chunk).await.unwrap_or(0) == 0 {
             drop(server.shutdown().await);
             return Ok(());

@@ -142,6 +142,8 @@ fn declared(desk: &Desk, path: &Path, why: &str) -> bool {
         rows: 0,
         count: 1,
         file_hash: None,
+        address: None,
+        server_name: None,
     })
     .is_ok()
 }

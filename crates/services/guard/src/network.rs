@@ -89,6 +89,7 @@ impl NetworkDoor {
             constraints: Constraints::default(),
             justification: None,
             file: None,
+            change: None,
             may_ask: true,
         };
         let held = self.desk.ask_and_wait(wanted, || waits.still())?;

@@ -155,6 +155,7 @@ impl GuardDoor {
                 }
             }
         }
+        session.opening.grants.begin();
         Ok(Reply::json(&opened))
     }
 }
