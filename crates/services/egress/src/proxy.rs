@@ -64,10 +64,9 @@ async fn attend(mut client: TcpStream, gate: &Arc<dyn Gate>) {
     }
     if first == [socks::VERSION] {
         let read = tokio::time::timeout(HEAD_TIME, socks::read(&mut client)).await;
-        match read {
-            Ok(Some(to)) => tunnel_by_socks(client, gate, &to).await,
-            // It was told no, or said nothing that reads.
-            Ok(None) | Err(_) => {}
+        // Otherwise it was told no, or said nothing that reads.
+        if let Ok(Some(to)) = read {
+            tunnel_by_socks(client, gate, &to).await;
         }
         return;
     }

@@ -102,7 +102,7 @@ async fn inspect(
                     }
                 }
                 Beginning::Broken => return Err(BROKEN),
-                other => return Ok(Some(other)),
+                found @ (Beginning::Other | Beginning::Hello(_)) => return Ok(Some(found)),
             }
         }
     };

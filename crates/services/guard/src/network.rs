@@ -186,7 +186,13 @@ fn refusal(problem: &Problem) -> Refusal {
     let status = match problem.kind {
         ProblemKind::NotFound => 502,
         ProblemKind::Unavailable => 503,
-        _ => 403,
+        ProblemKind::Denied
+        | ProblemKind::Expired
+        | ProblemKind::Capability
+        | ProblemKind::Constraint
+        | ProblemKind::Invalid
+        | ProblemKind::Method
+        | ProblemKind::Busy => 403,
     };
     Refusal {
         status,
@@ -247,8 +253,8 @@ impl Passage for Connection {
 ///
 /// # Errors
 /// When the thread or its runtime cannot be started.
-pub(crate) fn open(listener: OwnedFd, door: NetworkDoor) -> std::io::Result<()> {
-    let listener = TcpListener::from(listener);
+pub(crate) fn open(listener: &OwnedFd, door: NetworkDoor) -> std::io::Result<()> {
+    let listener = TcpListener::from(listener.try_clone()?);
     listener.set_nonblocking(true)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

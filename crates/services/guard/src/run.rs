@@ -415,11 +415,7 @@ impl Session {
             },
         )
         .map_err(system("open the agent door"))?;
-        let network = cell
-            .network_listener
-            .try_clone()
-            .map_err(system("open the network door"))?;
-        network::open(network, NetworkDoor::new(Arc::clone(desk)))
+        network::open(&cell.network_listener, NetworkDoor::new(Arc::clone(desk)))
             .map_err(system("open the network door"))?;
         let status = attend(
             &mut cell,
