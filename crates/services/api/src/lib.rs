@@ -13,6 +13,7 @@ mod outside;
 mod paths;
 mod problem;
 mod refusal;
+mod report;
 #[cfg(feature = "server")]
 mod route;
 #[cfg(feature = "server")]
@@ -34,6 +35,7 @@ pub use outside::{OutsideCapability, OutsideRequestState};
 pub use paths::{HomeError, Mode, Paths};
 pub use problem::{Problem, ProblemKind};
 pub use refusal::{Denial, Denials};
+pub use report::{OperationReport, Report};
 #[cfg(feature = "server")]
 pub use route::{Found, Route, find};
 #[cfg(feature = "server")]
