@@ -329,3 +329,84 @@ test_a_masked_tree_has_its_files_of_settings if {
 	plain := decision with input as asks(["read"], "/srv/w/**")
 	"file:/**/.env*" in plain.except
 }
+
+# Every answer whole, so that nothing in it changes unseen.
+test_the_answers_whole if {
+	refused := decision with input as asks(["read"], "/srv/x/.env")
+	refused == {
+		"effect": "deny",
+		"policy_id": "valetkey-guardrails",
+		"reasons": ["a file named `.env` usually holds credentials"],
+	}
+	asked := decision with input as asks(["write"], "/home/alice/.bashrc")
+	object.remove(asked, ["reasons"]) == {
+		"effect": "ask",
+		"policy_id": "valetkey-guardrails",
+		"ttl_seconds": 300,
+		"except": [],
+		"approval": {
+			"quorum": [{"role": "owner", "count": 1}],
+			"expires_seconds": 120,
+			"lease": {"scope": "once", "max_seconds": 300},
+		},
+	}
+	given := decision with input as asks(["read"], "/srv/x/a.txt")
+	given == {
+		"effect": "allow",
+		"policy_id": "valetkey-guardrails",
+		"ttl_seconds": 3600,
+		"except": [],
+		"obligations": {"durability": "streamed"},
+	}
+	every scheme in ["exec", "https", "tcp", "tool", "secret", "bus"] {
+		other := decision with input as {"resource": {"scheme": scheme}, "request": {"actions": ["call"]}}
+		other == {
+			"effect": "allow",
+			"policy_id": "valetkey-guardrails",
+			"ttl_seconds": 3600,
+			"obligations": {"durability": "streamed"},
+		}
+	}
+	not decision with input as {"resource": {"scheme": "ftp"}, "request": {"actions": ["call"]}}
+}
+
+# The reasons name the place in the list, and only that one.
+test_a_secret_is_named_once if {
+	home_place := decision with input as asks(["read"], "/home/alice/.aws/credentials")
+	home_place.reasons == ["`.aws/` in the home directory holds keys, credentials or private history"]
+	system_place := decision with input as asks(["read"], "/etc/shadow")
+	system_place.reasons == ["`/etc/shadow/` belongs to the system's keys, devices or services"]
+	later := decision with input as asks(["write"], "/usr/bin/x")
+	later.reasons == ["`/usr/bin/` belongs to the system"]
+}
+
+# What is taken out of a tree, counted by where it stands.
+test_a_tree_beside_the_home_keeps_the_home_out_of_it if {
+	got := decision with input as asks(["read"], "/srv/**")
+	every pattern in got.except {
+		not startswith(pattern, "file:/home/alice")
+		not startswith(pattern, "file:/etc")
+		not startswith(pattern, "file:/boot")
+	}
+}
+
+test_reading_a_tree_leaves_the_home_where_it_is if {
+	reading := decision with input as asks(["read"], "/home/**")
+	not "file:/home/alice" in reading.except
+	changing := decision with input as asks(["write"], "/home/**")
+	"file:/home/alice" in changing.except
+	elsewhere := decision with input as asks(["write"], "/srv/**")
+	not "file:/home/alice" in elsewhere.except
+}
+
+test_reading_a_tree_leaves_directories_on_the_way_to_valetkeys_own if {
+	reading := decision with input as asks(["read"], "/home/alice/work/**")
+	not "file:/home/alice/work" in reading.except
+	"file:/home/alice/work/vk/**" in reading.except
+	changing := decision with input as asks(["write"], "/home/alice/work/**")
+	"file:/home/alice/work" in changing.except
+	not "file:/home/alice" in changing.except
+	other := decision with input as asks(["write"], "/home/alice/other/**")
+	not "file:/home/alice/work" in other.except
+	not "file:/home/alice/work/vk/**" in other.except
+}
