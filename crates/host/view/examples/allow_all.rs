@@ -13,8 +13,8 @@ use rustix::fs::{Mode, OFlags, open};
 use rustix::mount::{MountFlags, mount};
 use valetkey_model::{Action, ActionSet};
 use valetkey_view::{
-    Authority, Connection, Facts, IdMap, Identity, Interrupt, Limit, Limits, Observation, Permit,
-    Use, Verdict, View, ViewConfig, Why,
+    Authority, Connection, Facts, IdMap, Identity, Interrupt, Kinds, Limit, Limits, Observation,
+    Permit, Use, Verdict, View, ViewConfig, Why,
 };
 
 #[derive(Debug)]
@@ -86,6 +86,10 @@ impl Authority for AllowAll {
 
     fn trusts(&self, _path: &Path, _wanted: ActionSet) -> bool {
         true
+    }
+
+    fn redacts(&self, _path: &Path) -> Kinds {
+        Kinds::NONE
     }
 
     fn report(&self, _observation: Observation) {}

@@ -144,7 +144,7 @@ impl<'a> Reader<'a> {
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
+mod tests {
     use super::*;
 
     fn with_length(bytes: usize, body: &[u8]) -> Vec<u8> {
@@ -180,17 +180,6 @@ pub(crate) mod tests {
     fn records(message: &[u8], each: usize) -> Vec<u8> {
         let record = |part: &[u8]| [vec![RECORD_HANDSHAKE, 3, 1], with_length(2, part)].concat();
         message.chunks(each).flat_map(record).collect()
-    }
-
-    /// A hello that asks for these names.
-    pub(crate) fn hello(names: &[&str]) -> Vec<u8> {
-        let extensions = [
-            extension(10, &[0, 2, 0, 29]),
-            server_names(names),
-            extension(43, &[2, 3, 4]),
-        ]
-        .concat();
-        records(&message(&extensions), 16_000)
     }
 
     #[test]
