@@ -5,6 +5,7 @@ mod binaries;
 mod desktop;
 mod helper;
 mod home;
+mod mcp;
 mod peer;
 mod place;
 mod process;
@@ -18,6 +19,7 @@ pub use helper::{
     outside_program,
 };
 pub use home::{Home, NOBODY, Person, Question, id};
+pub use mcp::{Mcp, text};
 pub use peer::{Answer, Guard, Peer};
 pub use place::{Device, cannot_run_cells, host_program, is_root, scratch, skipped};
 pub use process::{Call, Finished, Started, until};

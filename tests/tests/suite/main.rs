@@ -26,6 +26,7 @@ mod keeping;
 mod links;
 mod listings;
 mod masks;
+mod mcp;
 mod modes;
 mod narrowing;
 mod network;

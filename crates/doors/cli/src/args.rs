@@ -7,6 +7,7 @@ use std::os::fd::RawFd;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::commands::McpCommand;
 use clap::{Args as ClapArgs, Parser, Subcommand};
 use valetkey_api::StartGrant;
 use valetkey_model::{CapabilityId, Digest, Grant, Level, Resource, SessionId};
@@ -81,6 +82,11 @@ pub(crate) enum Command {
     },
     /// Ask for access, as an agent: in a cell, or outside of one at the person's broker
     Ask(Box<AskArgs>),
+    /// Serve agents that speak the Model Context Protocol
+    Mcp {
+        #[command(subcommand)]
+        command: McpCommand,
+    },
     /// Attack a cell of its own, and say what is really enforced here and what to do where it is not
     Doctor(ListArgs),
     /// Show the broker's state
@@ -129,6 +135,15 @@ pub(crate) struct DemoArgs {
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct RunArgs {
+    #[command(flatten)]
+    pub(crate) cell: CellArgs,
+    /// The command and its arguments
+    #[arg(required = true, trailing_var_arg = true, value_name = "COMMAND")]
+    pub(crate) command: Vec<OsString>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct CellArgs {
     /// The tree to work in: read, write, create, delete and run there
     #[arg(long, value_name = "DIR")]
     pub(crate) workspace: Option<PathBuf>,
@@ -156,9 +171,31 @@ pub(crate) struct RunArgs {
     /// Most MiB that are kept of this session; what goes beyond is recorded as not kept
     #[arg(long, value_name = "MIB", default_value_t = 2048, requires = "undo")]
     pub(crate) undo_budget: u64,
-    /// The command and its arguments
-    #[arg(required = true, trailing_var_arg = true, value_name = "COMMAND")]
-    pub(crate) command: Vec<OsString>,
+}
+
+impl CellArgs {
+    /// Whether any of them was given.
+    pub(crate) fn is_any(&self) -> bool {
+        let Self {
+            workspace,
+            grant,
+            policy,
+            purpose,
+            require,
+            environment,
+            no_prompt,
+            undo,
+            undo_budget: _,
+        } = self;
+        workspace.is_some()
+            || !grant.is_empty()
+            || policy.is_some()
+            || purpose.is_some()
+            || require.is_some()
+            || !environment.is_empty()
+            || *no_prompt
+            || *undo
+    }
 }
 
 #[derive(Debug, ClapArgs)]

@@ -78,8 +78,9 @@ pub struct CellSpec {
     pub extra_ro_binds: Vec<PathBuf>,
     /// The text of `/run/valetkey/README.md`.
     pub readme: String,
-    /// A program of the host that is in the cell as `/run/valetkey/bin/valetkey`: how scripts ask. Left out where it is not there.
-    pub asking_program: Option<PathBuf>,
+    /// Programs of the host that are in the cell under `/run/valetkey/bin`, with their names there: how agents ask. One that is not
+    /// there is left out.
+    pub asking_programs: Vec<(&'static str, PathBuf)>,
     /// The size limit of each of `/tmp`, `/dev/shm` and the user's runtime directory.
     pub tmp_bytes: u64,
 }
@@ -111,7 +112,7 @@ impl CellSpec {
             shown_through: Vec::new(),
             extra_ro_binds: Vec::new(),
             readme: String::new(),
-            asking_program: None,
+            asking_programs: Vec::new(),
             tmp_bytes: 1 << 30,
         }
     }

@@ -146,7 +146,10 @@ impl Plan {
         cell.stdio = terminal::stdio();
         cell.terminal = terminal::shape();
         cell.readme = README.to_owned();
-        cell.asking_program = std::env::current_exe().ok();
+        if let Ok(own) = std::env::current_exe() {
+            let server = own.with_file_name("valetkey-mcp");
+            cell.asking_programs = vec![("valetkey", own), ("valetkey-mcp", server)];
+        }
         Ok(Self {
             cell,
             agent,

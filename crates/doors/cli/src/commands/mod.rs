@@ -10,6 +10,7 @@ mod diff;
 mod files;
 mod init;
 mod keys;
+mod mcp;
 mod policy;
 mod report;
 mod requests;
@@ -25,12 +26,14 @@ use crate::fail::Fail;
 use crate::{demo, doctor};
 
 pub(crate) use audit::one_line;
+pub(crate) use mcp::McpCommand;
 pub(crate) use requests::show as show_question;
 
 /// Runs a command and gives its exit status.
 pub(crate) fn dispatch(args: Args) -> Result<u8, Fail> {
     match args.command {
         Command::Run(args) => return run::run(args),
+        Command::Mcp { command } => return mcp::command(command),
         Command::Demo(args) => return demo::run(&args),
         Command::DemoAgent { folder, listener } => return demo::agent::run(&folder, listener),
         Command::Undo(args) => return undo::command(&args),

@@ -1,12 +1,13 @@
 //! `valetkey run`: a command in a cell.
 
+use std::ffi::OsString;
 use std::path::Path;
 
 use valetkey_api::BundleFile;
 use valetkey_guard::{RunSpec, UndoSpec};
 use valetkey_snapshot::Budget;
 
-use crate::args::RunArgs;
+use crate::args::{CellArgs, RunArgs};
 use crate::fail::{Fail, Status};
 use crate::home;
 
@@ -17,6 +18,11 @@ const MAX_BUNDLE_FILES: usize = 256;
 
 /// Runs the command and passes its exit status on.
 pub(crate) fn run(args: RunArgs) -> Result<u8, Fail> {
+    in_cell(args.cell, args.command)
+}
+
+/// Runs a command in a cell of its own.
+pub(crate) fn in_cell(args: CellArgs, command: Vec<OsString>) -> Result<u8, Fail> {
     let policy = match args.policy {
         Some(dir) => Some(dir),
         None => super::init::chosen()?,
@@ -31,7 +37,7 @@ pub(crate) fn run(args: RunArgs) -> Result<u8, Fail> {
         },
     });
     let spec = RunSpec {
-        command: args.command,
+        command,
         workspace: args.workspace,
         grants: args.grant,
         policy,

@@ -50,7 +50,7 @@ pub(super) struct Sources {
     devices: Vec<(PathBuf, OwnedFd)>,
     /// Mounts with their places, in any order.
     further: Vec<(PathBuf, OwnedFd)>,
-    asking_program: Option<OwnedFd>,
+    asking_programs: Vec<(&'static str, OwnedFd)>,
 }
 
 /// What the tree gave to hold.
@@ -121,10 +121,11 @@ pub(super) fn open_sources(plan: &Plan<'_>) -> Result<Sources, Fault> {
         devices.push((path, node));
     }
     // Without it a script asks over the socket; a program that was replaced while it runs is no reason not to start.
-    let asking_program = spec
-        .asking_program
-        .as_ref()
-        .and_then(|path| copy_tree(CWD, path, system).ok());
+    let asking_programs = spec
+        .asking_programs
+        .iter()
+        .filter_map(|(name, path)| Some((*name, copy_tree(CWD, path, system).ok()?)))
+        .collect();
     let proc = new_mount("proc", &[], NO_SUID | NO_DEV | NO_EXEC).at(Step::MountProc, "")?;
     Ok(Sources {
         root,
@@ -132,7 +133,7 @@ pub(super) fn open_sources(plan: &Plan<'_>) -> Result<Sources, Fault> {
         proc,
         devices,
         further,
-        asking_program,
+        asking_programs,
     })
 }
 
@@ -153,7 +154,7 @@ pub(super) fn build(plan: &Plan<'_>, sources: Sources) -> Result<Built, Fault> {
     attach(&scratch("1777", spec.tmp_bytes)?, Path::new("/tmp"))?;
     let run = memory("0755", SMALL_BYTES, NO_SUID | NO_DEV | NO_EXEC)?;
     attach(&run, Path::new("/run"))?;
-    let (listener, notices) = notice_directory(spec, sources.asking_program.as_ref())?;
+    let (listener, notices) = notice_directory(spec, &sources.asking_programs)?;
     let runtime = PathBuf::from(format!("run/user/{}", spec.uid));
     let root = root_directory()?;
     let top = Directory(root.as_fd());
@@ -282,17 +283,17 @@ fn device_directory(devices: Vec<(PathBuf, OwnedFd)>, bytes: u64) -> Result<Owne
 /// Makes `/run/valetkey`: writable for the guard through the descriptor, read-only for the agent.
 fn notice_directory(
     spec: &CellSpec,
-    asking_program: Option<&OwnedFd>,
+    asking_programs: &[(&'static str, OwnedFd)],
 ) -> Result<(OwnedFd, OwnedFd), Fault> {
     let place = Path::new("/run/valetkey");
-    let program = Path::new("bin/valetkey");
+    let bin = Path::new("bin");
     let attributes = NO_SUID | NO_DEV | NO_EXEC;
     let notices = memory("0755", SMALL_BYTES, attributes)?;
     let directory = Directory(notices.as_fd());
     directory.write(Path::new("README.md"), spec.readme.as_bytes(), 0o644)?;
     directory.write(Path::new("denials.json"), b"[]\n", 0o644)?;
-    if let Some(file) = asking_program {
-        directory.make_place_for(program, file)?;
+    for (name, file) in asking_programs {
+        directory.make_place_for(&bin.join(name), file)?;
     }
     let root = root_directory()?;
     Directory(root.as_fd()).make_all(Path::new("run/valetkey"))?;
@@ -302,8 +303,8 @@ fn notice_directory(
     let shown = copy_tree(CWD, place, read_only).at(Step::Attach, place.display())?;
     unmount(place, UnmountFlags::DETACH).at(Step::Attach, place.display())?;
     attach(&shown, place)?;
-    if let Some(file) = asking_program {
-        attach(file, &place.join(program))?;
+    for (name, file) in asking_programs {
+        attach(file, &place.join(bin).join(name))?;
     }
     Ok((listener, notices))
 }
