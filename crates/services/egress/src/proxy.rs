@@ -14,7 +14,7 @@ use crate::socks::{self, Reply};
 use crate::tunnel::{self, Rules};
 
 /// Connections at once.
-pub const CONNECTIONS_MAX: usize = 512;
+pub const CONNECTIONS_MAX: usize = 256;
 /// How long a client may take to say what it wants.
 const HEAD_TIME: Duration = Duration::from_secs(10);
 /// How long a server may take to answer a connection.

@@ -254,6 +254,8 @@ impl Passage for Connection {
 /// # Errors
 /// When the thread or its runtime cannot be started.
 pub(crate) fn open(listener: &OwnedFd, door: NetworkDoor) -> std::io::Result<()> {
+    // Two descriptors for each connection, beside those of the view. The cell keeps the limit that it began with.
+    valetkey_api::raise_descriptor_limit()?;
     let listener = TcpListener::from(listener.try_clone()?);
     listener.set_nonblocking(true)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
