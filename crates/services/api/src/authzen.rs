@@ -115,12 +115,43 @@ pub struct EvaluationOptions {
 }
 
 /// A batch. Without evaluations of its own it is a single one.
+///
+/// Its members are those of [`Evaluation`], written out: flattened they would be read by way of a buffer, in which a list passes for a structure.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Evaluations {
-    /// What holds for each that does not say otherwise.
-    #[serde(flatten)]
-    pub whole: Evaluation,
+    /// Who, for each that does not say.
+    #[serde(
+        default,
+        deserialize_with = "object",
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[cfg_attr(feature = "schema", schemars(with = "Entity"))]
+    pub subject: Option<Entity>,
+    /// What is to be done, for each that does not say.
+    #[serde(
+        default,
+        deserialize_with = "object",
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[cfg_attr(feature = "schema", schemars(with = "NamedAction"))]
+    pub action: Option<NamedAction>,
+    /// To what, for each that does not say.
+    #[serde(
+        default,
+        deserialize_with = "object",
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[cfg_attr(feature = "schema", schemars(with = "Entity"))]
+    pub resource: Option<Entity>,
+    /// What else, for each that does not say.
+    #[serde(
+        default,
+        deserialize_with = "object",
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[cfg_attr(feature = "schema", schemars(with = "EvaluationContext"))]
+    pub context: Option<EvaluationContext>,
     /// The evaluations.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub evaluations: Vec<Evaluation>,
@@ -134,10 +165,19 @@ impl Evaluations {
     #[must_use]
     pub fn spread(self) -> (Vec<Evaluation>, bool) {
         let Self {
-            whole,
+            subject,
+            action,
+            resource,
+            context,
             evaluations,
             options: _,
         } = self;
+        let whole = Evaluation {
+            subject,
+            action,
+            resource,
+            context,
+        };
         if evaluations.is_empty() {
             return (vec![whole], false);
         }
@@ -258,6 +298,20 @@ mod tests {
     }
 
     #[test]
+    fn a_list_is_no_structure_in_a_batch_either() {
+        for text in [
+            r#"{"context":{"constraints":[null,null]}}"#,
+            r#"{"context":["x",{}]}"#,
+            r#"{"subject":["agent","self",{}]}"#,
+            r#"{"evaluations":[{"context":{"constraints":[1]}}]}"#,
+            r#"{"options":["execute_all"]}"#,
+        ] {
+            let read = serde_json::from_str::<Evaluations>(text);
+            assert!(read.is_err(), "{text}: {read:?}");
+        }
+    }
+
+    #[test]
     fn without_evaluations_it_is_a_single_one() {
         for text in [
             r#"{"action":{"name":"read"}}"#,
@@ -275,7 +329,7 @@ mod tests {
         let text = r#"{"subject":{"type":"agent","id":"a","role":"root","properties":{"x":1}},"elsewhere":1,
             "context":{"time":"2026-01-01T00:00:00Z"},"options":{"another_option":"value"}}"#;
         let batch: Evaluations = serde_json::from_str(text).expect("a batch");
-        assert_eq!(batch.whole.context, Some(EvaluationContext::default()));
+        assert_eq!(batch.context, Some(EvaluationContext::default()));
         for text in [
             r#"{"subject":{"type":"agent"}}"#,
             r#"{"subject":{"type":"agent","id":1}}"#,
