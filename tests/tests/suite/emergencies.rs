@@ -199,7 +199,7 @@ fn a_forged_or_repeated_emergency_is_not_given() {
     let changes: [(&str, Value); 4] = [
         ("minutes", json!(15)),
         ("time", json!("2027-01-01T00:00:00.000Z")),
-        ("by", json!("nobody")),
+        ("by", json!("somebody-else")),
         ("challenge", json!("")),
     ];
     for (member, value) in changes {
