@@ -277,13 +277,18 @@ fn object_or_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
 mod tests {
     use super::*;
 
+    /// As the door reads a body.
+    fn read(text: &str) -> Result<Evaluations, serde_json::Error> {
+        valetkey_model::read_json(text.as_bytes())
+    }
+
     #[test]
     fn what_an_evaluation_leaves_out_is_taken_from_the_whole() {
         let text = r#"{"subject":{"type":"agent","id":"a"},"action":{"name":"read"},
             "context":{"justification":"x"},
             "evaluations":[{"resource":{"type":"file","id":"/a"}},
             {"resource":{"type":"file","id":"/b"},"action":{"name":"list"},"context":{}}]}"#;
-        let batch: Evaluations = serde_json::from_str(text).expect("a batch");
+        let batch = read(text).expect("a batch");
         assert_eq!(batch.options.evaluations_semantic, Semantic::ExecuteAll);
         let (all, is_batch) = batch.spread();
         assert!(is_batch);
@@ -306,8 +311,8 @@ mod tests {
             r#"{"evaluations":[{"context":{"constraints":[1]}}]}"#,
             r#"{"options":["execute_all"]}"#,
         ] {
-            let read = serde_json::from_str::<Evaluations>(text);
-            assert!(read.is_err(), "{text}: {read:?}");
+            let batch = read(text);
+            assert!(batch.is_err(), "{text}: {batch:?}");
         }
     }
 
@@ -317,9 +322,7 @@ mod tests {
             r#"{"action":{"name":"read"}}"#,
             r#"{"action":{"name":"read"},"evaluations":[]}"#,
         ] {
-            let (all, is_batch) = serde_json::from_str::<Evaluations>(text)
-                .expect("one")
-                .spread();
+            let (all, is_batch) = read(text).expect("one").spread();
             assert_eq!((all.len(), is_batch), (1, false));
         }
     }
@@ -328,7 +331,7 @@ mod tests {
     fn what_is_not_known_is_passed_over_and_what_is_known_is_strict() {
         let text = r#"{"subject":{"type":"agent","id":"a","role":"root","properties":{"x":1}},"elsewhere":1,
             "context":{"time":"2026-01-01T00:00:00Z"},"options":{"another_option":"value"}}"#;
-        let batch: Evaluations = serde_json::from_str(text).expect("a batch");
+        let batch = read(text).expect("a batch");
         assert_eq!(batch.context, Some(EvaluationContext::default()));
         for text in [
             r#"{"subject":{"type":"agent"}}"#,
@@ -344,7 +347,7 @@ mod tests {
             r#"{"evaluations":{}}"#,
             r#"{"action":{"name":"read"},"action":{"name":"write"}}"#,
         ] {
-            assert!(serde_json::from_str::<Evaluations>(text).is_err(), "{text}");
+            assert!(read(text).is_err(), "{text}");
         }
     }
 }
