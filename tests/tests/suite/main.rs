@@ -38,6 +38,7 @@ mod programs;
 mod prompting;
 mod proving;
 mod querying;
+mod remembering;
 mod replaying;
 mod revoking;
 mod sessions;

@@ -7,6 +7,7 @@ use valetkey_model::{
 };
 
 use crate::change::ChangeSummary;
+use crate::memory::Before;
 use crate::signed::ApprovalError;
 
 /// The domain of the digest of a question.
@@ -42,6 +43,9 @@ pub struct Asked {
     /// What would be changed, where that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub change: Option<ChangeSummary>,
+    /// What was approved for this agent before; absent where the broker does not know.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<Before>,
     /// Why policy wants a person.
     pub reasons: Vec<String>,
     /// Which policy asks.

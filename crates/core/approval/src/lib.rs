@@ -11,6 +11,7 @@ mod change;
 mod emergency;
 mod exported;
 mod group;
+mod memory;
 mod patience;
 #[cfg(any(test, feature = "show"))]
 mod prompt;
@@ -34,9 +35,10 @@ pub use change::{ChangeLine, ChangeSummary, ChangeUnit, MAX_CHANGE_LINE_BYTES, M
 pub use emergency::{SignedEmergency, SignedReview, UnsignedEmergency, UnsignedReview};
 pub use exported::{EXPORT_MAX_BYTES, Exported, ExportedError};
 pub use group::{GROUP_MAX, GROUP_WINDOW_MS, may_be_listed, put_together};
+pub use memory::{Before, Memory};
 pub use patience::{OverBudget, Patience, PromptBudget, Wait};
 #[cfg(any(test, feature = "show"))]
-pub use prompt::{Context, Earlier, Emphasis, Field, Prompt, RegistryState};
+pub use prompt::{Context, Emphasis, Field, Prompt};
 pub use quorum::{Approved, Standing, standing};
 pub use reach::{Reach, chosen_in_words};
 pub use registry::{Change, ChangeError, SignedChange, UnsignedChange};

@@ -18,6 +18,7 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 use valetkey_api::Paths;
+use valetkey_approval::Context;
 
 pub use plain::lines;
 pub use runtime::watch;
@@ -32,6 +33,16 @@ pub struct Inbox {
     pub home: PathBuf,
     /// What the list is narrowed to at the start, as `/` does; empty for all.
     pub filter: String,
+}
+
+impl Inbox {
+    /// What is known beside a question.
+    fn context(&self) -> Context {
+        Context {
+            home: Some(self.home.clone()),
+            name_of: Some(valetkey_sys::account::name_of),
+        }
+    }
 }
 
 /// Why an inbox ended.

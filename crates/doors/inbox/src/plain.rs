@@ -73,7 +73,7 @@ fn line(inbox: &Inbox, asked: &Asked, json: bool, now: Timestamp) -> String {
         // What came as JSON goes as JSON.
         return serde_json::to_string(asked).unwrap_or_default();
     }
-    let row = Row::new(asked.clone(), Some(&inbox.home));
+    let row = Row::new(asked.clone(), &inbox.context());
     let risk = match row.prompt.risk {
         Risk::Low => "low",
         Risk::Elevated => "elevated",

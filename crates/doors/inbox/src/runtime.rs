@@ -100,11 +100,7 @@ impl Loop {
     fn run(&mut self, inbox: &Inbox) -> Result<(), InboxError> {
         let theme = Theme::from_env();
         let mut size = self.taken.size();
-        let mut app = App::new(
-            Some(inbox.home.clone()),
-            (size.width, size.height),
-            self.now(),
-        );
+        let mut app = App::new(inbox.context(), (size.width, size.height), self.now());
         app.filter.clone_from(&inbox.filter);
         let backend = Ansi::new(io::stdout(), size);
         let mut terminal = Terminal::new(backend).map_err(InboxError::Terminal)?;

@@ -14,18 +14,25 @@ pub struct Account {
     pub shell: PathBuf,
 }
 
+/// The name of a user of this host, if it knows one.
+#[must_use]
+pub fn name_of(uid: u32) -> Option<String> {
+    find(uid).map(|account| account.name)
+}
+
 /// The account with this user id; a plain stand-in, which owns nothing, if the host knows none.
 #[must_use]
 pub fn by_uid(uid: u32) -> Account {
-    let table = fs::read_to_string("/etc/passwd").unwrap_or_default();
-    table
-        .lines()
-        .find_map(|line| read(line, uid))
-        .unwrap_or_else(|| Account {
-            name: format!("uid{uid}"),
-            home: PathBuf::from("/"),
-            shell: PathBuf::from("/bin/sh"),
-        })
+    find(uid).unwrap_or_else(|| Account {
+        name: format!("uid{uid}"),
+        home: PathBuf::from("/"),
+        shell: PathBuf::from("/bin/sh"),
+    })
+}
+
+fn find(uid: u32) -> Option<Account> {
+    let table = fs::read_to_string("/etc/passwd").ok()?;
+    table.lines().find_map(|line| read(line, uid))
 }
 
 fn read(line: &str, uid: u32) -> Option<Account> {

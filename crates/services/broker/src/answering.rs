@@ -161,6 +161,7 @@ impl Broker {
     ) -> Result<Outcome, Problem> {
         self.bulletin.changed(session.opening.user.uid);
         self.endurance.approved(session);
+        self.remember(session, &question.asked);
         let waiting = question
             .parts
             .iter()
@@ -209,6 +210,17 @@ impl Broker {
             Some(problem) => Err(problem),
             None => Ok(Outcome::Approved),
         }
+    }
+
+    /// Remembers that people said yes, so that later questions can say what is new. Nobody waits for the disk.
+    fn remember(&self, session: &Session, asked: &valetkey_approval::Asked) {
+        let uid = session.opening.user.uid;
+        self.remembered.remember(uid, asked);
+        let (remembered, diagnostics) =
+            (Arc::clone(&self.remembered), Arc::clone(&self.diagnostics));
+        drop(tokio::task::spawn_blocking(move || {
+            remembered.write(uid, &diagnostics);
+        }));
     }
 
     async fn mint_part(

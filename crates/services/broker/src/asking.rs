@@ -146,6 +146,7 @@ impl Broker {
         let questions = waiting.iter().map(|one| one.asked.clone()).collect();
         for mut asked in put_together(questions) {
             narrow_lease(&mut asked);
+            asked.before = self.remembered.before(session.opening.user.uid, &asked);
             let listed: Vec<RequestId> = asked.grants().map(|(id, _)| id.clone()).collect();
             let (own, others): (Vec<_>, Vec<_>) = waiting
                 .into_iter()
@@ -384,6 +385,7 @@ pub(crate) fn question_of(
         justification: ask.justification,
         file: ask.file,
         change: ask.change,
+        before: None,
         reasons: decision.reasons.clone(),
         policy_id: decision.policy_id.clone(),
         policy_digest: session.policy_digest(),

@@ -23,6 +23,7 @@ use crate::patience::Endurance;
 use crate::people::People;
 use crate::question::Questions;
 use crate::record::Recorder;
+use crate::remembered::Remembered;
 use crate::review::Reviews;
 use crate::rules::Rules;
 use crate::session::Sessions;
@@ -34,6 +35,8 @@ pub(crate) struct Broker {
     pub(crate) recorder: Recorder,
     pub(crate) ledger: Ledger,
     pub(crate) people: People,
+    /// What they approved before.
+    pub(crate) remembered: Arc<Remembered>,
     pub(crate) sessions: Sessions,
     pub(crate) questions: Questions,
     /// How long people bear each agent's questions.
@@ -64,6 +67,7 @@ pub(crate) struct Parts {
     pub(crate) recorder: Recorder,
     pub(crate) ledger: Ledger,
     pub(crate) people: People,
+    pub(crate) remembered: Remembered,
     pub(crate) reviews: Reviews,
     pub(crate) built_in: Arc<Rules>,
     pub(crate) admission: Admission,
@@ -82,6 +86,7 @@ impl Broker {
             recorder: parts.recorder,
             ledger: parts.ledger,
             people: parts.people,
+            remembered: Arc::new(parts.remembered),
             reviews: parts.reviews,
             challenges: Challenges::default(),
             sessions: Sessions::default(),

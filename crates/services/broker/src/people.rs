@@ -1,64 +1,32 @@
 //! The people who may approve, kept in private files: in user mode one, in system mode one for each user.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use valetkey_api::{Mode, Problem, ProblemKind};
 use valetkey_approval::{Approver, Approvers, ChangeError, OWNER, SignedChange};
 use valetkey_model::UserFacts;
 
-/// Users of a system broker with approvers of their own; their files are read at every start.
-const MAX_USERS: usize = 10_000;
+use crate::per_user::{MAX_USERS, PerUser};
 
 /// The registered approvers, in memory and on disk.
 #[derive(Debug)]
 pub(crate) struct People {
-    place: Place,
+    place: PerUser,
     approvers: Mutex<BTreeMap<u32, Approvers>>,
-}
-
-/// Where they are kept.
-#[derive(Debug)]
-enum Place {
-    /// One file, for the one user.
-    File(PathBuf),
-    /// A file for each user, named by the user's id.
-    Directory(PathBuf),
-}
-
-impl Place {
-    fn of(&self, uid: u32) -> PathBuf {
-        match self {
-            Self::File(path) => path.clone(),
-            Self::Directory(path) => path.join(format!("{uid}.json")),
-        }
-    }
 }
 
 impl People {
     /// Reads what there is. A file that does not read stops the broker: nobody must become an approver by damage.
     pub(crate) fn load(state: &Path, mode: Mode) -> Result<Self, String> {
+        let (place, files) = PerUser::find(state, "approvers", mode)?;
         let mut approvers = BTreeMap::new();
-        let place = match mode {
-            Mode::User => {
-                let path = state.join("approvers.json");
-                let uid = rustix::process::geteuid().as_raw();
-                if let Some(read) = read(&path)? {
-                    approvers.insert(uid, read);
-                }
-                Place::File(path)
+        for (uid, file) in files {
+            if let Some(read) = read(&file)? {
+                approvers.insert(uid, read);
             }
-            Mode::System => {
-                let path = state.join("approvers");
-                for (uid, file) in files(&path)? {
-                    if let Some(read) = read(&file)? {
-                        approvers.insert(uid, read);
-                    }
-                }
-                Place::Directory(path)
-            }
-        };
+        }
         Ok(Self {
             place,
             approvers: Mutex::new(approvers),
@@ -173,30 +141,6 @@ fn may_add(
         ));
     }
     Ok(())
-}
-
-/// The files of a directory of approvers, which is made if it is not there. What is not named by a user's id is none.
-fn files(directory: &Path) -> Result<Vec<(u32, PathBuf)>, String> {
-    let failed = |error: std::io::Error| format!("{}: {error}", directory.display());
-    let mut builder = std::fs::DirBuilder::new();
-    std::os::unix::fs::DirBuilderExt::mode(builder.recursive(true), 0o700)
-        .create(directory)
-        .map_err(failed)?;
-    let mut files = Vec::new();
-    for entry in std::fs::read_dir(directory).map_err(failed)? {
-        let name = entry.map_err(failed)?.file_name();
-        let uid = name
-            .to_str()
-            .and_then(|name| name.strip_suffix(".json"))
-            .and_then(|uid| uid.parse().ok());
-        if let Some(uid) = uid {
-            files.push((uid, directory.join(name)));
-        }
-    }
-    if files.len() > MAX_USERS {
-        return Err(format!("{}: too many files", directory.display()));
-    }
-    Ok(files)
 }
 
 fn read(path: &Path) -> Result<Option<Approvers>, String> {

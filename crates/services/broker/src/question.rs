@@ -317,4 +317,4 @@ impl Questions {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -30,6 +30,7 @@ use crate::listeners::{ListenError, Listeners};
 use crate::notify::Notifier;
 use crate::people::People;
 use crate::record::Recorder;
+use crate::remembered::Remembered;
 use crate::review::Reviews;
 use crate::rules::Rules;
 
@@ -261,6 +262,7 @@ fn prepare(
     let keys = Keys::load_or_create(&paths.state)?;
     let built_in = Arc::new(Rules::built_in()?);
     let people = People::load(&paths.state, paths.mode).map_err(StartError::People)?;
+    let remembered = Remembered::load(&paths.state, paths.mode, &diagnostics);
     let reviews = Reviews::load(&paths.state).map_err(StartError::People)?;
     let store = |path: PathBuf| {
         move |source| StartError::Store {
@@ -305,6 +307,7 @@ fn prepare(
         recorder: Recorder::new(log),
         ledger,
         people,
+        remembered,
         reviews,
         built_in,
         admission,

@@ -4,7 +4,7 @@ use valetkey_model::{
     ApprovalRequirement, FileKind, Justification, Lease, LeaseScope, Quorum, Resource,
 };
 
-use super::{Context, Emphasis, Field, RegistryState, limits};
+use super::{Context, Emphasis, Field, limits};
 use crate::asked::{Asked, FileFacts};
 use crate::change::{ChangeLine, ChangeSummary, ChangeUnit};
 use crate::show::{SafeText, visible};
@@ -12,7 +12,7 @@ use crate::show::{SafeText, visible};
 /// All lines, in the order in which they are read.
 pub(super) fn of(asked: &Asked, context: &Context) -> Vec<Field> {
     let mut lines = Lines(Vec::new());
-    agent(&mut lines, asked, context);
+    agent(&mut lines, asked);
     what(&mut lines, asked, context);
     if let Some(change) = &asked.change {
         self::change(&mut lines, change);
@@ -54,29 +54,27 @@ impl Lines {
     }
 }
 
-fn agent(lines: &mut Lines, asked: &Asked, context: &Context) {
-    let version = context
-        .agent_version
-        .as_ref()
-        .map_or_else(String::new, |version| {
-            format!(", version {}", visible(version))
-        });
-    let registry = match context.registry {
-        None => "",
-        Some(RegistryState::Approved) => ", approved in the registry",
-        Some(RegistryState::Unknown) => ", not in the registry",
-        Some(RegistryState::OtherDigest) => ", in the registry with another digest",
-        Some(RegistryState::Withdrawn) => ", withdrawn from the registry",
-    };
+fn agent(lines: &mut Lines, asked: &Asked) {
     let name = visible(&asked.agent.to_string());
     let user = SafeText::quoted(asked.user.as_bytes());
     lines.add(
         "agent",
         Emphasis::Strong,
-        SafeText::words(format_args!("{name}{version}{registry}, for {user}")),
+        SafeText::words(format_args!("{name}, for {user}")),
     );
     if let Some(digest) = asked.agent_digest {
         lines.text("program", &digest.to_string());
+    }
+    let before = asked.before.as_ref();
+    if let Some(other) = before.and_then(|before| before.other_program) {
+        lines.text("it was", &other.to_string());
+    }
+    if let Some(before) = before.filter(|before| before.approvals > 0) {
+        let approvals = match before.approvals {
+            1 => "something was approved for it once".to_owned(),
+            times => format!("something was approved for it {times} times"),
+        };
+        lines.text("before", &approvals);
     }
     if let Some(purpose) = &asked.purpose {
         lines.add("purpose", Emphasis::Plain, SafeText::prose(purpose));
@@ -96,8 +94,7 @@ fn what(lines: &mut Lines, asked: &Asked, context: &Context) {
     for listed in &asked.also {
         lines.path("and", &listed.resource);
         if let Some(file) = &listed.file {
-            let unnamed = Context::default();
-            lines.add("file", Emphasis::Plain, facts(file, &unnamed));
+            lines.add("file", Emphasis::Plain, facts(file, context));
         }
         lines.text("request", listed.request_id.as_str());
     }
@@ -117,7 +114,7 @@ fn facts(file: &FileFacts, context: &Context) -> SafeText {
         FileKind::Symlink => "a symbolic link",
         FileKind::Other => "a device, socket or pipe",
     };
-    let owner = match &context.owner_name {
+    let owner = match context.name_of.and_then(|name_of| name_of(file.owner)) {
         Some(name) => format!("{} ({})", SafeText::quoted(name.as_bytes()), file.owner),
         None => format!("user {}", file.owner),
     };

@@ -11,54 +11,22 @@ mod words;
 use std::path::PathBuf;
 
 use serde::Serialize;
-use valetkey_model::{AgentId, Digest, Grant, canonical_json};
+use valetkey_model::{Digest, canonical_json};
 
-use crate::asked::{Asked, FileFacts};
+use crate::asked::Asked;
 use crate::risk::{Risk, assess};
 use crate::show::SafeText;
 
 /// The domain of the digest of a prompt.
 const PROMPT_DOMAIN: &str = "valetkey prompt v1";
 
-/// What the one who shows knows beside the question. Nothing of it comes from the agent; what is not known is absent, and nothing is said of it.
+/// What the one who shows knows beside the question, to put names in the place of numbers. What is not known is absent.
 #[derive(Clone, Debug, Default)]
 pub struct Context {
     /// The person's home, written `~`.
     pub home: Option<PathBuf>,
-    /// The name of the file's owner.
-    pub owner_name: Option<String>,
-    /// The agent's version.
-    pub agent_version: Option<String>,
-    /// What the registry says of the agent's program.
-    pub registry: Option<RegistryState>,
-    /// What was approved before, as far as it is known at all.
-    pub earlier: Option<Vec<Earlier>>,
-    /// Facts of the file when it was last approved.
-    pub file_last_time: Option<FileFacts>,
-    /// Facts of the file now.
-    pub file_now: Option<FileFacts>,
-}
-
-/// What the registry says of a program.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RegistryState {
-    /// It is approved, with this digest.
-    Approved,
-    /// It is not registered.
-    Unknown,
-    /// It is registered with another digest: the program was changed.
-    OtherDigest,
-    /// It was approved once, and is no longer.
-    Withdrawn,
-}
-
-/// Something that was approved before.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Earlier {
-    /// For which agent.
-    pub agent: AgentId,
-    /// What.
-    pub grant: Grant,
+    /// Tells the name of a user of this machine, such as a file's owner.
+    pub name_of: Option<fn(u32) -> Option<String>>,
 }
 
 /// A question as it is shown. All of it is safe text.
@@ -110,7 +78,7 @@ impl Prompt {
     #[must_use]
     pub fn of(asked: &Asked, context: &Context) -> Self {
         let (risk, reasons) = assess(asked);
-        let warnings = notes::warnings(asked, context);
+        let warnings = notes::warnings(asked);
         Self {
             title: words::title(asked),
             plain_words: words::plain(asked, context.home.as_deref()),
@@ -122,7 +90,7 @@ impl Prompt {
                 risk.max(Risk::Elevated)
             },
             risk_because: reasons.into_iter().map(|reason| reason.words()).collect(),
-            new: notes::new(asked, context),
+            new: notes::new(asked),
             warnings,
         }
     }

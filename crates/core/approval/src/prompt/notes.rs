@@ -3,9 +3,8 @@
 use std::collections::BTreeSet;
 
 use unicode_script::{Script, UnicodeScript as _};
-use valetkey_model::{Action, ActionSet, FileKind, Resource};
+use valetkey_model::{Action, ActionSet, FileKind};
 
-use super::{Context, Earlier, RegistryState};
 use crate::asked::{Asked, FileFacts};
 use crate::risk::changes;
 use crate::show::{SafeText, visible};
@@ -14,15 +13,11 @@ use crate::show::{SafeText, visible};
 const MAX_NAMED_MARKS: usize = 5;
 
 /// What is new. Nothing is said where earlier approvals are not known.
-pub(super) fn new(asked: &Asked, context: &Context) -> Vec<SafeText> {
-    let Some(earlier) = &context.earlier else {
+pub(super) fn new(asked: &Asked) -> Vec<SafeText> {
+    let Some(before) = &asked.before else {
         return Vec::new();
     };
-    let own: Vec<&Earlier> = earlier
-        .iter()
-        .filter(|earlier| earlier.agent == asked.agent)
-        .collect();
-    if own.is_empty() {
+    if before.approvals == 0 {
         return vec![SafeText::words(
             "nothing was approved for this agent before",
         )];
@@ -30,7 +25,7 @@ pub(super) fn new(asked: &Asked, context: &Context) -> Vec<SafeText> {
     let mut new: Vec<SafeText> = Action::ALL
         .into_iter()
         .filter(|action| asked.grant.actions.allows(*action))
-        .filter(|action| !own.iter().any(|one| one.grant.actions.allows(*action)))
+        .filter(|action| !before.actions.allows(*action))
         .map(|action| {
             let verb = verb(action);
             SafeText::words(format_args!(
@@ -38,8 +33,14 @@ pub(super) fn new(asked: &Asked, context: &Context) -> Vec<SafeText> {
             ))
         })
         .collect();
-    let known = |resource: &Resource| own.iter().any(|one| is_near(&one.grant.resource, resource));
-    if asked.resources().any(|(resource, _)| !known(resource)) {
+    if last_time(asked)
+        .is_some_and(|(then, now)| is_edited(then, now) && then.difference(now).is_some())
+    {
+        new.push(SafeText::words(
+            "what is in it changed since it was last approved",
+        ));
+    }
+    if !before.is_near {
         let text = if asked.grant.resource.as_file().is_some() {
             "the first time outside of the folders approved before"
         } else {
@@ -50,17 +51,15 @@ pub(super) fn new(asked: &Asked, context: &Context) -> Vec<SafeText> {
     new
 }
 
-/// Whether something lies where something was approved before: the same, covered by it, or in the same folder.
-fn is_near(before: &Resource, now: &Resource) -> bool {
-    if before.covers(now) {
-        return true;
-    }
-    match (before.as_file(), now.as_file()) {
-        (Some(before), Some(now)) if before.is_literal() && now.is_literal() => {
-            before.literal_prefix().parent() == now.literal_prefix().parent()
-        }
-        _ => false,
-    }
+/// The file as it was when it was last approved, and as it is.
+fn last_time(asked: &Asked) -> Option<(&FileFacts, &FileFacts)> {
+    let then = asked.before.as_ref()?.file.as_ref()?;
+    Some((then, asked.file.as_ref()?))
+}
+
+/// Whether nothing but its content can have changed, as a person's editor does all day, which puts another file in its place too.
+fn is_edited(then: &FileFacts, now: &FileFacts) -> bool {
+    then.kind == now.kind && then.owner == now.owner && then.mode == now.mode
 }
 
 fn verb(action: Action) -> &'static str {
@@ -80,19 +79,19 @@ fn verb(action: Action) -> &'static str {
 }
 
 /// What should be looked at twice.
-pub(super) fn warnings(asked: &Asked, context: &Context) -> Vec<SafeText> {
+pub(super) fn warnings(asked: &Asked) -> Vec<SafeText> {
     let mut warnings = Vec::new();
     names(asked, &mut warnings);
-    files(asked, context, &mut warnings);
+    files(asked, &mut warnings);
     let mut warn = |text: &str| warnings.push(SafeText::words(text));
-    match context.registry {
-        Some(RegistryState::OtherDigest) => {
-            warn("the agent's program is not the one that is registered: it was changed");
-        }
-        Some(RegistryState::Withdrawn) => {
-            warn("the agent's program was withdrawn from the registry");
-        }
-        Some(RegistryState::Unknown | RegistryState::Approved) | None => {}
+    if asked
+        .before
+        .as_ref()
+        .is_some_and(|before| before.other_program.is_some())
+    {
+        warn(
+            "the agent's program is not the one of the last approval: it was changed, or another has its name",
+        );
     }
     if asked.requirement.mfa_max_age_seconds.is_some() {
         warn("policy wants a second factor, which cannot be shown yet: a yes will not count");
@@ -187,7 +186,7 @@ fn is_right_to_left(c: char) -> bool {
     )
 }
 
-fn files(asked: &Asked, context: &Context, warnings: &mut Vec<SafeText>) {
+fn files(asked: &Asked, warnings: &mut Vec<SafeText>) {
     let actions: ActionSet = asked.grant.actions;
     for (_, facts) in asked.resources() {
         let Some(file) = facts else { continue };
@@ -203,16 +202,12 @@ fn files(asked: &Asked, context: &Context, warnings: &mut Vec<SafeText>) {
             )));
         }
     }
-    let differs = |then, now: Option<&FileFacts>, since: &str| {
-        let (Some(then), Some(now)) = (then, now) else {
-            return None;
-        };
-        let what = FileFacts::difference(then, now)?;
-        Some(SafeText::words(format_args!("its {what} changed {since}")))
-    };
-    let asked_file = asked.file.as_ref();
-    let last_time = context.file_last_time.as_ref();
-    warnings.extend(differs(last_time, asked_file, "since it was last approved"));
-    let now = context.file_now.as_ref();
-    warnings.extend(differs(asked_file, now, "since the agent asked"));
+    if let Some((then, now)) = last_time(asked)
+        && let Some(what) = then.difference(now)
+        && !is_edited(then, now)
+    {
+        warnings.push(SafeText::words(format_args!(
+            "its {what} changed since it was last approved"
+        )));
+    }
 }

@@ -8,7 +8,7 @@ use valetkey_model::{ActionSet, FileKind, Justification, JustificationRule, Leas
 use super::*;
 use crate::show::tests::{is_acted_on, tricky};
 use crate::testkit::{at, facts, question, requirement};
-use crate::{ChangeLine, ChangeSummary, ChangeUnit, FileIdentity, put_together};
+use crate::{ChangeLine, ChangeSummary, ChangeUnit, FileFacts, Memory, put_together};
 
 fn home() -> Context {
     Context {
@@ -84,12 +84,11 @@ fn snapshot_of_a_deletion_that_is_new() {
         size: 3_495_253_504,
         ..facts()
     });
+    let mut memory = Memory::default();
+    memory.remember(&question("file:/home/alice/Documents/a", "read"));
+    asked.before = Some(memory.before(&asked));
     let context = Context {
-        earlier: Some(vec![Earlier {
-            agent: asked.agent.clone(),
-            grant: question("file:/home/alice/Documents/a", "read").grant,
-        }]),
-        owner_name: Some("alice".to_owned()),
+        name_of: Some(|uid| (uid == 1000).then(|| "alice".to_owned())),
         ..home()
     };
     check("deletion_that_is_new", &asked, &context);
@@ -100,32 +99,46 @@ fn snapshot_of_a_program() {
     let mut asked = question("exec:/usr/bin/git", "execute");
     asked.agent_digest = Some(Digest::of(b"agent"));
     asked.purpose = Some("tidy the repository".to_owned());
-    let context = Context {
-        agent_version: Some("1.4.2".to_owned()),
-        registry: Some(RegistryState::Approved),
-        earlier: Some(vec![]),
-        ..home()
-    };
-    check("program", &asked, &context);
+    asked.before = Some(Memory::default().before(&asked));
+    check("program", &asked, &home());
 }
 
 #[test]
 fn snapshot_of_a_changed_program_and_file() {
     let mut asked = question("file:/home/alice/plan.txt", "write,metadata");
     asked.file = Some(facts());
-    let context = Context {
-        registry: Some(RegistryState::OtherDigest),
-        file_last_time: Some(FileFacts {
-            size: 12_000,
-            ..facts()
-        }),
-        file_now: Some(FileFacts {
-            identity: Some(FileIdentity::new(0xfd01, 0x9999)),
-            ..facts()
-        }),
-        ..home()
-    };
-    check("changed_program_and_file", &asked, &context);
+    asked.agent_digest = Some(Digest::of(b"changed"));
+    let mut earlier = asked.clone();
+    earlier.agent_digest = Some(Digest::of(b"agent"));
+    earlier.file = Some(FileFacts {
+        mode: 0o600,
+        ..facts()
+    });
+    let mut memory = Memory::default();
+    memory.remember(&earlier);
+    memory.remember(&earlier);
+    asked.before = Some(memory.before(&asked));
+    check("changed_program_and_file", &asked, &home());
+}
+
+#[test]
+fn what_a_person_edited_since_is_new_and_no_warning() {
+    let mut earlier = question("file:/home/alice/plan.txt", "read");
+    earlier.file = Some(facts());
+    let mut memory = Memory::default();
+    memory.remember(&earlier);
+    let mut asked = earlier.clone();
+    asked.file = Some(FileFacts {
+        size: 13,
+        ..facts()
+    });
+    asked.before = Some(memory.before(&asked));
+    let prompt = Prompt::of(&asked, &home());
+    assert!(prompt.warnings.is_empty());
+    let new: Vec<_> = prompt.new.iter().map(ToString::to_string).collect();
+    assert_eq!(new, ["what is in it changed since it was last approved"]);
+    asked.file = Some(facts());
+    assert!(Prompt::of(&asked, &home()).new.is_empty());
 }
 
 #[test]

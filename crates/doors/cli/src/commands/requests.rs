@@ -82,7 +82,7 @@ fn notify() -> Fail {
 pub(crate) fn prompt(question: &Asked) -> Prompt {
     let context = Context {
         home: Some(own_home()),
-        ..Context::default()
+        name_of: Some(valetkey_sys::account::name_of),
     };
     Prompt::of(question, &context)
 }

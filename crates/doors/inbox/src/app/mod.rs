@@ -15,10 +15,8 @@ pub(crate) mod testkit;
 #[cfg(test)]
 mod tests;
 
-use std::path::PathBuf;
-
 use valetkey_api::Outcome;
-use valetkey_approval::{Asked, Verdict};
+use valetkey_approval::{Asked, Context, Verdict};
 use valetkey_approver::Passphrase;
 use valetkey_capability::Capability;
 use valetkey_model::{CapabilityId, Digest, Lease, RequestId, Timestamp};
@@ -148,7 +146,7 @@ pub(crate) struct Past {
 /// The inbox.
 #[derive(Debug)]
 pub(crate) struct App {
-    pub(crate) home: Option<PathBuf>,
+    pub(crate) context: Context,
     pub(crate) size: (u16, u16),
     pub(crate) tab: Tab,
     pub(crate) link: Link,
@@ -171,9 +169,9 @@ pub(crate) struct App {
 }
 
 impl App {
-    pub(crate) fn new(home: Option<PathBuf>, size: (u16, u16), now: Timestamp) -> Self {
+    pub(crate) fn new(context: Context, size: (u16, u16), now: Timestamp) -> Self {
         Self {
-            home,
+            context,
             size,
             tab: Tab::Questions,
             link: Link::Waiting,

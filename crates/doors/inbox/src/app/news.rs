@@ -110,11 +110,11 @@ impl App {
             Some(known) if known.asked == asked => return None,
             Some(_) => {}
             None => {
-                self.rows.push(Row::new(asked, self.home.as_ref()));
+                self.rows.push(Row::new(asked, &self.context));
                 return None;
             }
         }
-        let fresh = Row::new(asked, self.home.as_ref());
+        let fresh = Row::new(asked, &self.context);
         let known = self.row_mut(&id)?;
         // Another question under the same id: nothing that was done about the old one holds.
         *known = fresh;

@@ -1,7 +1,5 @@
 //! The questions: what is known of each, which is under the cursor, which are marked.
 
-use std::path::PathBuf;
-
 use valetkey_approval::{Asked, Context, Prompt, Risk, Verdict, visible};
 use valetkey_model::{RequestId, Timestamp};
 
@@ -30,13 +28,9 @@ pub(crate) enum State {
 }
 
 impl Row {
-    pub(crate) fn new(asked: Asked, home: Option<&PathBuf>) -> Self {
-        let context = Context {
-            home: home.cloned(),
-            ..Context::default()
-        };
+    pub(crate) fn new(asked: Asked, context: &Context) -> Self {
         Self {
-            prompt: Prompt::of(&asked, &context),
+            prompt: Prompt::of(&asked, context),
             asked,
             state: State::Open,
             marked: false,

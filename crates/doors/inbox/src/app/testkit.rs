@@ -1,6 +1,6 @@
 //! An inbox for tests: questions, capabilities, keys and a clock that stands still until it is told.
 
-use valetkey_approval::Asked;
+use valetkey_approval::{Asked, Context};
 use valetkey_capability::Capability;
 use valetkey_model::{
     AgentId, ApprovalRequirement, CapabilityId, Constraints, Digest, Grant, Justification, Quorum,
@@ -36,6 +36,7 @@ pub(crate) fn question(number: u8, resource: &str, actions: &str) -> Asked {
         justification: None,
         file: None,
         change: None,
+        before: None,
         reasons: vec!["the file is outside of the workspace".to_owned()],
         policy_id: "base".to_owned(),
         policy_digest: Digest::of(b"p"),
@@ -89,7 +90,11 @@ pub(crate) struct Desk {
 
 impl Desk {
     pub(crate) fn new(columns: u16, rows: u16) -> Self {
-        let app = App::new(Some("/home/alice".into()), (columns, rows), at(0));
+        let context = Context {
+            home: Some("/home/alice".into()),
+            ..Context::default()
+        };
+        let app = App::new(context, (columns, rows), at(0));
         Self { app, ms: 0 }
     }
 

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::*;
 
-fn asked(expires_at: &str) -> Asked {
+pub(crate) fn asked(expires_at: &str) -> Asked {
     serde_json::from_value(json!({
         "request_id": "req-01JHHHHHHHHHHHHHHHHHHHHHHH", "session": "ses-01JHHHHHHHHHHHHHHHHHHHHHHH",
         "agent": "cat", "agent_digest": null, "user": "alice", "purpose": null,

@@ -142,7 +142,7 @@ impl Clerk {
         }
         let context = Context {
             home: Some(self.home.clone()),
-            ..Context::default()
+            name_of: Some(valetkey_sys::account::name_of),
         };
         let prompt = Prompt::of(&asked, &context);
         self.watched.push(asked.request_id.clone());
