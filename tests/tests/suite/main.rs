@@ -9,6 +9,7 @@ mod asking;
 mod attack;
 mod authzen;
 mod bearable;
+mod bundling;
 mod clients;
 mod constraints;
 mod demo;

@@ -1,6 +1,7 @@
 //! The command line.
 
 mod audit;
+mod bundle;
 
 use std::ffi::OsString;
 use std::os::fd::RawFd;
@@ -15,6 +16,10 @@ use valetkey_model::{CapabilityId, Digest, Grant, Level, Resource, SessionId};
 pub(crate) use audit::{
     AuditCommand, CheckProofArgs, ExportArgs, ExportFormat, FilterArgs, Format, GraphArgs, LogArgs,
     ProveArgs, QueryArgs, StatsArgs, TailArgs, TilesArgs, VerifyArgs, VerifyExportArgs,
+};
+
+pub(crate) use bundle::{
+    BuildArgs, BundleCommand, KeyArgs, ShowBundleArgs, SignArgs, VerifyBundleArgs,
 };
 
 /// Give your agent the valet key, not the key ring.

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::{Args as ClapArgs, Subcommand, ValueEnum};
 use valetkey_model::{ActionSet, Resource};
 
+use crate::args::BundleCommand;
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum PolicyCommand {
     /// Say what is wrong with a bundle, with file, line and column
@@ -17,6 +19,11 @@ pub(crate) enum PolicyCommand {
     Diff(DiffArgs),
     /// Take logged decisions again, with the same policy or another
     Replay(ReplayArgs),
+    /// Make, sign, verify and show bundles as files
+    Bundle {
+        #[command(subcommand)]
+        command: BundleCommand,
+    },
     /// List the policies that are built in, or copy one to begin with
     Starters {
         /// Write the files of this one to --out

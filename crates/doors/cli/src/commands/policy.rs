@@ -1,5 +1,7 @@
 //! `valetkey policy`: policy written, tested, compared and tried on what was logged.
 
+mod archive;
+mod bundle;
 mod check;
 mod diff;
 mod eval;
@@ -24,6 +26,7 @@ pub(crate) fn command(command: PolicyCommand) -> Result<u8, Fail> {
         PolicyCommand::Eval(args) => eval::command(&args),
         PolicyCommand::Diff(args) => diff::command(&args),
         PolicyCommand::Replay(args) => replay::command(&args),
+        PolicyCommand::Bundle { command } => bundle::command(command),
         PolicyCommand::Starters { name, out } => starters::command(name.as_deref(), out.as_deref()),
     }
 }

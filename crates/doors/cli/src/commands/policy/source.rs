@@ -1,9 +1,11 @@
-//! Bundles as people name them: a directory, files, or one that is built in.
+//! Bundles as people name them: a directory, an archive, files, or one that is built in.
 
 use std::path::{Path, PathBuf};
 
 use valetkey_policy::{Bundle, BundleLimits, STARTER_NAMES, starter, starter_files};
+use valetkey_rollout::SIGNATURES_FILE;
 
+use super::archive;
 use crate::commands::run::read_bundle;
 use crate::fail::{Fail, Status};
 
@@ -35,6 +37,16 @@ pub(super) fn read(path: &Path) -> Result<Source, Fail> {
                 .collect(),
         });
     }
+    if archive::is_archive(path) {
+        let files = archive::read_archive(path)?;
+        return Ok(Source {
+            shown: format!("{}/", path.display()),
+            files: files
+                .into_iter()
+                .filter(|(name, _)| name != SIGNATURES_FILE)
+                .collect(),
+        });
+    }
     if path.is_file() {
         return files(&[path.to_path_buf()]);
     }
@@ -51,8 +63,10 @@ pub(super) fn read(path: &Path) -> Result<Source, Fail> {
 
 /// Each directory is a bundle; the files together are one.
 pub(super) fn read_all(paths: &[PathBuf]) -> Result<Vec<Source>, Fail> {
-    let (alone, dirs): (Vec<PathBuf>, Vec<PathBuf>) =
-        paths.iter().cloned().partition(|path| path.is_file());
+    let (alone, dirs): (Vec<PathBuf>, Vec<PathBuf>) = paths
+        .iter()
+        .cloned()
+        .partition(|path| path.is_file() && !archive::is_archive(path));
     let mut sources = Vec::new();
     if !alone.is_empty() {
         sources.push(files(&alone)?);
