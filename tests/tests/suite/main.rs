@@ -3,6 +3,7 @@
 mod activation;
 mod agent_door;
 mod alarming;
+mod appointing;
 mod approvers;
 mod approving;
 mod asking;

@@ -18,12 +18,13 @@ use super::needs_cells;
 const SOON: Duration = Duration::from_secs(15);
 const BROKER: u32 = 61_000;
 const GROUP: u32 = 61_100;
-const ALICE: u32 = 61_001;
-const BOB: u32 = 61_002;
+pub(super) const ALICE: u32 = 61_001;
+pub(super) const BOB: u32 = 61_002;
 const STRANGER: u32 = 61_003;
+pub(super) const CAROL: u32 = 61_004;
 
 /// A machine with a system broker and its people.
-struct System {
+pub(super) struct System {
     root: tempfile::TempDir,
     programs: Binaries,
     broker: Option<Started>,
@@ -49,7 +50,7 @@ impl System {
             chown(&dir, Some(BROKER), Some(GROUP)).expect("give");
             fs::set_permissions(&dir, fs::Permissions::from_mode(mode)).expect("mode");
         }
-        for uid in [ALICE, BOB, STRANGER] {
+        for uid in [ALICE, BOB, CAROL, STRANGER] {
             let home = system.home(uid);
             fs::create_dir_all(&home).expect("make");
             fs::write(home.join("notes.txt"), format!("notes of {uid}\n")).expect("write");
@@ -67,7 +68,7 @@ impl System {
         system
     }
 
-    fn started() -> Self {
+    pub(super) fn started() -> Self {
         let mut system = Self::new();
         system.start();
         system
@@ -88,7 +89,7 @@ impl System {
         self.broker = Some(broker);
     }
 
-    fn policy(&self) -> PathBuf {
+    pub(super) fn policy(&self) -> PathBuf {
         self.root.path().join("policy")
     }
 
@@ -96,7 +97,7 @@ impl System {
         self.root.path().join(format!("home-{uid}"))
     }
 
-    fn path(&self, below: &str) -> PathBuf {
+    pub(super) fn path(&self, below: &str) -> PathBuf {
         self.root.path().join(below)
     }
 
@@ -135,11 +136,11 @@ impl System {
         }
     }
 
-    fn valetkey<const N: usize>(&self, uid: u32, args: [&str; N]) -> Call {
+    pub(super) fn valetkey<const N: usize>(&self, uid: u32, args: [&str; N]) -> Call {
         self.program(uid, &self.programs.get("valetkey")).args(args)
     }
 
-    fn session(&self, uid: u32, script: &str) -> Started {
+    pub(super) fn session(&self, uid: u32, script: &str) -> Started {
         let policy = self.policy();
         self.valetkey(
             uid,
@@ -151,12 +152,12 @@ impl System {
     }
 
     /// Gives a person an approver key.
-    fn give_key(&self, uid: u32) {
+    pub(super) fn give_key(&self, uid: u32) {
         let key = ["approver", "init", "--no-passphrase"];
         drop(self.valetkey(uid, key).done().ok());
     }
 
-    fn questions(&self, uid: u32) -> Vec<Value> {
+    pub(super) fn questions(&self, uid: u32) -> Vec<Value> {
         let listed = self
             .valetkey(uid, ["requests", "--json"])
             .done()
@@ -165,14 +166,21 @@ impl System {
         listed.as_array().expect("a list").clone()
     }
 
-    fn question(&self, uid: u32) -> Value {
+    pub(super) fn question(&self, uid: u32) -> Value {
         until("a question", SOON, || {
             self.questions(uid).into_iter().next()
         })
     }
 
     /// One message at the operator door, and the whole answer.
-    fn at_door(&self, uid: u32, door: &str, method: &str, path: &str, body: &str) -> String {
+    pub(super) fn at_door(
+        &self,
+        uid: u32,
+        door: &str,
+        method: &str,
+        path: &str,
+        body: &str,
+    ) -> String {
         let socket = self.path("run/valetkey").join(door);
         let message = format!(
             "{method} {path} HTTP/1.1\r\nhost: valetkey\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
@@ -188,7 +196,7 @@ impl System {
 }
 
 /// Whether the tests of this file can run: they become other users.
-fn can_become_others(test: &str) -> bool {
+pub(super) fn can_become_others(test: &str) -> bool {
     if !is_root() {
         skipped(test, "becoming other users takes root");
     }

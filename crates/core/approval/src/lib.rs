@@ -4,6 +4,7 @@
 //! feature `show`, so that the broker is not built from tables of characters.
 #![forbid(unsafe_code)]
 
+mod appointment;
 mod approver;
 mod asked;
 mod break_glass;
@@ -26,6 +27,7 @@ mod signed;
 mod testkit;
 mod valid;
 
+pub use appointment::{Appointment, Appointments};
 pub use approver::{APPROVERS_MAX, Approver, ApproverKey, Approvers, OWNER, is_name};
 pub use asked::{Asked, FileFacts, FileIdentity, Listed};
 pub use break_glass::{

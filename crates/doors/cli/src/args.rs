@@ -432,6 +432,25 @@ pub(crate) enum ApproverCommand {
         #[command(flatten)]
         passphrase: PassphraseArgs,
     },
+    /// Let somebody answer for other people's sessions; for root, where a system broker serves many
+    Appoint {
+        /// The name of their account
+        name: String,
+        /// A role in which they answer, such as `finance-approver`; never `owner`
+        #[arg(long = "role", value_name = "ROLE", required = true)]
+        roles: Vec<String>,
+        /// Only for the sessions of this account; for everyone's otherwise
+        #[arg(long = "for", value_name = "ACCOUNT")]
+        for_user: Option<String>,
+    },
+    /// End what `appoint` began; for root
+    Dismiss {
+        /// The name of their account
+        name: String,
+        /// What was named with `--for` then
+        #[arg(long = "for", value_name = "ACCOUNT")]
+        for_user: Option<String>,
+    },
     /// Remove an approver; signed with your key, which must be an owner's
     Remove {
         /// Their name

@@ -30,6 +30,21 @@ pub fn by_uid(uid: u32) -> Account {
     })
 }
 
+/// The user id of an account's name; of the stand-in that [`by_uid`] gives for one that the host does not know, too.
+#[must_use]
+pub fn uid_of(name: &str) -> Option<u32> {
+    let table = fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let named = |line: &str| -> Option<u32> {
+        let mut fields = line.split(':');
+        let is_it = fields.next() == Some(name);
+        fields.nth(1).filter(|_| is_it)?.parse().ok()
+    };
+    table.lines().find_map(named).or_else(|| {
+        let uid: u32 = name.strip_prefix("uid")?.parse().ok()?;
+        (find(uid).is_none() && name == format!("uid{uid}")).then_some(uid)
+    })
+}
+
 fn find(uid: u32) -> Option<Account> {
     let table = fs::read_to_string("/etc/passwd").ok()?;
     table.lines().find_map(|line| read(line, uid))
@@ -68,5 +83,14 @@ mod tests {
         );
         assert_eq!(read("a:x:5:5::/h:", 6), None);
         assert_eq!(read("nonsense", 0), None);
+    }
+
+    #[test]
+    fn names_lead_to_accounts_and_stand_ins_to_those_that_are_unknown() {
+        assert_eq!(uid_of("root"), Some(0));
+        assert_eq!(uid_of("uid4123456789"), Some(4_123_456_789));
+        for none in ["uid0", "uid04123456789", "no such user", "", "uid", "uid-1"] {
+            assert_eq!(uid_of(none), None, "{none}");
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! The typed local API: messages of the doors, paths, a blocking client and a bounded server.
 #![forbid(unsafe_code)]
 
+mod appointing;
 mod approvals;
 mod authzen;
 mod client;
@@ -20,6 +21,7 @@ mod route;
 mod server;
 mod undoing;
 
+pub use appointing::{Appoint, AppointmentList, Dismiss};
 pub use approvals::*;
 pub use authzen::{
     DecisionContext, DecisionPoint, EVALUATIONS_MAX, Entity, Evaluation, EvaluationContext,

@@ -78,7 +78,7 @@ impl Broker {
         question: &Question,
         given: valetkey_audit::Event,
     ) -> Result<Outcome, Problem> {
-        self.bulletin.changed(session.opening.user.uid);
+        self.tell_people_of(session.opening.user.uid);
         let problem = Problem::new(ProblemKind::Denied, "a person said no").hinted(
             false,
             "do not ask for this again; work without it, or tell the person why you need it",
@@ -110,7 +110,7 @@ impl Broker {
         let Some(question) = self.questions.take(&asked.request_id) else {
             return Err(Problem::new(ProblemKind::NotFound, "it is closed already"));
         };
-        self.bulletin.changed(session.opening.user.uid);
+        self.tell_people_of(session.opening.user.uid);
         let problem = Problem::new(
             ProblemKind::Denied,
             format!("{changed}; the approval does not count"),
@@ -159,7 +159,7 @@ impl Broker {
         approved: Approved,
         given: valetkey_audit::Event,
     ) -> Result<Outcome, Problem> {
-        self.bulletin.changed(session.opening.user.uid);
+        self.tell_people_of(session.opening.user.uid);
         self.endurance.approved(session);
         self.remember(session, &question.asked);
         let waiting = question
@@ -251,7 +251,7 @@ impl Broker {
                 };
                 self.questions.settle(&part.waiter, state);
                 // The question closed before this was live: who asked then has not seen it.
-                self.bulletin.changed(session.opening.user.uid);
+                self.tell_people_of(session.opening.user.uid);
                 Ok(())
             }
             Err(problem) => {

@@ -212,7 +212,7 @@ impl Broker {
             return Err(Problem::new(ProblemKind::Busy, why)
                 .hinted(true, "wait until some of them are answered"));
         };
-        self.bulletin.changed(session.opening.user.uid);
+        self.tell_people_of(session.opening.user.uid);
         // The session may have ended between look-up and here; then nobody would close the question.
         if !session.is_open() {
             self.close_unanswered(&question, session, "the session ended")
@@ -248,7 +248,7 @@ impl Broker {
         let Some(question) = self.questions.take(&question.asked.request_id) else {
             return Ok(());
         };
-        self.bulletin.changed(session.opening.user.uid);
+        self.tell_people_of(session.opening.user.uid);
         let problem = Problem::new(ProblemKind::Expired, why);
         let problem = if why == NO_SECOND_FACTOR {
             problem.hinted(

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use tokio::sync::Notify;
-use valetkey_api::{AddApprover, Problem, ProblemKind};
+use valetkey_api::{AddApprover, Mode, Problem, ProblemKind};
 use valetkey_approval::{Approvers, Change, SignedChange};
 use valetkey_audit::Event;
 use valetkey_capability::{Capability, Jwks};
@@ -13,6 +13,7 @@ use valetkey_model::{Timestamp, ULID_RANDOM_BYTES, UserFacts};
 use valetkey_store::Ledger;
 use valetkey_sys::clock::Clock;
 
+use crate::appointed::Appointed;
 use crate::bulletin::Bulletin;
 use crate::challenge::Challenges;
 use crate::diagnostics::Diagnostics;
@@ -35,6 +36,8 @@ pub(crate) struct Broker {
     pub(crate) recorder: Recorder,
     pub(crate) ledger: Ledger,
     pub(crate) people: People,
+    /// Who answers for other people, as root says.
+    pub(crate) appointed: Appointed,
     /// What they approved before.
     pub(crate) remembered: Arc<Remembered>,
     pub(crate) sessions: Sessions,
@@ -67,6 +70,7 @@ pub(crate) struct Parts {
     pub(crate) recorder: Recorder,
     pub(crate) ledger: Ledger,
     pub(crate) people: People,
+    pub(crate) appointed: Appointed,
     pub(crate) remembered: Remembered,
     pub(crate) reviews: Reviews,
     pub(crate) built_in: Arc<Rules>,
@@ -86,6 +90,7 @@ impl Broker {
             recorder: parts.recorder,
             ledger: parts.ledger,
             people: parts.people,
+            appointed: parts.appointed,
             remembered: Arc::new(parts.remembered),
             reviews: parts.reviews,
             challenges: Challenges::default(),
@@ -135,6 +140,14 @@ impl Broker {
                 let event = events::first_approver(&approver);
                 self.change_people(user, before, next, event).await
             }
+            AddApprover::Signed(_) if self.admission.mode() == Mode::System => Err(Problem::new(
+                ProblemKind::Denied,
+                "this broker serves many people: who else may answer is not an owner's to say",
+            )
+            .hinted(
+                false,
+                "root appoints: `valetkey approver appoint NAME --role ROLE`",
+            )),
             AddApprover::Signed(change) => match change.signed.change {
                 Change::Add(_) => self.change_approvers(user, &change).await,
                 Change::Remove(_) => Err(misdirected()),

@@ -217,7 +217,7 @@ impl Broker {
             self.recorder.note(vec![event]).await?;
             return Err(problem);
         }
-        self.bulletin.changed(user.uid);
+        self.tell_people_of(user.uid);
         Ok(())
     }
 

@@ -2,8 +2,8 @@
 
 use valetkey_api::{OperationReport, Undoing};
 use valetkey_approval::{
-    Approver, Asked, BreakGlassRule, Change, SignedApproval, SignedChange, SignedEmergency,
-    SignedReview, Verdict,
+    Appointment, Approver, Asked, BreakGlassRule, Change, SignedApproval, SignedChange,
+    SignedEmergency, SignedReview, Verdict,
 };
 use valetkey_audit::{Actor, Attribute, AuditDecision, Event, EventType, Outcome};
 use valetkey_capability::{Capability, Claims};
@@ -493,6 +493,24 @@ pub(crate) fn approvers_changed(change: &SignedChange) -> Event {
         .attribute("sequence", signed.sequence)
         .attribute("registry", signed.registry.to_string().as_str())
         .attribute("signature", change.signature.as_str())
+}
+
+/// Root lets somebody answer for other people's sessions.
+pub(crate) fn appointed(one: &Appointment, for_user: Option<&str>) -> Event {
+    of_appointment(EventType::RegistryApproverAdded, one, for_user)
+}
+
+/// Root ended an appointment.
+pub(crate) fn dismissed(one: &Appointment, for_user: Option<&str>) -> Event {
+    of_appointment(EventType::RegistryApproverRemoved, one, for_user)
+}
+
+fn of_appointment(kind: EventType, one: &Appointment, for_user: Option<&str>) -> Event {
+    Event::new(kind, Actor::Operator)
+        .attribute("appointed", true)
+        .attribute("approver", one.name.as_str())
+        .attribute("roles", one.roles.join(",").as_str())
+        .attribute("for", for_user.unwrap_or("everyone"))
 }
 
 /// A change of the approvers that stands in the log was not made after all.

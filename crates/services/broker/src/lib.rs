@@ -3,6 +3,7 @@
 
 mod alarm;
 mod answering;
+mod appointed;
 mod asking;
 mod attest;
 mod broker;

@@ -166,7 +166,7 @@ impl Broker {
     /// Says that something has ended which people gave: their screens show it.
     fn tell_of_ended(&self, session: &Session, ended: &[Entry]) {
         if ended.iter().any(|entry| !entry.claims.approvals.is_empty()) {
-            self.bulletin.changed(session.opening.user.uid);
+            self.tell_people_of(session.opening.user.uid);
         }
     }
 

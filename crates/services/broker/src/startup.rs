@@ -19,6 +19,7 @@ use valetkey_store::{Ledger, Log, LogReader, StoreError};
 use valetkey_sys::activation::Passed;
 use valetkey_sys::clock::Clock;
 
+use crate::appointed::Appointed;
 use crate::attest::Attestor;
 use crate::broker::{Broker, Parts};
 use crate::diagnostics::Diagnostics;
@@ -262,6 +263,7 @@ fn prepare(
     let keys = Keys::load_or_create(&paths.state)?;
     let built_in = Arc::new(Rules::built_in()?);
     let people = People::load(&paths.state, paths.mode).map_err(StartError::People)?;
+    let appointed = Appointed::load(&paths.state).map_err(StartError::People)?;
     let remembered = Remembered::load(&paths.state, paths.mode, &diagnostics);
     let reviews = Reviews::load(&paths.state).map_err(StartError::People)?;
     let store = |path: PathBuf| {
@@ -307,6 +309,7 @@ fn prepare(
         recorder: Recorder::new(log),
         ledger,
         people,
+        appointed,
         remembered,
         reviews,
         built_in,

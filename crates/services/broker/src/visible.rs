@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use valetkey_api::{Mode, Peer, Problem, ProblemKind, Status};
-use valetkey_approval::{Approvers, Asked};
+use valetkey_approval::Asked;
 use valetkey_model::{RequestId, SessionId, UserFacts};
 
 use crate::broker::Broker;
@@ -83,20 +83,24 @@ impl Broker {
         open
     }
 
-    /// Checks that a person may answer a question at all: in system mode their own alone, and root no other person's. What is not theirs is as if it
-    /// were not there, but for root, who can see it.
+    /// Checks that a person may answer a question at all: in system mode their own and those for which they are appointed, and root no other
+    /// person's. What is not theirs is as if it were not there, but for root, who can see it.
     pub(crate) fn may_answer(&self, peer: &PeerIdentity, id: &RequestId) -> Result<(), Problem> {
         let fits = |scope: Scope| {
             let open = self.questions_in(scope);
             open.iter().any(|asked| asked.request_id == *id)
         };
-        if self.admission.mode() == Mode::User || fits(Scope::Of(peer.uid())) {
+        let by_appointment = || {
+            let open = self.questions_by_appointment(peer);
+            open.iter().any(|asked| asked.request_id == *id)
+        };
+        if self.admission.mode() == Mode::User || fits(Scope::Of(peer.uid())) || by_appointment() {
             return Ok(());
         }
         if fits(self.scope(peer)) {
             return Err(Problem::new(
                 ProblemKind::Denied,
-                "only the person whose session it is can answer; root can revoke",
+                "only the person whose session it is can answer, and whom root appoints; root can revoke",
             )
             .about(id));
         }
@@ -105,11 +109,6 @@ impl Broker {
             format!("no open question has the id {id}"),
         )
         .hinted(false, "`valetkey requests` shows the open ones"))
-    }
-
-    /// Those whose answers count for a session: the people of its user, and nobody else's.
-    pub(crate) fn approvers_of(&self, session: &Session) -> Approvers {
-        self.people.of(session.opening.user.uid)
     }
 
     /// What no capability may reach, whoever is asked: the broker's own trees, and the person's part of Valetkey.
@@ -159,7 +158,7 @@ impl Broker {
                 .map(|enforcement| enforcement.level)
                 .min(),
             capabilities: count(self.live(scope).len()),
-            questions: count(self.questions_in(scope).len()),
+            questions: count(self.questions_for(peer).len()),
             events: self.recorder.size(),
             recording: self.recorder.is_recording(),
             policy_digest: self.built_in.digest(),

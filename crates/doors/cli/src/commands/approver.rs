@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use valetkey_api::{Appoint, AppointmentList, Dismiss};
 use valetkey_approval::{Approver, visible};
 use valetkey_approver::{
     ApproverError, KeyFile, LIFE_DEFAULT, Protection, Unlock, add, approvers, keep_unlocked, lock,
     remove, unlocked_until,
 };
+use valetkey_sys::account;
 
 use crate::approver::{asker, make, me};
 use crate::args::{ApproverCommand, ListArgs, PassphraseArgs};
@@ -33,6 +35,16 @@ pub(crate) fn command(command: ApproverCommand) -> Result<(), Fail> {
             roles,
             passphrase,
         } => register(name, key, roles, &passphrase),
+        ApproverCommand::Appoint {
+            name,
+            roles,
+            for_user,
+        } => appoint(Appoint {
+            name,
+            roles,
+            for_user,
+        }),
+        ApproverCommand::Dismiss { name, for_user } => dismiss(&Dismiss { name, for_user }),
         ApproverCommand::Remove { name, passphrase } => unregister(&name, &passphrase),
     }
 }
@@ -128,9 +140,18 @@ fn lock_again() -> Result<(), Fail> {
 }
 
 fn list(args: &ListArgs) -> Result<(), Fail> {
-    let known = approvers(&mut home::operator()?)?;
+    let mut operator = home::operator()?;
+    let known = approvers(&mut operator)?;
+    let appointed: AppointmentList = operator.get("/v1/appointments")?;
     if args.json {
-        out::json(&known.iter().collect::<Vec<_>>());
+        if appointed.appointments.is_empty() {
+            out::json(&known.iter().collect::<Vec<_>>());
+        } else {
+            out::json(&serde_json::json!({
+                "approvers": known.iter().collect::<Vec<_>>(),
+                "appointments": appointed.appointments,
+            }));
+        }
         return Ok(());
     }
     if known.is_empty() {
@@ -142,6 +163,17 @@ fn list(args: &ListArgs) -> Result<(), Fail> {
             visible(&one.name),
             visible(&one.roles.join(",")),
             visible(&one.public_key)
+        ));
+    }
+    for one in &appointed.appointments {
+        let whose = match one.for_uid {
+            Some(uid) => format!("for {}", visible(&account::by_uid(uid).name)),
+            None => "for everyone else".to_owned(),
+        };
+        out::line(&format!(
+            "{:<20} {:<30} appointed by root, {whose}",
+            visible(&one.name),
+            visible(&one.roles.join(","))
         ));
     }
     Ok(())
@@ -171,6 +203,26 @@ fn register(
         "`{}` may answer now, as {}",
         new.name,
         new.roles.join(", ")
+    ));
+    Ok(())
+}
+
+fn appoint(what: Appoint) -> Result<(), Fail> {
+    home::operator()?.post::<_, ()>("/v1/appointments", &what)?;
+    out::line(&format!(
+        "`{}` may answer now for the sessions of {}, as {}, with the key that they register themselves",
+        what.name,
+        what.for_user.as_deref().unwrap_or("everyone else"),
+        what.roles.join(", ")
+    ));
+    Ok(())
+}
+
+fn dismiss(what: &Dismiss) -> Result<(), Fail> {
+    home::operator()?.post::<_, ()>("/v1/appointments/remove", what)?;
+    out::line(&format!(
+        "`{}` does not answer for them any more",
+        what.name
     ));
     Ok(())
 }

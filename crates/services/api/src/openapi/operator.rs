@@ -4,8 +4,9 @@ use schemars::{Schema, SchemaGenerator, json_schema};
 
 use super::{Door, Operation, of};
 use crate::{
-    AddApprover, Alerts, Answer, Answered, BrokenGlass, Challenge, Changes, IssuerKeys,
-    LiveCapabilities, OpenQuestions, ProblemKind, ReviewList, Revoke, Revoked, Status, Undoing,
+    AddApprover, Alerts, Answer, Answered, Appoint, AppointmentList, BrokenGlass, Challenge,
+    Changes, Dismiss, IssuerKeys, LiveCapabilities, OpenQuestions, ProblemKind, ReviewList, Revoke,
+    Revoked, Status, Undoing,
 };
 use valetkey_approval::{Approvers, SignedChange, SignedEmergency, SignedReview};
 
@@ -110,6 +111,32 @@ pub(super) const DOOR: Door = Door {
                 "removeApprover",
                 "/v1/approvers/remove",
                 "Removes somebody who may answer, by an owner's signature",
+            )
+        },
+        Operation {
+            answers: &[of::<AppointmentList>],
+            ..Operation::get(
+                "appointments",
+                "/v1/appointments",
+                "Who may answer for other people's sessions, as far as it concerns the peer; none in user mode",
+            )
+        },
+        Operation {
+            request: Some(of::<Appoint>),
+            problems: &[ProblemKind::NotFound],
+            ..Operation::post(
+                "appoint",
+                "/v1/appointments",
+                "Lets somebody answer for other people's sessions; for root, in system mode",
+            )
+        },
+        Operation {
+            request: Some(of::<Dismiss>),
+            problems: &[ProblemKind::NotFound],
+            ..Operation::post(
+                "dismiss",
+                "/v1/appointments/remove",
+                "Ends an appointment; for root, in system mode",
             )
         },
         Operation {

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use valetkey_api::{
-    AddApprover, Alerts, Answer, Answered, Changes, Handler, LiveCapabilities, OpenQuestions,
-    Problem, ProblemKind, Reply, Request, ReviewList, Revoke, Route, Undoing, find,
+    AddApprover, Alerts, Answer, Answered, Appoint, Changes, Dismiss, Handler, LiveCapabilities,
+    OpenQuestions, Problem, ProblemKind, Reply, Request, ReviewList, Revoke, Route, Undoing, find,
 };
 use valetkey_approval::{SignedChange, SignedEmergency, SignedReview};
 
@@ -40,6 +40,9 @@ enum OperatorCall {
     Approvers,
     Register(Box<AddApprover>),
     Unregister(Box<SignedChange>),
+    Appointments,
+    Appoint(Appoint),
+    Dismiss(Dismiss),
     Capabilities,
     Revoke(Revoke),
     Keys,
@@ -61,6 +64,9 @@ enum Kind {
     Approvers,
     Register,
     Unregister,
+    Appointments,
+    Appoint,
+    Dismiss,
     Capabilities,
     Revoke,
     Keys,
@@ -69,7 +75,7 @@ enum Kind {
     Stop,
 }
 
-const ROUTES: [Route<Kind>; 17] = [
+const ROUTES: [Route<Kind>; 20] = [
     Route::new("GET", "/v1/status", Kind::Status),
     Route::new("GET", "/v1/requests", Kind::Questions),
     Route::new("GET", "/v1/alerts", Kind::Alerts),
@@ -81,6 +87,9 @@ const ROUTES: [Route<Kind>; 17] = [
     Route::new("GET", "/v1/approvers", Kind::Approvers),
     Route::new("POST", "/v1/approvers", Kind::Register),
     Route::new("POST", "/v1/approvers/remove", Kind::Unregister),
+    Route::new("GET", "/v1/appointments", Kind::Appointments),
+    Route::new("POST", "/v1/appointments", Kind::Appoint),
+    Route::new("POST", "/v1/appointments/remove", Kind::Dismiss),
     Route::new("GET", "/v1/capabilities", Kind::Capabilities),
     Route::new("POST", "/v1/revocations", Kind::Revoke),
     Route::new("GET", "/v1/keys", Kind::Keys),
@@ -115,6 +124,9 @@ impl TryFrom<&Request> for OperatorCall {
             Kind::Approvers => Self::Approvers,
             Kind::Register => Self::Register(Box::new(request.json()?)),
             Kind::Unregister => Self::Unregister(Box::new(request.json()?)),
+            Kind::Appointments => Self::Appointments,
+            Kind::Appoint => Self::Appoint(request.json()?),
+            Kind::Dismiss => Self::Dismiss(request.json()?),
             Kind::Capabilities => Self::Capabilities,
             Kind::Revoke => Self::Revoke(request.json()?),
             Kind::Keys => Self::Keys,
@@ -139,14 +151,14 @@ impl OperatorDoor {
         match OperatorCall::try_from(request)? {
             OperatorCall::Status => Ok(Reply::json(&broker.status(&operator))),
             OperatorCall::Questions => Ok(Reply::json(&OpenQuestions {
-                questions: broker.questions_in(scope),
+                questions: broker.questions_for(&operator),
             })),
             OperatorCall::Changes { after, wait } => {
                 // The number first: what changes after it was read is told with the next wait.
                 let last = broker.bulletin.wait(scope, after, wait).await;
                 Ok(Reply::json(&Changes {
                     last,
-                    questions: broker.questions_in(scope),
+                    questions: broker.questions_for(&operator),
                     alerts: broker.bulletin.alerts(scope),
                 }))
             }
@@ -180,6 +192,17 @@ impl OperatorDoor {
             OperatorCall::Unregister(change) => {
                 let user = broker.admission.user_of(&operator);
                 broker.remove_approver(&user, *change).await?;
+                Ok(Reply::json(&()))
+            }
+            OperatorCall::Appointments => Ok(Reply::json(&broker.appointments(&operator))),
+            OperatorCall::Appoint(what) => {
+                let own = Arc::clone(broker);
+                to_its_end(async move { own.appoint(&operator, what).await }).await?;
+                Ok(Reply::json(&()))
+            }
+            OperatorCall::Dismiss(what) => {
+                let own = Arc::clone(broker);
+                to_its_end(async move { own.dismiss(&operator, what).await }).await?;
                 Ok(Reply::json(&()))
             }
             OperatorCall::Capabilities => Ok(Reply::json(&LiveCapabilities {

@@ -29,7 +29,7 @@ pub(crate) async fn end_session(
         ));
     }
     broker.endurance.forget(session);
-    broker.bulletin.changed(session.opening.user.uid);
+    broker.tell_people_of(session.opening.user.uid);
     let age = broker.now().ms_since(session.opened_at);
     written.push(events::session_closed(session, how, exit_status, age));
     let recorded = broker.recorder.note_each(written).await;
