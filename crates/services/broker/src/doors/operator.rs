@@ -13,6 +13,7 @@ use valetkey_approval::{SignedChange, SignedEmergency, SignedReview};
 
 use crate::broker::Broker;
 use crate::doors::reply;
+use crate::identify::PeerIdentity;
 
 /// The longest wait for a change in one call.
 const MAX_WAIT_SECONDS: u64 = 55;
@@ -37,18 +38,24 @@ enum OperatorCall {
     Reviews,
     CloseReview(Box<SignedReview>),
     Answer(Box<Answer>),
-    Approvers,
-    Register(Box<AddApprover>),
-    Unregister(Box<SignedChange>),
-    Appointments,
-    Appoint(Appoint),
-    Dismiss(Dismiss),
+    People(PeopleCall),
     Capabilities,
     Revoke(Revoke),
     Keys,
     RotateKey,
     Undone(Undoing),
     Stop,
+}
+
+/// One call about who may answer.
+#[derive(Debug)]
+enum PeopleCall {
+    Approvers,
+    Register(Box<AddApprover>),
+    Unregister(Box<SignedChange>),
+    Appointments,
+    Appoint(Appoint),
+    Dismiss(Dismiss),
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -121,12 +128,12 @@ impl TryFrom<&Request> for OperatorCall {
             Kind::Reviews => Self::Reviews,
             Kind::CloseReview => Self::CloseReview(Box::new(request.json()?)),
             Kind::Answer => Self::Answer(Box::new(request.json()?)),
-            Kind::Approvers => Self::Approvers,
-            Kind::Register => Self::Register(Box::new(request.json()?)),
-            Kind::Unregister => Self::Unregister(Box::new(request.json()?)),
-            Kind::Appointments => Self::Appointments,
-            Kind::Appoint => Self::Appoint(request.json()?),
-            Kind::Dismiss => Self::Dismiss(request.json()?),
+            Kind::Approvers => Self::People(PeopleCall::Approvers),
+            Kind::Register => Self::People(PeopleCall::Register(Box::new(request.json()?))),
+            Kind::Unregister => Self::People(PeopleCall::Unregister(Box::new(request.json()?))),
+            Kind::Appointments => Self::People(PeopleCall::Appointments),
+            Kind::Appoint => Self::People(PeopleCall::Appoint(request.json()?)),
+            Kind::Dismiss => Self::People(PeopleCall::Dismiss(request.json()?)),
             Kind::Capabilities => Self::Capabilities,
             Kind::Revoke => Self::Revoke(request.json()?),
             Kind::Keys => Self::Keys,
@@ -183,28 +190,7 @@ impl OperatorDoor {
                 broker.may_answer(&operator, &answer.approval.approval.request_id)?;
                 Ok(Reply::json(&self.take_answer(*answer).await?))
             }
-            OperatorCall::Approvers => Ok(Reply::json(&broker.people.of(operator.uid()))),
-            OperatorCall::Register(added) => {
-                let user = broker.admission.user_of(&operator);
-                broker.add_approver(&user, *added).await?;
-                Ok(Reply::json(&()))
-            }
-            OperatorCall::Unregister(change) => {
-                let user = broker.admission.user_of(&operator);
-                broker.remove_approver(&user, *change).await?;
-                Ok(Reply::json(&()))
-            }
-            OperatorCall::Appointments => Ok(Reply::json(&broker.appointments(&operator))),
-            OperatorCall::Appoint(what) => {
-                let own = Arc::clone(broker);
-                to_its_end(async move { own.appoint(&operator, what).await }).await?;
-                Ok(Reply::json(&()))
-            }
-            OperatorCall::Dismiss(what) => {
-                let own = Arc::clone(broker);
-                to_its_end(async move { own.dismiss(&operator, what).await }).await?;
-                Ok(Reply::json(&()))
-            }
+            OperatorCall::People(call) => self.people(operator, call).await,
             OperatorCall::Capabilities => Ok(Reply::json(&LiveCapabilities {
                 capabilities: broker.live(scope),
                 leases: broker.leases(scope),
@@ -222,6 +208,34 @@ impl OperatorDoor {
             OperatorCall::Stop => {
                 broker.only_for_everyone(&operator)?;
                 broker.stopping.notify_one();
+                Ok(Reply::json(&()))
+            }
+        }
+    }
+
+    async fn people(&self, operator: PeerIdentity, call: PeopleCall) -> Result<Reply, Problem> {
+        let broker = &self.0;
+        match call {
+            PeopleCall::Approvers => Ok(Reply::json(&broker.people.of(operator.uid()))),
+            PeopleCall::Register(added) => {
+                let user = broker.admission.user_of(&operator);
+                broker.add_approver(&user, *added).await?;
+                Ok(Reply::json(&()))
+            }
+            PeopleCall::Unregister(change) => {
+                let user = broker.admission.user_of(&operator);
+                broker.remove_approver(&user, *change).await?;
+                Ok(Reply::json(&()))
+            }
+            PeopleCall::Appointments => Ok(Reply::json(&broker.appointments(&operator))),
+            PeopleCall::Appoint(what) => {
+                let own = Arc::clone(broker);
+                to_its_end(async move { own.appoint(&operator, what).await }).await?;
+                Ok(Reply::json(&()))
+            }
+            PeopleCall::Dismiss(what) => {
+                let own = Arc::clone(broker);
+                to_its_end(async move { own.dismiss(&operator, what).await }).await?;
                 Ok(Reply::json(&()))
             }
         }
