@@ -141,7 +141,7 @@ impl Bundle {
         self.modules.keys().map(String::as_str)
     }
 
-    #[cfg(any(test, feature = "tools"))]
+    /// The bundle's data.
     pub(crate) fn data(&self) -> &Value {
         &self.data
     }

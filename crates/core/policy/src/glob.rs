@@ -35,7 +35,11 @@ pub(crate) fn add_to(engine: &mut Engine) -> Result<(), String> {
         .map_err(|error| error.to_string())
 }
 
-fn called(arguments: &[Value]) -> Result<bool, String> {
+/// The answer for these arguments.
+///
+/// # Errors
+/// When they are none, or too large.
+pub(crate) fn called(arguments: &[Value]) -> Result<bool, String> {
     let [pattern, delimiters, text] = arguments else {
         return Err("glob.match takes three arguments".to_owned());
     };

@@ -13,6 +13,7 @@ mod compose;
 mod error;
 mod glob;
 mod graph;
+mod plan;
 mod policy;
 mod reads;
 mod rules;

@@ -1,6 +1,7 @@
 //! One compiled bundle, evaluated anew for each request under a budget of steps and time.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use regorus::{Engine, LimitError, Value};
@@ -8,6 +9,7 @@ use valetkey_model::{Decision, Digest, PolicyInput};
 
 use crate::bundle::Modules;
 use crate::clock::{self, Budget};
+use crate::plan::Plan;
 use crate::reads::{Reads, reads};
 use crate::verdict::{Fault, read};
 use crate::{Bundle, PolicyError};
@@ -29,6 +31,8 @@ const BUDGET: Budget = Budget {
 #[derive(Clone)]
 pub struct Policy {
     engine: Engine,
+    /// The same made ready, where all of it is plain.
+    plan: Option<Arc<Plan>>,
     entry: &'static str,
     digest: Digest,
     revision: String,
@@ -64,8 +68,11 @@ impl Policy {
     fn with_entry(bundle: &Bundle, entry: &'static str) -> Result<Self, PolicyError> {
         let mut engine = bundle.engine(Modules::Deciding)?;
         prepare(bundle, &mut engine, entry)?;
+        let path: Vec<&str> = entry.split('.').skip(1).collect();
+        let plan = Plan::of(engine.get_modules(), bundle.data(), &path);
         Ok(Self {
             reads: reads(&mut engine),
+            plan: plan.map(Arc::new),
             engine,
             entry,
             digest: bundle.digest(),
@@ -101,8 +108,27 @@ impl Policy {
             .unwrap_or_else(|fault| fault.denial())
     }
 
-    /// Evaluates the rule that decides, with a state of its own.
+    /// Evaluates the rule that decides: by its plan, or else by the interpreter, which also says every fault.
     pub(crate) fn evaluate(&self, input: Value) -> Result<Value, Fault> {
+        match self.planned(&input) {
+            Some(answer) => Ok(answer),
+            None => self.interpreted(input),
+        }
+    }
+
+    /// Whether there is a plan.
+    #[cfg(test)]
+    pub(crate) fn is_planned(&self) -> bool {
+        self.plan.is_some()
+    }
+
+    /// What the plan says; nothing where it leaves the answer to the interpreter.
+    pub(crate) fn planned(&self, input: &Value) -> Option<Value> {
+        self.plan.as_ref()?.evaluate(input)
+    }
+
+    /// What the interpreter says, with a state of its own.
+    pub(crate) fn interpreted(&self, input: Value) -> Result<Value, Fault> {
         let mut engine = self.engine.clone();
         clock::begin(&mut engine, BUDGET).map_err(|why| Fault::Failed(why.to_owned()))?;
         engine.set_input(input);

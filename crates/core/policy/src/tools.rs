@@ -18,4 +18,6 @@ pub use cover::{Coverage, FileCoverage, Missed, cover};
 pub use diff::{Change, Difference, Summary, change, diff};
 pub use explain::{DefinitionSeen, Explained, FailedCondition, Layer, RuleSeen, explain, values};
 pub use finding::{Finding, Severity};
+#[cfg(test)]
+pub(crate) use mutate::mutants;
 pub use mutate::{Mutant, Mutation, mutate};

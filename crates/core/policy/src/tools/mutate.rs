@@ -67,6 +67,16 @@ pub fn mutate(
     Ok(found)
 }
 
+/// The bundle's mutants, as bundles.
+#[cfg(test)]
+pub(crate) fn mutants(bundle: &Bundle) -> Vec<Bundle> {
+    let mut engine = bundle.engine(Modules::Deciding).unwrap();
+    plan::all(&mut engine)
+        .into_iter()
+        .map(|mutant| bundle.with_module(&mutant.file, mutant.text))
+        .collect()
+}
+
 /// Whether a test fails on the mutant; nothing where it is no policy.
 fn noticed(bundle: &Bundle, mutant: &Mutant) -> Option<bool> {
     let changed = bundle.with_module(&mutant.file, mutant.text.clone());
