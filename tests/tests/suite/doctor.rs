@@ -284,3 +284,55 @@ fn the_number_of_processes_of_a_cell_is_limited_for_good() {
         "{text}"
     );
 }
+
+#[test]
+fn a_session_is_limited_as_it_was_asked_for() {
+    needs_cells!();
+    let home = Home::new();
+    let options = ["--limit", "memory=64M,pids=40,cpu=150%"];
+    let script = "head -c 200000000 /dev/zero 2>/dev/null | tail > /dev/null; echo $?; i=0; while [ $i -lt 60 ]; do sleep 2 & i=$((i+1)); done 2>/dev/null; echo over";
+    let ended = home
+        .run(
+            &options,
+            &[
+                "sh",
+                "-c",
+                &format!("sh -c '{script}' 2>/dev/null; echo guarded"),
+            ],
+        )
+        .done();
+    if ended.code() == 5 {
+        // No control group may be made here: then what was asked for starts nothing.
+        assert!(
+            ended
+                .errors()
+                .contains("cannot limit the cell as it was asked for"),
+            "{}",
+            ended.errors()
+        );
+        assert!(home.events("session.opened").is_empty());
+        return;
+    }
+    let text = ended.text();
+    assert!(
+        text.starts_with("137\n") && text.ends_with("guarded\n"),
+        "{text} {}",
+        ended.errors()
+    );
+    let opened = home.events("session.opened").pop().expect("an event");
+    let posture = opened["attributes"]["posture"].as_str().expect("a posture");
+    assert!(
+        posture.contains("limits on memory 64 MiB, processes 40, processor 150 %"),
+        "{posture}"
+    );
+    // The broker and the next session go on.
+    drop(home.run(&NONE, &["true"]).done().ok());
+    for bad in ["memory=1", "pids=none,pids", "disk=4", "cpu=200"] {
+        assert_eq!(
+            home.run(&["--limit", bad], &["true"]).done().code(),
+            2,
+            "{bad}"
+        );
+    }
+    home.verify();
+}

@@ -11,6 +11,7 @@ use std::time::Duration;
 use crate::commands::McpCommand;
 use clap::{Args as ClapArgs, Parser, Subcommand};
 use valetkey_api::StartGrant;
+use valetkey_guard::AskedLimit;
 use valetkey_model::{CapabilityId, Digest, Grant, Level, Resource, SessionId};
 
 pub(crate) use audit::{
@@ -164,6 +165,9 @@ pub(crate) struct CellArgs {
     /// The level of enforcement below which nothing starts: `basic`, `standard` or `strict` (docs/levels.md)
     #[arg(long, value_name = "LEVEL")]
     pub(crate) require: Option<Level>,
+    /// What the cell may take of the machine: `memory=2G`, `pids=4096`, `cpu=200%`, `io=50` (a weight), or `none` for each; it does not start where that cannot be held
+    #[arg(long = "limit", value_name = "NAME=VALUE", value_delimiter = ',')]
+    pub(crate) limits: Vec<AskedLimit>,
     /// A variable of the environment that passes into the cell
     #[arg(long = "env", value_name = "NAME")]
     pub(crate) environment: Vec<String>,
@@ -187,6 +191,7 @@ impl CellArgs {
             policy,
             purpose,
             require,
+            limits,
             environment,
             no_prompt,
             undo,
@@ -197,6 +202,7 @@ impl CellArgs {
             || policy.is_some()
             || purpose.is_some()
             || require.is_some()
+            || !limits.is_empty()
             || !environment.is_empty()
             || *no_prompt
             || *undo

@@ -4,17 +4,21 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::{Mode, OFlags, openat, renameat};
-use rustix::process::{Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid};
+use rustix::fs::{Mode, OFlags, RenameFlags, openat, renameat_with};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid};
+use valetkey_sys::fork::Child;
 
+use crate::cgroup::Group;
 use crate::control::{self, Order, Report};
 use crate::error::{AtStep, Fault, SandboxError, Step};
+use crate::host_user::{self, HostUser};
 use crate::launch::unexpected;
+use crate::limits::{Held, Limits};
 use crate::posture::Posture;
 
 /// A cell that is built and confined, and in which nothing runs yet.
 #[derive(Debug)]
-pub struct Prepared(Cell);
+pub struct Prepared(pub(crate) Cell);
 
 /// A running cell. Dropping it kills everything in it.
 #[derive(Debug)]
@@ -27,11 +31,13 @@ pub struct Cell {
     pub agent_listener: OwnedFd,
     /// The socket that listens at [`NETWORK_PORT`](crate::NETWORK_PORT) of the cell's loopback interface.
     pub network_listener: OwnedFd,
+    /// The socket that listens at `/run/valetkey/bus.sock` in the cell, if it has one.
+    pub bus_listener: Option<OwnedFd>,
     /// Where the agent reads what was refused; to be taken by whoever publishes it.
     pub denials: Option<Noticeboard>,
     /// What is enforced.
     pub posture: Posture,
-    first: FirstProcess,
+    pub(crate) first: FirstProcess,
 }
 
 /// What happens in a cell.
@@ -59,26 +65,6 @@ pub enum Event {
 }
 
 impl Prepared {
-    pub(crate) fn new(
-        first: FirstProcess,
-        posture: Posture,
-        agent_listener: OwnedFd,
-        denials: Noticeboard,
-        network_listener: OwnedFd,
-        pty_master: Option<OwnedFd>,
-        pipes: [Option<OwnedFd>; 3],
-    ) -> Self {
-        Self(Cell {
-            pty_master,
-            pipes,
-            agent_listener,
-            denials: Some(denials),
-            network_listener,
-            posture,
-            first,
-        })
-    }
-
     /// What this cell enforces. Whoever requires more drops it here, before anything ran.
     #[must_use]
     pub fn posture(&self) -> &Posture {
@@ -189,8 +175,11 @@ pub struct Noticeboard {
     directory: OwnedFd,
 }
 
-/// The name under which the next version is written, next to the one that is read.
-const NEXT_DENIALS: &str = ".denials.json.next";
+/// What the agent reads of refusals.
+pub(crate) const DENIALS: &str = "denials.json";
+/// The name under which the next version is written, next to the one that is read. Both are made with the cell: the guard's own user
+/// may have no number on the file system of the cell, and so could make none there.
+pub(crate) const NEXT_DENIALS: &str = ".denials.json.next";
 
 impl Noticeboard {
     pub(crate) fn new(directory: OwnedFd) -> Self {
@@ -203,34 +192,69 @@ impl Noticeboard {
     ///
     /// The file system in memory is full.
     pub fn publish(&self, json: &[u8]) -> io::Result<()> {
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::CLOEXEC;
-        let mode = Mode::from_raw_mode(0o644);
-        let file = openat(
-            &self.directory,
-            NEXT_DENIALS,
-            flags | OFlags::NOFOLLOW,
-            mode,
-        )?;
+        let flags = OFlags::WRONLY | OFlags::TRUNC | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        let file = openat(&self.directory, NEXT_DENIALS, flags, Mode::empty())?;
         io::Write::write_all(&mut std::fs::File::from(file), json)?;
-        Ok(renameat(
+        Ok(renameat_with(
             &self.directory,
             NEXT_DENIALS,
             &self.directory,
-            "denials.json",
+            DENIALS,
+            RenameFlags::EXCHANGE,
         )?)
     }
 }
 
-/// Pid 1 of a cell: when this is dropped, it and with it the cell are killed and reaped.
+/// Pid 1 of a cell: when this is dropped, it and with it the cell are killed and reaped, and the cell's control group is removed.
 #[derive(Debug)]
 pub(crate) struct FirstProcess {
+    pid: Pid,
     pidfd: OwnedFd,
     control: OwnedFd,
+    /// The one user that the cell is on the host, where it is none that has an account.
+    throwaway: Option<u32>,
+    group: Option<Group>,
 }
 
 impl FirstProcess {
-    pub(crate) fn new(pidfd: OwnedFd, control: OwnedFd) -> Self {
-        Self { pidfd, control }
+    pub(crate) fn new(child: Child, control: OwnedFd) -> Self {
+        Self {
+            pid: child.pid,
+            pidfd: child.pidfd,
+            control,
+            throwaway: None,
+            group: None,
+        }
+    }
+
+    /// Limits it, maps it and lets it begin.
+    pub(crate) fn settle(&mut self, limits: &Limits, pipes: &[OwnedFd]) -> Result<(), Fault> {
+        self.group = Some(Group::make(limits, self.pid)?);
+        let throwaway = host_user::throwaway();
+        // Root without the right to give ids has a cell of root's, which is less: the posture says so.
+        self.throwaway = throwaway.filter(|id| host_user::map(self.pid, *id, pipes).is_ok());
+        let order = Order::Settle(self.host_user());
+        control::send(self.control.as_fd(), &order, &[]).at(Step::Control, "settle")
+    }
+
+    /// Whom its processes are on the host.
+    pub(crate) fn host_user(&self) -> HostUser {
+        match self.throwaway {
+            Some(_) => HostUser::Throwaway,
+            None if rustix::process::geteuid().is_root() => HostUser::Superuser,
+            None => HostUser::Person,
+        }
+    }
+
+    /// Whether it is whom it should be, as the host sees it.
+    pub(crate) fn is_who_it_should_be(&self) -> bool {
+        self.throwaway
+            .is_none_or(|id| host_user::is_nobody_but(self.pid, id))
+    }
+
+    /// What it is held to.
+    pub(crate) fn limits(&self) -> Held {
+        self.group.as_ref().map(Group::held).unwrap_or_default()
     }
 
     pub(crate) fn tell(&self, order: &Order) -> Result<(), SandboxError> {
@@ -255,5 +279,6 @@ impl Drop for FirstProcess {
         // Both fail only if it has ended and was reaped already, which is what is wanted.
         let _killed = pidfd_send_signal(&self.pidfd, Signal::KILL);
         let _reaped = waitid(WaitId::PidFd(self.pidfd.as_fd()), WaitIdOptions::EXITED);
+        drop(self.group.take());
     }
 }

@@ -7,6 +7,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Fault;
+use crate::host_user::HostUser;
 use crate::posture::{Foresight, Posture};
 
 /// No message is longer; the longest is a [`Posture`].
@@ -15,6 +16,8 @@ const MESSAGE_BYTES_MAX: usize = 16 * 1024;
 /// What the guard tells pid 1.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) enum Order {
+    /// The cell is limited and, where the guard said who it is on the host, mapped: begin.
+    Settle(HostUser),
     /// The view is being served: build the tree on it.
     Build,
     /// Execute the command.
@@ -28,7 +31,7 @@ pub(crate) enum Order {
 pub(crate) enum Report {
     /// Comes with the FUSE descriptors: the view's, then the quiet ones. Says what the cell will enforce.
     Mounted(Foresight),
-    /// Comes with the agent's listener, the notice directory, the network's listener and, if there is one, the pty's master.
+    /// Comes with the agent's listener, the notice directory, the network's listener and, if there are such, the bus's listener and the pty's master.
     Ready(Box<Posture>),
     /// The command was executed.
     Started,

@@ -17,6 +17,8 @@ pub enum Step {
     BindLife,
     /// Mapping the user into the cell's user namespace.
     MapUser,
+    /// Limiting what the cell may take of the machine.
+    Limit,
     /// Bringing up the loopback interface.
     Loopback,
     /// Naming the cell.
@@ -68,6 +70,7 @@ impl Step {
             Self::CreateNamespaces => "cannot create the cell's namespaces",
             Self::BindLife => "cannot bind the cell's life to its guard",
             Self::MapUser => "cannot map the user into the cell",
+            Self::Limit => "cannot limit the cell as it was asked for",
             Self::Loopback => "cannot bring up the cell's loopback interface",
             Self::NameHost => "cannot name the cell",
             Self::CutPropagation => "cannot cut the cell's mounts from the host's",

@@ -1,6 +1,6 @@
 //! The guard's side of building a cell: fork pid 1, take its FUSE descriptors, let it build.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::io::fcntl_dupfd_cloexec;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
@@ -56,6 +56,7 @@ pub struct Launching {
     first: FirstProcess,
     pipes: [Option<OwnedFd>; 3],
     terminal: bool,
+    session_bus: bool,
 }
 
 impl Launching {
@@ -68,10 +69,11 @@ impl Launching {
     pub fn prepare(self) -> Result<Prepared, SandboxError> {
         self.first.tell(&Order::Build)?;
         let (report, descriptors) = self.first.hear()?;
-        let Report::Ready(posture) = report else {
+        let Report::Ready(mut posture) = report else {
             return Err(unexpected(report));
         };
-        if !posture.keeps(&self.foresight) {
+        posture.limits = self.first.limits();
+        if !self.first.is_who_it_should_be() || !posture.keeps(&self.foresight) {
             let weaker = "the cell became weaker than was foreseen";
             return Err(Fault::new(Step::DropPrivilege, weaker).into());
         }
@@ -97,20 +99,26 @@ impl Launching {
         let agent_listener = next("the agent's listener")?;
         let denials = Noticeboard::new(next("the notice directory")?);
         let network_listener = next("the network's listener")?;
+        let bus_listener = if self.session_bus {
+            Some(next("the bus's listener")?)
+        } else {
+            None
+        };
         let pty_master = if self.terminal {
             Some(next("the terminal")?)
         } else {
             None
         };
-        Ok(Prepared::new(
-            self.first,
-            posture,
-            agent_listener,
-            denials,
-            network_listener,
+        Ok(Prepared(Cell {
             pty_master,
-            self.pipes,
-        ))
+            pipes: self.pipes,
+            agent_listener,
+            network_listener,
+            bus_listener,
+            denials: Some(denials),
+            posture,
+            first: self.first,
+        }))
     }
 }
 
@@ -136,18 +144,22 @@ fn launch(spec: &CellSpec) -> Result<Launching, Fault> {
         None,
     )
     .at(Step::Control, "socket pair")?;
-    let mut handed = vec![above_standard_streams(far)?];
+    let mut handed = vec![above_standard_streams(far.as_fd())?];
+    drop(far);
     let mut pipes = [None, None, None];
+    // The command's own ends, so that they can be made its user's.
+    let mut theirs = Vec::new();
     for (index, slot) in pipes.iter_mut().enumerate() {
         if spec.stdio.get(index) == Some(&Stdio::Pipe) {
             let (reader, writer) = pipe_with(PipeFlags::CLOEXEC).at(Step::Control, "pipe")?;
-            let (ours, theirs) = if index == 0 {
+            let (ours, end) = if index == 0 {
                 (writer, reader)
             } else {
                 (reader, writer)
             };
             *slot = Some(ours);
-            handed.push(above_standard_streams(theirs)?);
+            handed.push(above_standard_streams(end.as_fd())?);
+            theirs.push(end);
         }
     }
     let plan = init::Plan {
@@ -161,11 +173,14 @@ fn launch(spec: &CellSpec) -> Result<Launching, Fault> {
         init::run(&plan, Handed::new(handed, &plan.spec.stdio))
     })
     .at(Step::CreateNamespaces, "")?;
-    let first = FirstProcess::new(child.pidfd, near);
+    let mut first = FirstProcess::new(child, near);
+    first.settle(&spec.limits, &theirs)?;
+    drop(theirs);
     let (report, descriptors) = first.hear_fault()?;
-    let Report::Mounted(foresight) = report else {
+    let Report::Mounted(mut foresight) = report else {
         return Err(unexpected_fault(report));
     };
+    foresight.limits = first.limits();
     let mut descriptors = descriptors.into_iter();
     let view_fuse = match spec.root {
         Root::Fuse => descriptors.next(),
@@ -184,10 +199,11 @@ fn launch(spec: &CellSpec) -> Result<Launching, Fault> {
         first,
         pipes,
         terminal: spec.wants_terminal(),
+        session_bus: spec.session_bus,
     })
 }
 
 /// A duplicate of a descriptor that cannot be mistaken for a standard stream in the child.
-fn above_standard_streams(descriptor: OwnedFd) -> Result<OwnedFd, Fault> {
-    fcntl_dupfd_cloexec(descriptor.as_fd(), FIRST_FREE).at(Step::Control, "descriptor")
+fn above_standard_streams(descriptor: BorrowedFd<'_>) -> Result<OwnedFd, Fault> {
+    fcntl_dupfd_cloexec(descriptor, FIRST_FREE).at(Step::Control, "descriptor")
 }

@@ -26,12 +26,15 @@
 
 mod attestor;
 mod cell;
+mod cgroup;
 mod control;
 mod error;
 mod etc;
+mod host_user;
 mod init;
 mod landlocked;
 mod launch;
+mod limits;
 mod posture;
 pub mod seccomp;
 mod service;
@@ -41,7 +44,9 @@ mod worker;
 pub use attestor::{confine_attestor, confine_attestor_keeper};
 pub use cell::{Cell, Event, Noticeboard, Prepared};
 pub use error::{SandboxError, Step};
+pub use host_user::HostUser;
 pub use launch::Launching;
+pub use limits::{Asked as AskedLimit, Held as HeldLimits, Limit, Limits};
 pub use posture::{Foresight, Posture, Shortfall};
 pub use service::{ServicePlaces, confine_service};
 pub use spec::{

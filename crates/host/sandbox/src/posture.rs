@@ -2,6 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::host_user::HostUser;
+use crate::limits::Held;
+
 /// The Landlock ABI with which signals and abstract sockets cannot leave the cell, and devices are controlled.
 const ABI_WITH_SCOPES: i32 = 6;
 
@@ -17,6 +20,10 @@ pub struct Foresight {
     pub namespaces_frozen: bool,
     /// Whether the session keyring of the host can be left for an empty one.
     pub own_keyring: bool,
+    /// Whom the cell's processes are on the host.
+    pub host_user: HostUser,
+    /// What the cell is held to of the machine, as the guard read it back.
+    pub limits: Held,
 }
 
 /// Something that a cell lacks on this machine.
@@ -54,7 +61,23 @@ impl Foresight {
                 next_step: "let `keyctl` through where this runs: some containers' filters refuse it",
             });
         }
+        if self.host_user == HostUser::Superuser {
+            missing.push(Shortfall {
+                what: "a user of the host that nobody else is: the agent is root there, without capabilities".to_owned(),
+                next_step: "start it as yourself, or as root with its capabilities and with ids to give",
+            });
+        }
         missing
+    }
+
+    /// What of the limits on memory and processes the cell lacks.
+    #[must_use]
+    pub fn lacks_limits(&self) -> Option<Shortfall> {
+        let lacks = self.limits.memory_bytes.is_none() || self.limits.processes.is_none();
+        lacks.then(|| Shortfall {
+            what: format!("limits on memory and processes by a control group ({} here)", self.limits),
+            next_step: "start it where a control group may be made: as root, or in a scope of the service manager (systemd-run --user --scope -p Delegate=yes)",
+        })
     }
 }
 
@@ -79,8 +102,12 @@ pub struct Posture {
     pub namespaces_frozen: bool,
     /// Whether the session keyring of the host was left for an empty one.
     pub own_keyring: bool,
+    /// Whom the cell's processes are on the host.
+    pub host_user: HostUser,
+    /// What the cell is held to of the machine, as the guard read it back.
+    pub limits: Held,
     /// The most processes and threads that the cell may have at once, as the kernel counts them in its user namespace. Nothing
-    /// where the guard is root: the kernel exempts its processes.
+    /// where they are root's on the host: the kernel exempts those.
     pub processes_max: Option<u64>,
     /// Files and directories of `/proc` that are covered or read-only.
     pub covered_proc: Vec<String>,
@@ -95,6 +122,7 @@ impl Posture {
         self.landlock_abi >= foresight.landlock_abi
             && (self.namespaces_frozen || !foresight.namespaces_frozen)
             && (self.own_keyring || !foresight.own_keyring)
+            && self.host_user == foresight.host_user
     }
 }
 
@@ -108,6 +136,8 @@ mod tests {
             landlock_abi: ABI_WITH_SCOPES,
             namespaces_frozen: true,
             own_keyring: true,
+            host_user: HostUser::Person,
+            limits: Held::default(),
         }
     }
 
@@ -136,6 +166,13 @@ mod tests {
                 },
                 "keyring",
             ),
+            (
+                Foresight {
+                    host_user: HostUser::Superuser,
+                    ..full()
+                },
+                "root",
+            ),
         ];
         for (foresight, named) in lacking {
             let missing = foresight.shortfalls();
@@ -156,6 +193,8 @@ mod tests {
             no_capabilities: true,
             namespaces_frozen: true,
             own_keyring: true,
+            host_user: HostUser::Person,
+            limits: Held::default(),
             processes_max: Some(1),
             covered_proc: Vec::new(),
             fuse_connections: 1,
@@ -172,6 +211,10 @@ mod tests {
             },
             Posture {
                 own_keyring: false,
+                ..posture.clone()
+            },
+            Posture {
+                host_user: HostUser::Superuser,
                 ..posture.clone()
             },
         ] {

@@ -8,6 +8,7 @@ use std::path::{Component, Path, PathBuf};
 use rustix::termios::{Termios, Winsize};
 
 use crate::error::{Fault, Step};
+use crate::limits::Limits;
 
 /// Where the cell's network door listens on its loopback interface: beyond the ports that a kernel gives out by itself.
 pub const NETWORK_PORT: u16 = 61_080;
@@ -81,7 +82,11 @@ pub struct CellSpec {
     /// Programs of the host that are in the cell under `/run/valetkey/bin`, with their names there: how agents ask. One that is not
     /// there is left out.
     pub asking_programs: Vec<(&'static str, PathBuf)>,
-    /// The size limit of each of `/tmp`, `/dev/shm` and the user's runtime directory.
+    /// Whether there is a socket for a session bus, at `/run/valetkey/bus.sock`.
+    pub session_bus: bool,
+    /// What it may take of the machine.
+    pub limits: Limits,
+    /// The size limit of each of `/tmp`, `/dev/shm` and the user's runtime directory; a quarter of the cell's memory, where that is less.
     pub tmp_bytes: u64,
 }
 
@@ -113,8 +118,17 @@ impl CellSpec {
             extra_ro_binds: Vec::new(),
             readme: String::new(),
             asking_programs: Vec::new(),
+            session_bus: false,
+            limits: Limits::default(),
             tmp_bytes: 1 << 30,
         }
+    }
+
+    /// The size limit of each file system in memory that the agent may write. What lies there is the cell's memory: together they leave
+    /// room in it for processes, so that a full one is an error and no end.
+    pub(crate) fn scratch_bytes(&self) -> u64 {
+        let memory = self.limits.memory_bytes.value();
+        memory.map_or(self.tmp_bytes, |bytes| self.tmp_bytes.min(bytes / 4))
     }
 
     /// Whether any standard stream is the cell's terminal.

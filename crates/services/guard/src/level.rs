@@ -2,7 +2,7 @@
 
 use valetkey_api::{Enforcement, Mode};
 use valetkey_model::Level;
-use valetkey_sandbox::{Cell, CellSpec, Foresight, Shortfall, seccomp};
+use valetkey_sandbox::{Cell, CellSpec, Foresight, HostUser, Shortfall, seccomp};
 
 use crate::error::RunError;
 
@@ -33,6 +33,7 @@ impl Reached {
             .into_iter()
             .map(|lacks| (Level::Standard, lacks))
             .collect();
+        missing.extend(foresight.lacks_limits().map(|lacks| (Level::Strict, lacks)));
         if mode == Mode::User {
             let lacks = Shortfall {
                 what: "a broker of a user of its own: this one runs as you, and so what runs as you outside a cell has its keys and its log within reach".to_owned(),
@@ -89,6 +90,13 @@ impl Reached {
                 ),
                 with(foresight.namespaces_frozen, "limits on namespaces"),
                 with(foresight.own_keyring, "keyring of its own"),
+                match foresight.host_user {
+                    HostUser::Person => "the person's user",
+                    HostUser::Throwaway => "a user of its own",
+                    HostUser::Superuser => "root's user",
+                }
+                .to_owned(),
+                foresight.limits.to_string(),
             ]
             .join(", "),
         }
@@ -97,6 +105,8 @@ impl Reached {
 
 #[cfg(test)]
 mod tests {
+    use valetkey_sandbox::HeldLimits;
+
     use super::*;
 
     fn foresight(landlock_abi: i32) -> Foresight {
@@ -105,6 +115,12 @@ mod tests {
             landlock_abi,
             namespaces_frozen: true,
             own_keyring: true,
+            host_user: HostUser::Person,
+            limits: HeldLimits {
+                memory_bytes: Some(1 << 30),
+                processes: Some(100),
+                ..HeldLimits::default()
+            },
         }
     }
 
@@ -121,6 +137,18 @@ mod tests {
             ..foresight(7)
         };
         assert_eq!(Reached::new(&keyless, Mode::System).level, Level::Basic);
+        let root = Foresight {
+            host_user: HostUser::Superuser,
+            ..foresight(7)
+        };
+        assert_eq!(Reached::new(&root, Mode::System).level, Level::Basic);
+        let unlimited = Foresight {
+            limits: HeldLimits::default(),
+            ..foresight(7)
+        };
+        let reached = Reached::new(&unlimited, Mode::System);
+        assert_eq!(reached.level, Level::Standard);
+        assert!(reached.told(&unlimited).posture.contains("no limits"));
     }
 
     #[test]

@@ -43,6 +43,7 @@ pub(crate) fn in_cell(args: CellArgs, command: Vec<OsString>) -> Result<u8, Fail
         policy,
         purpose: args.purpose,
         require: args.require,
+        limits: args.limits,
         environment: args.environment,
         no_prompt: args.no_prompt
             || std::env::var_os("VALETKEY_PROMPT").is_some_and(|when| when == "never"),

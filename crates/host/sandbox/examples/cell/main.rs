@@ -78,6 +78,10 @@ fn parse(mut words: impl Iterator<Item = OsString>) -> (CellSpec, Options) {
             "--through" => spec.shown_through.push(PathBuf::from(value())),
             "--bind" => spec.extra_ro_binds.push(PathBuf::from(value())),
             "--cwd" => spec.cwd = PathBuf::from(value()),
+            "--limit" => match value().to_str().unwrap_or_default().parse() {
+                Ok(asked) => spec.limits.set(asked),
+                Err(error) => eprintln!("cell: {error}"),
+            },
             "--publish" => options.published = Some(value()),
             "--posture" => options.posture = true,
             "--answer-agent" => options.answer_agent = true,

@@ -17,6 +17,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use crate::control::{self, Order, Report};
 use crate::error::{AtStep, Fault, Step};
 use crate::etc::Entry;
+use crate::host_user::HostUser;
 use crate::landlocked::Version;
 use crate::spec::{CellSpec, Stdio};
 
@@ -84,8 +85,18 @@ fn build_and_run(
     pipes: [Option<OwnedFd>; 3],
 ) -> Result<u8, Fault> {
     mounts::null_streams()?;
-    let (umask, foresight) = namespaces::settle(plan)?;
-    let sources = mounts::open_sources(plan)?;
+    let Some((Order::Settle(host_user), _)) =
+        control::receive(control.as_fd()).at(Step::Control, "order")?
+    else {
+        return Ok(EXIT_ABANDONED);
+    };
+    let umask = namespaces::settle(plan, host_user)?;
+    let taken = mounts::take_from_host(plan)?;
+    if host_user == HostUser::Throwaway {
+        namespaces::become_throwaway()?;
+    }
+    let foresight = namespaces::foresee(plan, host_user);
+    let sources = mounts::open_sources(plan, taken)?;
     control::send(
         control.as_fd(),
         &Report::Mounted(foresight),
@@ -101,13 +112,14 @@ fn build_and_run(
     let covers = covered::make()?;
     let namespaces_frozen = namespaces::freeze();
     let covered_proc = covers.attach()?;
-    let posture = privilege::give_up(plan, namespaces_frozen, covered_proc)?;
+    let posture = privilege::give_up(plan, host_user, namespaces_frozen, covered_proc)?;
     let network = namespaces::listen_for_the_network()?;
     let mut given = vec![
         built.listener.as_fd(),
         built.notices.as_fd(),
         network.as_fd(),
     ];
+    given.extend(built.bus_listener.as_ref().map(AsFd::as_fd));
     given.extend(
         built
             .terminal
@@ -117,7 +129,7 @@ fn build_and_run(
     control::send(control.as_fd(), &Report::Ready(Box::new(posture)), &given)
         .at(Step::Control, "ready")?;
     let terminal = built.terminal.map(|terminal| terminal.slave);
-    drop((built.listener, built.notices, network));
+    drop((built.listener, built.bus_listener, built.notices, network));
     if !next_order(control, &Order::Start)? {
         return Ok(EXIT_ABANDONED);
     }

@@ -19,6 +19,7 @@ use super::tree::{
     Directory, NO_DEV, NO_EXEC, NO_SUID, READ_ONLY, attach, copy_tree, memory, new_mount,
 };
 use super::{Plan, etc_tree};
+use crate::cell::{DENIALS, NEXT_DENIALS};
 use crate::error::{AtStep, Fault, Step};
 use crate::etc::Entry;
 use crate::spec::{self, CellSpec, Root};
@@ -41,6 +42,15 @@ const SMALL_BYTES: u64 = 64 << 20;
 /// How many agents' connections may wait.
 const BACKLOG: i32 = 128;
 
+/// What only the guard's user may reach on the host, held by descriptor.
+pub(super) struct Taken {
+    fuse_devices: Vec<OwnedFd>,
+    devices: Vec<(PathBuf, OwnedFd)>,
+    /// Mounts with their places, in any order.
+    further: Vec<(PathBuf, OwnedFd)>,
+    asking_programs: Vec<(&'static str, OwnedFd)>,
+}
+
 /// Everything of the host that will be in the cell, and the mounts that the host's `/proc` and
 /// devices are needed for, held by descriptor.
 pub(super) struct Sources {
@@ -56,6 +66,7 @@ pub(super) struct Sources {
 /// What the tree gave to hold.
 pub(super) struct Built {
     pub(super) listener: OwnedFd,
+    pub(super) bus_listener: Option<OwnedFd>,
     pub(super) notices: OwnedFd,
     pub(super) terminal: Option<OpenTerminal>,
 }
@@ -87,18 +98,15 @@ pub(super) fn fuse_connections(spec: &CellSpec) -> usize {
     spec.quiet_mounts.len().saturating_add(root)
 }
 
-/// Takes hold of everything, while the host's tree is still there.
-pub(super) fn open_sources(plan: &Plan<'_>) -> Result<Sources, Fault> {
+/// Takes hold of what lies on the host, as the guard's user.
+pub(super) fn take_from_host(plan: &Plan<'_>) -> Result<Taken, Fault> {
     let spec = plan.spec;
-    let mut fuse_devices = Vec::new();
-    let root = match spec.root {
-        Root::Fuse => fuse_mount(&mut fuse_devices)?,
-        Root::Tmpfs => bare_root(spec)?,
-    };
+    let fuse_devices = (0..fuse_connections(spec))
+        .map(|_| {
+            open("/dev/fuse", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty()).at(Step::OpenFuse, "")
+        })
+        .collect::<Result<_, _>>()?;
     let mut further = Vec::new();
-    for path in &spec.quiet_mounts {
-        further.push((path.clone(), fuse_mount(&mut fuse_devices)?));
-    }
     let system = READ_ONLY | NO_SUID | NO_DEV;
     for path in spec.real_system_dirs().iter().chain(&spec.extra_ro_binds) {
         let tree = copy_tree(CWD, path, system).at(Step::BindSystem, path.display())?;
@@ -126,14 +134,38 @@ pub(super) fn open_sources(plan: &Plan<'_>) -> Result<Sources, Fault> {
         .iter()
         .filter_map(|(name, path)| Some((*name, copy_tree(CWD, path, system).ok()?)))
         .collect();
-    let proc = new_mount("proc", &[], NO_SUID | NO_DEV | NO_EXEC).at(Step::MountProc, "")?;
-    Ok(Sources {
-        root,
+    Ok(Taken {
         fuse_devices,
-        proc,
         devices,
         further,
         asking_programs,
+    })
+}
+
+/// Makes the file systems of the cell's own, as the user who owns them, while the host's tree is still there.
+pub(super) fn open_sources(plan: &Plan<'_>, taken: Taken) -> Result<Sources, Fault> {
+    let spec = plan.spec;
+    let mut further = taken.further;
+    let mut devices = taken.fuse_devices.iter();
+    let mut fuse = || {
+        let device = devices.next();
+        fuse_mount(device.ok_or_else(|| Fault::new(Step::MountFuse, "a device is missing"))?)
+    };
+    let root = match spec.root {
+        Root::Fuse => fuse()?,
+        Root::Tmpfs => bare_root(spec)?,
+    };
+    for path in &spec.quiet_mounts {
+        further.push((path.clone(), fuse()?));
+    }
+    let proc = new_mount("proc", &[], NO_SUID | NO_DEV | NO_EXEC).at(Step::MountProc, "")?;
+    Ok(Sources {
+        root,
+        fuse_devices: taken.fuse_devices,
+        proc,
+        devices: taken.devices,
+        further,
+        asking_programs: taken.asking_programs,
     })
 }
 
@@ -150,17 +182,17 @@ pub(super) fn build(plan: &Plan<'_>, sources: Sources) -> Result<Built, Fault> {
     let etc = etc_tree::write(&plan.etc)?;
     attach(&etc, Path::new("/etc"))?;
     attach(&sources.proc, Path::new("/proc"))?;
-    let dev = device_directory(sources.devices, spec.tmp_bytes)?;
-    attach(&scratch("1777", spec.tmp_bytes)?, Path::new("/tmp"))?;
+    let dev = device_directory(sources.devices, spec.scratch_bytes())?;
+    attach(&scratch("1777", spec.scratch_bytes())?, Path::new("/tmp"))?;
     let run = memory("0755", SMALL_BYTES, NO_SUID | NO_DEV | NO_EXEC)?;
     attach(&run, Path::new("/run"))?;
-    let (listener, notices) = notice_directory(spec, &sources.asking_programs)?;
+    let (listener, bus_listener, notices) = notice_directory(spec, &sources.asking_programs)?;
     let runtime = PathBuf::from(format!("run/user/{}", spec.uid));
     let root = root_directory()?;
     let top = Directory(root.as_fd());
     top.make_all(&runtime)?;
     attach(
-        &scratch("0700", spec.tmp_bytes)?,
+        &scratch("0700", spec.scratch_bytes())?,
         &Path::new("/").join(&runtime),
     )?;
 
@@ -180,6 +212,7 @@ pub(super) fn build(plan: &Plan<'_>, sources: Sources) -> Result<Built, Fault> {
     null_streams()?;
     Ok(Built {
         listener,
+        bus_listener,
         notices,
         terminal,
     })
@@ -197,9 +230,7 @@ pub(super) fn null_streams() -> Result<(), Fault> {
     rustix::stdio::dup2_stderr(&above).at(Step::BindLife, "standard error")
 }
 
-fn fuse_mount(devices: &mut Vec<OwnedFd>) -> Result<OwnedFd, Fault> {
-    let device =
-        open("/dev/fuse", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty()).at(Step::OpenFuse, "")?;
+fn fuse_mount(device: &OwnedFd) -> Result<OwnedFd, Fault> {
     let descriptor = device.as_raw_fd().to_string();
     let options = [
         ("source", "valetkey"),
@@ -210,9 +241,7 @@ fn fuse_mount(devices: &mut Vec<OwnedFd>) -> Result<OwnedFd, Fault> {
         ("default_permissions", ""),
         ("allow_other", ""),
     ];
-    let mount = new_mount("fuse", &options, NO_SUID | NO_DEV).at(Step::MountFuse, "")?;
-    devices.push(device);
-    Ok(mount)
+    new_mount("fuse", &options, NO_SUID | NO_DEV).at(Step::MountFuse, "")
 }
 
 /// An empty root with nothing but the places of the mounts.
@@ -284,14 +313,16 @@ fn device_directory(devices: Vec<(PathBuf, OwnedFd)>, bytes: u64) -> Result<Owne
 fn notice_directory(
     spec: &CellSpec,
     asking_programs: &[(&'static str, OwnedFd)],
-) -> Result<(OwnedFd, OwnedFd), Fault> {
+) -> Result<(OwnedFd, Option<OwnedFd>, OwnedFd), Fault> {
     let place = Path::new("/run/valetkey");
     let bin = Path::new("bin");
     let attributes = NO_SUID | NO_DEV | NO_EXEC;
     let notices = memory("0755", SMALL_BYTES, attributes)?;
     let directory = Directory(notices.as_fd());
     directory.write(Path::new("README.md"), spec.readme.as_bytes(), 0o644)?;
-    directory.write(Path::new("denials.json"), b"[]\n", 0o644)?;
+    for name in [DENIALS, NEXT_DENIALS] {
+        directory.write(Path::new(name), b"[]\n", 0o644)?;
+    }
     for (name, file) in asking_programs {
         directory.make_place_for(&bin.join(name), file)?;
     }
@@ -299,6 +330,11 @@ fn notice_directory(
     Directory(root.as_fd()).make_all(Path::new("run/valetkey"))?;
     attach(&notices, place)?;
     let listener = listen_at(&place.join("agent.sock"))?;
+    let bus_listener = if spec.session_bus {
+        Some(listen_at(&place.join("bus.sock"))?)
+    } else {
+        None
+    };
     let read_only: MountAttrFlags = attributes | READ_ONLY;
     let shown = copy_tree(CWD, place, read_only).at(Step::Attach, place.display())?;
     unmount(place, UnmountFlags::DETACH).at(Step::Attach, place.display())?;
@@ -306,7 +342,7 @@ fn notice_directory(
     for (name, file) in asking_programs {
         attach(file, &place.join(bin).join(name))?;
     }
-    Ok((listener, notices))
+    Ok((listener, bus_listener, notices))
 }
 
 fn listen_at(path: &Path) -> Result<OwnedFd, Fault> {

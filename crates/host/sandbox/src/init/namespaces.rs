@@ -4,19 +4,22 @@ use std::fs;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::os::fd::{AsFd, OwnedFd};
 
-use rustix::fs::Mode;
+use rustix::fs::{Gid, Mode, Uid};
 use rustix::mount::{MountPropagationFlags, mount_change};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, listen, socket_with};
 use rustix::process::{
     DumpableBehavior, Resource, Rlimit, Signal, getrlimit, set_dumpable_behavior,
     set_parent_process_death_signal, setrlimit, setsid, umask,
 };
+use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 use valetkey_sys::network::bring_loopback_up;
 use valetkey_sys::privilege::join_new_session_keyring;
 
 use super::Plan;
 use crate::error::{AtStep, Fault, Step};
 use crate::etc::HOST_NAME;
+use crate::host_user::HostUser;
+use crate::limits::Held as HeldLimits;
 use crate::posture::Foresight;
 use crate::spec::NETWORK_PORT;
 
@@ -28,12 +31,14 @@ const NETWORK_BACKLOG: i32 = 128;
 const LIMITED_KINDS: [&str; 8] = ["cgroup", "ipc", "mnt", "net", "pid", "time", "user", "uts"];
 
 /// First things in the new namespaces. Answers the guard's umask, which the command gets back.
-pub(super) fn settle(plan: &Plan<'_>) -> Result<(Mode, Foresight), Fault> {
+pub(super) fn settle(plan: &Plan<'_>, host_user: HostUser) -> Result<Mode, Fault> {
     end_with_guard()?;
-    // A process that is not dumpable may not write its own maps, and the guard may not be.
-    set_dumpable_behavior(DumpableBehavior::Dumpable).at(Step::MapUser, "dumpable")?;
-    // The host's ids were read before the fork: in here they are unmapped still.
-    map_user(0, plan.host_uid, 0, plan.host_gid)?;
+    if host_user != HostUser::Throwaway {
+        // A process that is not dumpable may not write its own maps, and the guard may not be.
+        set_dumpable_behavior(DumpableBehavior::Dumpable).at(Step::MapUser, "dumpable")?;
+        // The host's ids were read before the fork: in here they are unmapped still.
+        map_user(0, plan.host_uid, 0, plan.host_gid)?;
+    }
     set_dumpable_behavior(DumpableBehavior::NotDumpable).at(Step::MapUser, "dumpable")?;
     mount_change(
         "/",
@@ -48,13 +53,31 @@ pub(super) fn settle(plan: &Plan<'_>) -> Result<(Mode, Foresight), Fault> {
     rustix::system::sethostname(HOST_NAME.as_bytes()).at(Step::NameHost, "")?;
     rustix::thread::set_name(c"cell").at(Step::NameHost, "")?;
     limit_processes()?;
-    let foresight = Foresight {
+    Ok(umask(Mode::from_raw_mode(0o022)))
+}
+
+/// Becomes the one user and group that the guard mapped, and leaves every other group. Until now this process was the guard's user,
+/// who reaches what is to be taken from the host; every capability in the new namespaces stays.
+pub(super) fn become_throwaway() -> Result<(), Fault> {
+    set_thread_groups(&[]).at(Step::MapUser, "groups")?;
+    let (user, group) = (Uid::from_raw(0), Gid::from_raw(0));
+    set_thread_res_gid(group, group, group).at(Step::MapUser, "group")?;
+    set_thread_res_uid(user, user, user).at(Step::MapUser, "user")?;
+    set_dumpable_behavior(DumpableBehavior::NotDumpable).at(Step::MapUser, "dumpable")?;
+    // A change of user forgets it.
+    end_with_guard()
+}
+
+/// What this cell will enforce.
+pub(super) fn foresee(plan: &Plan<'_>, host_user: HostUser) -> Foresight {
+    Foresight {
         kernel: kernel(),
         landlock_abi: plan.version.number(),
         namespaces_frozen: can_freeze(),
         own_keyring: join_new_session_keyring().is_ok(),
-    };
-    Ok((umask(Mode::from_raw_mode(0o022)), foresight))
+        host_user,
+        limits: HeldLimits::default(),
+    }
 }
 
 /// Listens on the cell's own loopback interface for connections that want out. Whoever holds the listener serves it from outside.

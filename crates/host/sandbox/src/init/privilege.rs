@@ -14,6 +14,8 @@ use valetkey_sys::privilege::{drop_bounding_set, join_new_session_keyring};
 
 use super::{Plan, mounts, namespaces};
 use crate::error::{AtStep, Fault, Step};
+use crate::host_user::HostUser;
+use crate::limits::Held as HeldLimits;
 use crate::posture::Posture;
 use crate::seccomp;
 
@@ -21,6 +23,7 @@ use crate::seccomp;
 /// to somebody else, drops every capability there, and tells what the kernel says about it.
 pub(super) fn give_up(
     plan: &Plan<'_>,
+    host_user: HostUser,
     namespaces_frozen: bool,
     covered_proc: Vec<String>,
 ) -> Result<Posture, Fault> {
@@ -55,7 +58,9 @@ pub(super) fn give_up(
         own_keyring,
         processes_max: getrlimit(Resource::Nproc)
             .current
-            .filter(|_| plan.host_uid != 0),
+            .filter(|_| host_user != HostUser::Superuser),
+        host_user,
+        limits: HeldLimits::default(),
         covered_proc,
         fuse_connections: mounts::fuse_connections(plan.spec),
     };

@@ -152,7 +152,7 @@ impl Watch<'_> {
                 self.send_signal(signal);
                 Ok(None)
             }
-            Some((order @ (Order::Build | Order::Start), _)) => Err(Fault::new(
+            Some((order @ (Order::Settle(_) | Order::Build | Order::Start), _)) => Err(Fault::new(
                 Step::Control,
                 format!("{order:?} while the command runs"),
             )),

@@ -39,6 +39,71 @@ fn the_user_inside_is_the_user_outside_with_no_privilege() {
 }
 
 #[test]
+fn a_cell_that_root_starts_is_nobody_on_the_host() {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let secret = tempfile::NamedTempFile::new_in("/usr").expect("a file of root's, mode 0600");
+    let path = secret.path().display();
+    let text = format!(
+        "id -u; touch /tmp/own; stat -c %u /tmp/own; stat -c %u /usr; cat {path} && echo read; echo written > /dev/stderr; sleep 0.5"
+    );
+    let child = cell(As::Me, &["--", "sh", "-c", &text])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("spawn");
+    // Every process below the guard, as the host sees it.
+    let below = |parent: &str| {
+        let children = std::fs::read_to_string(format!("/proc/{parent}/task/{parent}/children"));
+        children
+            .unwrap_or_default()
+            .split_whitespace()
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    let deadline = Instant::now() + Duration::from_secs(20);
+    let command = loop {
+        let first = below(&child.id().to_string());
+        if let Some(command) = first
+            .first()
+            .and_then(|first| below(first).first().cloned())
+        {
+            break command;
+        }
+        assert!(Instant::now() < deadline, "no command");
+        std::thread::sleep(Duration::from_millis(5));
+    };
+    let status = std::fs::read_to_string(format!("/proc/{command}/status")).expect("status");
+    let field = |name: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name));
+        line.expect("field")
+            .split_whitespace()
+            .map(|id| id.parse::<u32>().expect("id"))
+            .collect::<Vec<_>>()
+    };
+    for ids in [field("Uid:"), field("Gid:")] {
+        assert!(
+            ids.len() == 4 && ids.iter().all(|id| *id == ids[0] && *id > 60_000),
+            "{ids:?}"
+        );
+    }
+    assert!(field("Groups:").is_empty());
+    let output = child.wait_with_output().expect("output");
+    // It is root to itself, with files of its own; what is root's on the host is somebody else's.
+    assert_eq!(
+        String::from_utf8_lossy(&output.stdout),
+        "0\n0\n65534\n",
+        "{output:?}"
+    );
+    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(
+        errors.contains("Permission denied") && errors.contains("written"),
+        "{errors}"
+    );
+}
+
+#[test]
 fn every_mount_is_nosuid_and_the_system_is_read_only() {
     for who in everybody() {
         let text = printed(who, &[], "cat /proc/self/mountinfo");
@@ -184,11 +249,14 @@ fn a_posture_is_what_the_kernel_says() {
         assert!(posture.no_new_privs && posture.no_capabilities);
         assert!(posture.landlock_abi >= 1);
         assert!(posture.covered_proc.contains(&"/proc/sys".to_owned()));
-        let limited = posture.processes_max.is_some_and(|most| most <= 16_384);
-        assert_eq!(
-            limited,
-            !matches!(who, As::Me) || !rustix::process::geteuid().is_root()
-        );
+        assert!(posture.processes_max.is_some_and(|most| most <= 16_384));
+        let by_root = matches!(who, As::Me) && rustix::process::geteuid().is_root();
+        let whose = if by_root {
+            valetkey_sandbox::HostUser::Throwaway
+        } else {
+            valetkey_sandbox::HostUser::Person
+        };
+        assert_eq!(posture.host_user, whose);
         assert_eq!(posture.fuse_connections, 0);
     }
 }

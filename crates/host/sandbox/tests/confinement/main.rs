@@ -5,6 +5,8 @@
 mod calls;
 #[cfg(test)]
 mod cell;
+#[cfg(test)]
+mod limits;
 #[cfg(target_arch = "x86_64")]
 #[cfg(test)]
 mod machine_code;
