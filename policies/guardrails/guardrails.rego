@@ -7,6 +7,8 @@
 #   lasting   files that run later outside the cell or steer the next session (shell start-up, hooks, editor tasks,
 #             agents' settings and memory, autostart): a person is asked before one is changed
 #
+#   services  services of the desktop that hand out keys, start programs outside the cell, or drive the desktop: never called
+#
 # The names are in data.json: `secrets` and `lasting` decide about one path. For a request of many paths (a tree, a
 # pattern), `trees` holds patterns that are taken out of the grant, so that those paths are asked for one by one. They
 # may take out more than the lists name, never less: the crate's tests hold them together.
@@ -261,6 +263,14 @@ is_file if {
 # Nothing is listed about resources of other kinds.
 is_other if input.resource.scheme in {"exec", "https", "tcp", "tool", "secret", "bus"}
 
+# A service of the desktop is listed by its name, and so are those below it.
+services contains sprintf("`%s` is a desktop service that is never called from a cell", [listed]) if {
+	input.resource.scheme == "bus"
+	called := split(trim_prefix(asked, "bus:"), "/")[0]
+	some listed in lists.services
+	startswith(concat("", [called, "."]), concat("", [listed, "."]))
+}
+
 asks if {
 	count(changes) > 0
 	count(lasting) > 0
@@ -317,6 +327,13 @@ answer := {
 	"policy_id": "valetkey-guardrails",
 	"ttl_seconds": 3600,
 	"obligations": {"durability": "streamed"},
+} if {
+	is_other
+	count(services) == 0
+} else := {
+	"effect": "deny",
+	"policy_id": "valetkey-guardrails",
+	"reasons": [reason | some reason in services],
 } if {
 	is_other
 }

@@ -410,3 +410,22 @@ test_reading_a_tree_leaves_directories_on_the_way_to_valetkeys_own if {
 	not "file:/home/alice/work" in other.except
 	not "file:/home/alice/work/vk/**" in other.except
 }
+
+calls(service) := {
+	"request": {"actions": ["call"], "resource": concat("", ["bus:", service, "/org.x.Any.Do"])},
+	"resource": {"scheme": "bus"},
+}
+
+test_services_that_lead_out_are_never_called if {
+	every service in [
+		"org.freedesktop.secrets", "org.freedesktop.systemd1", "org.gnome.keyring.SystemPrompter", "org.freedesktop.portal.Flatpak",
+		"org.freedesktop.portal.Desktop", "org.freedesktop.Flatpak", "org.freedesktop.DBus", "org.gnome.Shell", "org.kde.kwalletd6",
+	] {
+		got := decision with input as calls(service)
+		got.effect == "deny"
+		count(got.reasons) == 1
+	}
+	every service in ["org.freedesktop.Notifications", "org.freedesktop.secretsandlies", "org.gnome.Shells", "com.example.org.gnome.Shell"] {
+		decision.effect == "allow" with input as calls(service)
+	}
+}

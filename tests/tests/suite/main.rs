@@ -11,6 +11,7 @@ mod attack;
 mod authzen;
 mod bearable;
 mod bundling;
+mod bus;
 mod clients;
 mod constraints;
 mod demo;

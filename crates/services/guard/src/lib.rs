@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod authority;
+mod bus;
 mod command;
 mod considered;
 mod denials;
@@ -38,3 +39,4 @@ pub use level::{Reached, reached};
 pub use link::{LinkError, connect_or_start, replace, sibling};
 pub use measure::{NotHeld, Resolver};
 pub use run::{RunSpec, run};
+pub use valetkey_sandbox::AskedLimit;

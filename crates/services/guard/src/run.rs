@@ -13,11 +13,12 @@ use valetkey_api::{
     StartGrant,
 };
 use valetkey_model::{Grant, Level, Resource};
-use valetkey_sandbox::{Cell, CellSpec, Event, Launching, mount_points, root_links};
+use valetkey_sandbox::{AskedLimit, Cell, CellSpec, Event, Launching, mount_points, root_links};
 use valetkey_sys::signals::{signal_descriptor, take_signal};
 use valetkey_view::{Connection, IdMap, SkeletonEntry, SkeletonKind, View, ViewConfig, ViewHandle};
 
 use crate::authority::SessionAuthority;
+use crate::bus;
 use crate::command::{self, Found};
 use crate::desk::{Desk, problem_of};
 use crate::document::Documents;
@@ -65,6 +66,8 @@ pub struct RunSpec {
     pub purpose: Option<String>,
     /// The level of enforcement below which nothing starts.
     pub require: Option<Level>,
+    /// What the cell may take of the machine, in place of what is usual.
+    pub limits: Vec<AskedLimit>,
     /// Names of variables that pass into the cell beside the usual ones.
     pub environment: Vec<String>,
     /// Questions are not shown over the agent's terminal; a line says that they wait.
@@ -117,6 +120,9 @@ impl Plan {
             .map(PathBuf::from)
             .filter(|home| home.is_absolute());
         cell.home = home.unwrap_or(cell.home);
+        for asked in &spec.limits {
+            cell.limits.set(*asked);
+        }
         cell.env = environment_of(spec, &cell, &cwd);
         // The command is found as the person's shell would find it; what it finds itself is another matter.
         let path = std::env::var_os("PATH").unwrap_or_default();
@@ -146,6 +152,12 @@ impl Plan {
         cell.stdio = terminal::stdio();
         cell.terminal = terminal::shape();
         cell.readme = README.to_owned();
+        if bus::is_wanted(&grants) {
+            let (name, address) = bus::ADDRESS;
+            cell.env.retain(|(had, _)| had != name);
+            cell.env.push((name.into(), address.into()));
+            cell.session_bus = true;
+        }
         if let Ok(own) = std::env::current_exe() {
             let server = own.with_file_name("valetkey-mcp");
             cell.asking_programs = vec![("valetkey", own), ("valetkey-mcp", server)];
@@ -420,6 +432,9 @@ impl Session {
         .map_err(system("open the agent door"))?;
         network::open(&cell.network_listener, NetworkDoor::new(Arc::clone(desk)))
             .map_err(system("open the network door"))?;
+        if let Some(listener) = &cell.bus_listener {
+            bus::open(listener, desk).map_err(system("open the bus door"))?;
+        }
         let status = attend(
             &mut cell,
             &signals,
