@@ -226,7 +226,7 @@ fn what_the_client_says_of_itself_is_not_passed_on() {
     let client = greeted();
     let message = Message {
         serial: 8,
-        flags: 0xff & !NO_REPLY,
+        flags: !NO_REPLY,
         sender: Some("org.freedesktop.DBus".to_owned()),
         reply_to: Some(3),
         error: Some("org.x.E".to_owned()),
