@@ -37,6 +37,7 @@ mod ordinary_user;
 mod outside_door;
 mod overlay;
 mod passing_through;
+mod privacy;
 mod programs;
 mod prompting;
 mod proving;

@@ -170,7 +170,7 @@ impl Alert {
             event = event.agent(agent.clone());
         }
         match &self.user {
-            Some(user) => event.user(user.uid, &user.name),
+            Some(user) => event.user_as(user.clone()),
             None => event,
         }
     }
@@ -182,7 +182,7 @@ pub struct Watch {
     thresholds: Thresholds,
     sessions: HashMap<SessionId, Watched>,
     /// The agent's last program and level, by name and person.
-    agents: HashMap<(AgentId, Option<u32>), Known>,
+    agents: HashMap<(AgentId, Option<String>), Known>,
     /// The time of the last event of an earlier run of the broker, while the next run begins.
     before: Option<Timestamp>,
     turn: u64,

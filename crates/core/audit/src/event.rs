@@ -54,10 +54,10 @@ pub enum Actor {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct User {
-    /// The login name.
+    /// The login name, or a keyed hash of it.
     pub name: String,
-    /// The user id on this host.
-    pub uid: u32,
+    /// The user id on this host; null where the name is a keyed hash.
+    pub uid: Option<u32>,
 }
 
 /// What the event can be checked against.
@@ -219,22 +219,22 @@ impl Record {
 pub struct Event {
     kind: EventType,
     actor: Actor,
-    user: Option<User>,
+    pub(crate) user: Option<User>,
     agent_id: Option<AgentId>,
     session: Option<SessionId>,
     request_id: Option<RequestId>,
-    resource: Option<Resource>,
+    pub(crate) resource: Option<Resource>,
     action: Option<ActionSet>,
     decision: Option<AuditDecision>,
     policy_id: Option<String>,
     policy_digest: Option<Digest>,
     capability_id: Option<CapabilityId>,
-    justification: Option<String>,
+    pub(crate) justification: Option<String>,
     outcome: Option<Outcome>,
     duration_us: Option<u64>,
-    evidence: Evidence,
+    pub(crate) evidence: Evidence,
     cause: Option<EventId>,
-    attributes: BTreeMap<AttributeName, Attribute>,
+    pub(crate) attributes: BTreeMap<AttributeName, Attribute>,
 }
 
 /// Why an event cannot become a leaf.
@@ -288,6 +288,7 @@ impl Event {
     /// With the person on whose behalf the agent runs.
     pub fn user(mut self, uid: u32, name: &str) -> Self {
         let name = safe(name, NAME_MAX_BYTES);
+        let uid = Some(uid);
         self.user = Some(User { name, uid });
         self
     }

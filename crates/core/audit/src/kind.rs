@@ -91,6 +91,10 @@ event_types! {
     RegistryApproverAdded = "registry.approver_added",
     /// A person's key may not approve any more.
     RegistryApproverRemoved = "registry.approver_removed",
+    /// What policy seals can be opened by this auditor from now on.
+    RegistryAuditorAdded = "registry.auditor_added",
+    /// What is sealed from now on cannot be opened by this auditor.
+    RegistryAuditorRemoved = "registry.auditor_removed",
     /// Capabilities are signed with another key from now on.
     RegistryKeyRotated = "registry.key_rotated",
     /// A person took an emergency scope.
@@ -109,6 +113,18 @@ event_types! {
     LogGap = "log.gap",
     /// The end of the log was torn by a crash or a full disk and was cut back to the last signed batch.
     LogRecovered = "log.recovered",
+    /// What had been sealed of a person was thrown away; the events and their hashes stay.
+    LogErased = "log.erased",
+    /// Events beyond their time were thrown away by rule; their hashes stay.
+    LogPruned = "log.pruned",
+    /// Nothing is thrown away from now on: a legal hold.
+    LogHeld = "log.held",
+    /// A legal hold ended.
+    LogHoldEnded = "log.hold_ended",
+    /// An auditor opened what had been sealed; written to the reviewers' log before it is shown.
+    ReviewerUnsealed = "reviewer.unsealed",
+    /// An auditor did not get to open what had been sealed.
+    ReviewerRefused = "reviewer.refused",
 }
 
 impl EventType {

@@ -6,6 +6,7 @@
 pub mod alert;
 mod attribute;
 mod checkpoint;
+mod edit;
 mod event;
 mod export_proof;
 mod key;
@@ -23,6 +24,7 @@ mod verify;
 
 pub use attribute::{ATTRIBUTE_TEXT_MAX_BYTES, Attribute, AttributeName, AttributeNameError, Fact};
 pub use checkpoint::{CHECKPOINT_MAX_BYTES, Checkpoint, CheckpointError};
+pub use edit::{Editor, Kept};
 pub use event::{
     ATTRIBUTES_MAX, Actor, EVENT_MAX_BYTES, Event, Evidence, JUSTIFICATION_MAX_BYTES,
     NAME_MAX_BYTES, ParseEventError, Record, SealError, SealedEvent, User,

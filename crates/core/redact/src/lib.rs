@@ -148,6 +148,34 @@ pub fn mask(content: &[u8], kinds: Kinds) -> Result<Masked, Opaque> {
     })
 }
 
+/// The places of what `kinds` names, in order and apart from each other, for whoever puts something of another length there.
+///
+/// # Errors
+/// When the content cannot be looked into.
+pub fn find_ranges(content: &[u8], kinds: Kinds) -> Result<Vec<Range<usize>>, Opaque> {
+    if is_opaque(content) {
+        return Err(Opaque);
+    }
+    let found = find(content, kinds).into_iter();
+    let mut ranges: Vec<_> = found.map(|found| found.range).collect();
+    ranges.retain(|range| !range.is_empty());
+    join(&mut ranges);
+    Ok(ranges)
+}
+
+/// Whether a token is in it that shows by its form alone, whatever stands around it.
+#[must_use]
+pub fn has_token(content: &[u8]) -> bool {
+    detectors::get().is_none_or(|detectors| {
+        let carried = detectors.carried.iter().take(1);
+        detectors.tokens.is_match(content)
+            || detectors.private_key.is_match(content)
+            || carried
+                .into_iter()
+                .any(|expression| expression.is_match(content))
+    })
+}
+
 fn find(content: &[u8], kinds: Kinds) -> Vec<Found> {
     let Some(detectors) = detectors::get() else {
         return vec![Found::whole(0..content.len())];

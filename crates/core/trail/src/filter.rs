@@ -189,7 +189,7 @@ fn among<T: PartialEq>(terms: &[T], value: Option<&T>) -> bool {
 fn is_user(term: &UserTerm, record: &Record) -> bool {
     record.user.as_ref().is_some_and(|user| match term {
         UserTerm::Name(name) => user.name == *name,
-        UserTerm::Uid(uid) => user.uid == *uid,
+        UserTerm::Uid(uid) => user.uid == Some(*uid),
     })
 }
 

@@ -12,6 +12,7 @@ mod ledger;
 mod log;
 mod reader;
 mod recovery;
+mod sealed;
 mod segments;
 mod tiles;
 mod writer;
@@ -23,6 +24,7 @@ pub use ledger::{Ledger, Revoked};
 pub use log::{Clock, Log, Receipt, SEGMENT_BYTES};
 pub use reader::{Entry, LogReader};
 pub use recovery::Recovery;
+pub use sealed::SealedStore;
 pub use tiles::{Published, TileFault, TileLog};
 // The log's keys and events come from `valetkey-audit`; the key is named here because it is what `Log::open` takes.
 pub use valetkey_audit::{LogKey, LogPublicKey};

@@ -3,6 +3,7 @@
 
 mod appointing;
 mod approvals;
+mod auditing;
 mod authzen;
 mod client;
 mod considered;
@@ -23,6 +24,7 @@ mod undoing;
 
 pub use appointing::{Appoint, AppointmentList, Dismiss};
 pub use approvals::*;
+pub use auditing::{Auditor, Auditors, ChangeAuditors, Erase, Erased};
 pub use authzen::{
     DecisionContext, DecisionPoint, EVALUATIONS_MAX, Entity, Evaluation, EvaluationContext,
     EvaluationDecision, EvaluationDecisions, EvaluationOptions, Evaluations, NamedAction, Semantic,

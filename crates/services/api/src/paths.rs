@@ -247,6 +247,24 @@ impl Paths {
         self.state.join("alerts.json")
     }
 
+    /// The originals that policy keeps of the log, sealed.
+    #[must_use]
+    pub fn sealed(&self) -> PathBuf {
+        self.state.join("sealed")
+    }
+
+    /// The key of the keyed hashes in the log.
+    #[must_use]
+    pub fn log_privacy_key(&self) -> PathBuf {
+        self.state.join("keys/log-privacy.key")
+    }
+
+    /// The reviewers' log: of what this person opened as an auditor.
+    #[must_use]
+    pub fn reviewer(&self) -> PathBuf {
+        self.personal.join("reviewer")
+    }
+
     /// The public key of the log, for verification without the broker.
     #[must_use]
     pub fn log_public_key(&self) -> PathBuf {

@@ -183,7 +183,7 @@ fn raise(broker: &Broker, alert: &Alert) {
             alert.rule.name()
         ));
     }
-    let Some(user) = &alert.user else {
+    let Some(uid) = whose(broker, alert) else {
         broker
             .diagnostics
             .error(format!("alert: {}", alert.rule.reason()));
@@ -199,7 +199,18 @@ fn raise(broker: &Broker, alert: &Alert) {
         agent: alert.agent.clone(),
         text,
     };
-    broker.bulletin.raise(user.uid, raised, broker.now());
+    broker.bulletin.raise(uid, raised, broker.now());
+}
+
+/// Whom an alert concerns. Where the log has a keyed hash in the place of the name, the session knows whose it is while it lasts.
+fn whose(broker: &Broker, alert: &Alert) -> Option<u32> {
+    let named = alert.user.as_ref().and_then(|user| user.uid);
+    named.or_else(|| {
+        let id = alert.session.as_ref()?;
+        let sessions = broker.sessions.all();
+        let session = sessions.iter().find(|session| session.id == *id)?;
+        Some(session.opening.user.uid)
+    })
 }
 
 #[cfg(test)]

@@ -56,6 +56,8 @@ pub(crate) struct Broker {
     /// Trees that hold the broker's own state, keys and sockets.
     pub(crate) protected: Vec<PathBuf>,
     pub(crate) since: Timestamp,
+    /// One change of the auditors, or erasure, at a time.
+    pub(crate) auditing: tokio::sync::Mutex<()>,
     pub(crate) stopping: Notify,
     /// Set once the broker ends: no session begins any more.
     pub(crate) ending: AtomicBool,
@@ -101,6 +103,7 @@ impl Broker {
             admission: parts.admission,
             diagnostics: parts.diagnostics,
             protected: parts.protected,
+            auditing: tokio::sync::Mutex::default(),
             stopping: Notify::new(),
             ending: AtomicBool::new(false),
             issuer: parts.issuer,

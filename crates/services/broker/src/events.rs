@@ -1,6 +1,6 @@
 //! The events that the broker writes, each built in one place.
 
-use valetkey_api::{OperationReport, Undoing};
+use valetkey_api::{Auditors, ChangeAuditors, OperationReport, Undoing};
 use valetkey_approval::{
     Appointment, Approver, Asked, BreakGlassRule, Change, SignedApproval, SignedChange,
     SignedEmergency, SignedReview, Verdict,
@@ -9,6 +9,7 @@ use valetkey_audit::{Actor, Attribute, AuditDecision, Event, EventType, Outcome}
 use valetkey_capability::{Capability, Claims};
 use valetkey_model::{
     ApprovalId, CapabilityId, Decision, Digest, Effect, EventId, Grant, RequestId, SessionRecord,
+    UserFacts,
 };
 
 use crate::review::Kept;
@@ -412,10 +413,10 @@ pub(crate) fn key_rotated(before: &str, after: &str) -> Event {
 }
 
 /// A person undoes what a session changed.
-pub(crate) fn undone(uid: u32, what: &Undoing) -> Event {
+pub(crate) fn undone(user: &UserFacts, what: &Undoing) -> Event {
     Event::new(EventType::OperationUndone, Actor::Operator)
         .outcome(Outcome::Succeeded)
-        .attribute("by", uid)
+        .user(user.uid, &user.name)
         .attribute("undone", what.session.as_str())
         .attribute("changes", what.changes)
         .attribute("left", what.left)
@@ -518,6 +519,41 @@ pub(crate) fn approvers_unchanged(why: &str) -> Event {
     Event::new(EventType::AlertRaised, Actor::Broker)
         .outcome(Outcome::Failed)
         .attribute("reason", "the change of the approvers was not made")
+        .attribute("why", why)
+}
+
+/// Somebody can open what is sealed from now on, or cannot any more.
+pub(crate) fn auditors_changed(change: &ChangeAuditors, before: &Auditors) -> Event {
+    let (kind, auditor) = match change {
+        ChangeAuditors::Add(auditor) => (EventType::RegistryAuditorAdded, Some(auditor)),
+        ChangeAuditors::Remove(name) => {
+            let mut list = before.auditors.iter();
+            let removed = list.find(|auditor| auditor.name == *name);
+            (EventType::RegistryAuditorRemoved, removed)
+        }
+    };
+    let event = Event::new(kind, Actor::Operator);
+    match auditor {
+        Some(auditor) => event
+            .attribute("auditor", auditor.name.as_str())
+            .attribute("public_key", auditor.recipient.as_str())
+            .attribute("hand", u32::from(auditor.hand)),
+        None => event,
+    }
+}
+
+/// What is sealed of a person is thrown away.
+pub(crate) fn erased(person: &str, because: &str) -> Event {
+    Event::new(EventType::LogErased, Actor::Operator)
+        .justification(because)
+        .attribute("person", person)
+}
+
+/// Something that stands in the log was not done after all.
+pub(crate) fn not_done(what: &str, why: &str) -> Event {
+    Event::new(EventType::AlertRaised, Actor::Broker)
+        .outcome(Outcome::Failed)
+        .attribute("reason", format!("{what} was not made").as_str())
         .attribute("why", why)
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use valetkey_api::{Granted, IssuerKeys, Narrow, Problem, ProblemKind, Revoke, Revoked, Undoing};
 use valetkey_capability::{Capability, NarrowError};
-use valetkey_model::{CapabilityId, Grant};
+use valetkey_model::{CapabilityId, Grant, UserFacts};
 use valetkey_store::{Revoked as Subject, StoreError};
 
 use crate::broker::Broker;
@@ -174,7 +174,11 @@ impl Broker {
     ///
     /// # Errors
     /// When the name is none, or it cannot be recorded.
-    pub(crate) async fn record_undone(&self, uid: u32, what: &Undoing) -> Result<(), Problem> {
+    pub(crate) async fn record_undone(
+        &self,
+        user: &UserFacts,
+        what: &Undoing,
+    ) -> Result<(), Problem> {
         let may_be_in_a_name = |byte: u8| byte.is_ascii_alphanumeric() || b"-.".contains(&byte);
         let is_name = what.session.len() <= UNDONE_NAME_MAX_BYTES
             && what.session.bytes().all(may_be_in_a_name);
@@ -182,7 +186,7 @@ impl Broker {
             let detail = "that names no session";
             return Err(Problem::new(ProblemKind::Invalid, detail));
         }
-        let event = events::undone(uid, what);
+        let event = events::undone(user, what);
         self.recorder.note(vec![event]).await.map(drop)
     }
 

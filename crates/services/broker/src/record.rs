@@ -6,6 +6,7 @@ use valetkey_audit::{Checkpoint, Event};
 use valetkey_model::EventId;
 use valetkey_store::{Log, Receipt, StoreError};
 
+use crate::privacy::Privacy;
 use crate::witness::{Pending, Recorded, seal};
 
 /// How events of one batch hang together.
@@ -21,11 +22,12 @@ enum Order {
 #[derive(Debug)]
 pub(crate) struct Recorder {
     log: Log,
+    privacy: Privacy,
 }
 
 impl Recorder {
-    pub(crate) fn new(log: Log) -> Self {
-        Self { log }
+    pub(crate) fn new(log: Log, privacy: Privacy) -> Self {
+        Self { log, privacy }
     }
 
     /// Makes the events of a pending value durable, in order, and gives the proof.
@@ -52,10 +54,16 @@ impl Recorder {
 
     /// Hands an event over to be durable within one second.
     pub(crate) fn stream(&self, event: Event) -> Result<(), Problem> {
+        let event = self.privacy.edit(event, false)?;
         self.log
             .append_streamed(event)
             .map(drop)
             .map_err(|error| unavailable(&error))
+    }
+
+    /// What the log may say of people.
+    pub(crate) fn privacy(&self) -> &Privacy {
+        &self.privacy
     }
 
     /// The number of events in the log.
@@ -79,6 +87,10 @@ impl Recorder {
     /// The receipt is that of the last event; the log keeps the order, so the earlier ones are durable with it. Each is awaited all the
     /// same, since one of them may have failed.
     async fn append(&self, events: Vec<Event>, order: Order) -> Result<Receipt, Problem> {
+        let events = events.into_iter();
+        let events = events
+            .map(|event| self.privacy.edit(event, true))
+            .collect::<Result<Vec<_>, _>>()?;
         let mut waiting = Vec::with_capacity(events.len());
         let mut before: Option<EventId> = None;
         for mut event in events {

@@ -30,6 +30,7 @@ use crate::keys::{Keys, KeysError};
 use crate::listeners::{ListenError, Listeners};
 use crate::notify::Notifier;
 use crate::people::People;
+use crate::privacy::Privacy;
 use crate::record::Recorder;
 use crate::remembered::Remembered;
 use crate::review::Reviews;
@@ -67,6 +68,9 @@ pub enum StartError {
     /// The approvers' file cannot be used.
     #[error("cannot use the approvers: {0}")]
     People(String),
+    /// What the log may say of people cannot be told.
+    #[error("cannot use the rules for what the log says of people: {0}")]
+    Privacy(String),
     /// The built-in policy does not compile.
     #[error("the built-in policy does not load: {0}")]
     Policy(#[from] valetkey_policy::PolicyError),
@@ -293,6 +297,8 @@ fn prepare(
         .last()
         .map_or(0, |entry| entry.record.timestamp.unix_ms());
     let clock = Arc::new(Clock::start(floor));
+    let privacy =
+        Privacy::load(&paths.state, paths.mode, Arc::clone(&clock)).map_err(StartError::Privacy)?;
     let ticking = Arc::clone(&clock);
     let time = Arc::new(move || Timestamp::from_unix_ms(ticking.now_ms()));
     let (log, recovery) = Log::open(&paths.log(), keys.log, time).map_err(store(paths.log()))?;
@@ -306,7 +312,7 @@ fn prepare(
     let ledger = Ledger::open(&ledger_path, now).map_err(store(ledger_path.clone()))?;
     let broker = Broker::new(Parts {
         clock,
-        recorder: Recorder::new(log),
+        recorder: Recorder::new(log, privacy),
         ledger,
         people,
         appointed,

@@ -163,7 +163,10 @@ impl Watch {
         let Some(agent) = &record.agent_id else {
             return Vec::new();
         };
-        let name = (agent.clone(), record.user.as_ref().map(|user| user.uid));
+        let name = (
+            agent.clone(),
+            record.user.as_ref().map(|user| user.name.clone()),
+        );
         let program = record.evidence.process_hash;
         let level = match record.attributes.get("level") {
             Some(Attribute::Text(word)) => word.parse::<Level>().ok(),

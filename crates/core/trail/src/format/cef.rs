@@ -51,7 +51,10 @@ fn fields(record: &Record) -> [(&'static str, Field); 13] {
         ("rt", Some(record.timestamp.unix_ms().to_string())),
         ("externalId", Some(record.event_id.as_str().to_owned())),
         ("suser", user.map(|user| user.name.clone())),
-        ("suid", user.map(|user| user.uid.to_string())),
+        (
+            "suid",
+            user.and_then(|user| user.uid).map(|uid| uid.to_string()),
+        ),
         ("filePath", record.resource.as_ref().and_then(file_path)),
         (
             "fileHash",

@@ -20,7 +20,8 @@ pub fn csv_row(record: &Record, bytes: &str) -> String {
         record.kind.name().to_owned(),
         actor_name(record.actor).to_owned(),
         user.map_or(String::new(), |user| user.name.clone()),
-        user.map_or(String::new(), |user| user.uid.to_string()),
+        user.and_then(|user| user.uid)
+            .map_or(String::new(), |uid| uid.to_string()),
         id(record.agent_id.as_ref().map(|agent| agent.as_str())),
         id(record.session.as_ref().map(|session| session.as_str())),
         id(record.request_id.as_ref().map(|request| request.as_str())),

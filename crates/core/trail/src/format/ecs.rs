@@ -15,10 +15,12 @@ const VERSION: &str = "8.17.0";
 #[must_use]
 pub fn ecs(record: &Record) -> Value {
     let observer = json!({"vendor": PRODUCT, "product": PRODUCT, "type": "access-broker"});
-    let user = record
-        .user
-        .as_ref()
-        .map(|user| json!({"id": user.uid.to_string(), "name": user.name}));
+    let user = record.user.as_ref().map(|user| {
+        object([
+            ("id", user.uid.map(|uid| json!(uid.to_string()))),
+            ("name", text(&user.name)),
+        ])
+    });
     let process = record
         .evidence
         .process_hash

@@ -75,9 +75,12 @@ impl Class {
             Self::AuthorizeSession if gives(record.kind) => 1,
             Self::AuthorizeSession => OTHER,
             Self::EntityManagement => match record.kind.name() {
-                "policy.loaded" | "registry.approver_added" => 1,
+                "policy.loaded" | "registry.approver_added" | "registry.auditor_added" => 1,
                 "registry.key_rotated" => 3,
-                "registry.approver_removed" => 4,
+                "registry.approver_removed"
+                | "registry.auditor_removed"
+                | "log.erased"
+                | "log.pruned" => 4,
                 _ => OTHER,
             },
             Self::DetectionFinding => 1,
@@ -239,7 +242,12 @@ fn own_members(class: Class, record: &Record) -> Vec<(&'static str, Value)> {
 fn user(record: &Record) -> Value {
     record.user.as_ref().map_or_else(
         || json!({"name": "unknown"}),
-        |user| json!({"name": user.name, "uid": user.uid.to_string()}),
+        |user| {
+            object([
+                ("name", text(&user.name)),
+                ("uid", user.uid.map(|uid| json!(uid.to_string()))),
+            ])
+        },
     )
 }
 

@@ -35,8 +35,88 @@ pub(crate) enum AuditCommand {
     VerifyExport(VerifyExportArgs),
     /// Write the log as C2SP tlog-tiles, for any web server and other verifiers; what is there already is added to
     Tiles(TilesArgs),
+    /// Who can open what policy seals
+    Auditor {
+        #[command(subcommand)]
+        command: AuditorCommand,
+    },
+    /// Open what was sealed of an event; written to the reviewers' log before it is shown
+    Unseal(UnsealArgs),
+    /// Throw away what is sealed of a person; events and hashes stay, and every proof holds
+    Erase(EraseArgs),
     /// Print the last signed checkpoint; keep it where whoever has the log cannot change it
     Checkpoint(LogArgs),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AuditorCommand {
+    /// Seal to this auditor, too, from now on
+    Add {
+        /// The name
+        name: String,
+        /// Their public key, as `age-keygen` prints it: `age1…`
+        #[arg(long, value_name = "RECIPIENT")]
+        key: String,
+        /// The hand, 1 or 2: where policy wants two hands, it takes one auditor of each
+        #[arg(long, value_name = "N", default_value_t = 1)]
+        hand: u8,
+    },
+    /// List the auditors
+    List {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Do not seal to this auditor any more; what was sealed before they can still open
+    Remove {
+        /// The name
+        name: String,
+    },
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(
+    after_help = "Where policy wants two hands, one auditor opens the outer seal (`--out FILE`) and another the inner one (`--inner FILE`); or both keys are given at once."
+)]
+pub(crate) struct UnsealArgs {
+    /// The event: its id or its number
+    pub(crate) event: String,
+    /// Why; it is recorded
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) because: String,
+    /// A file with the auditor's secret key, as `age-keygen` writes it; may be repeated
+    #[arg(long = "key", value_name = "FILE", required = true)]
+    pub(crate) keys: Vec<PathBuf>,
+    /// Where the sealed originals lie, if not beside the log
+    #[arg(long, value_name = "DIR")]
+    pub(crate) sealed: Option<PathBuf>,
+    /// Open the outer seal alone, and write what is within for the auditor of the first hand
+    #[arg(long, value_name = "FILE", conflicts_with = "inner")]
+    pub(crate) out: Option<PathBuf>,
+    /// What the auditor of the second hand wrote with `--out`
+    #[arg(long, value_name = "FILE")]
+    pub(crate) inner: Option<PathBuf>,
+    /// The reviewers' log, if not this home's
+    #[arg(long, value_name = "DIR")]
+    pub(crate) reviewer_log: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) log: LogArgs,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct EraseArgs {
+    /// Whose: the login name, or the keyed hash that stands for it in the log
+    #[arg(long, value_name = "USER")]
+    pub(crate) user: String,
+    /// Why; it is recorded
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) because: String,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -124,6 +204,9 @@ pub(crate) struct FilterArgs {
     /// About something that this pattern covers, such as `~/Reports/**` or `file:/srv/**/*.csv`
     #[arg(long = "resource", value_name = "PATTERN", value_parser = crate::grant::resource)]
     pub(crate) resources: Vec<Resource>,
+    /// The key of the keyed hashes (`keys/log-privacy.key`), if not this home's: people and resources are found by their names with it
+    #[arg(long, value_name = "FILE")]
+    pub(crate) privacy_key: Option<PathBuf>,
     /// With this text in them; every one that is given
     #[arg(long = "text", value_name = "TEXT")]
     pub(crate) texts: Vec<String>,

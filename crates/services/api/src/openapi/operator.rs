@@ -4,9 +4,9 @@ use schemars::{Schema, SchemaGenerator, json_schema};
 
 use super::{Door, Operation, of};
 use crate::{
-    AddApprover, Alerts, Answer, Answered, Appoint, AppointmentList, BrokenGlass, Challenge,
-    Changes, Dismiss, IssuerKeys, LiveCapabilities, OpenQuestions, ProblemKind, ReviewList, Revoke,
-    Revoked, Status, Undoing,
+    AddApprover, Alerts, Answer, Answered, Appoint, AppointmentList, Auditors, BrokenGlass, Challenge,
+    ChangeAuditors, Changes, Dismiss, Erase, Erased, IssuerKeys, LiveCapabilities, OpenQuestions,
+    ProblemKind, ReviewList, Revoke, Revoked, Status, Undoing,
 };
 use valetkey_approval::{Approvers, SignedChange, SignedEmergency, SignedReview};
 
@@ -178,6 +178,33 @@ pub(super) const DOOR: Door = Door {
                 "recordUndone",
                 "/v1/undone",
                 "Records that a person is about to undo what a session has changed",
+            )
+        },
+        Operation {
+            answers: &[of::<Auditors>],
+            ..Operation::get(
+                "auditors",
+                "/v1/auditors",
+                "Everyone to whom originals are sealed",
+            )
+        },
+        Operation {
+            request: Some(of::<ChangeAuditors>),
+            answers: &[of::<Auditors>],
+            problems: &[ProblemKind::NotFound],
+            ..Operation::post(
+                "changeAuditors",
+                "/v1/auditors",
+                "Adds or removes somebody to whom originals are sealed from now on; recorded first",
+            )
+        },
+        Operation {
+            request: Some(of::<Erase>),
+            answers: &[of::<Erased>],
+            ..Operation::post(
+                "erase",
+                "/v1/erasures",
+                "Throws away what is sealed of a person; recorded first. Events and hashes stay",
             )
         },
         Operation {

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use valetkey_api::{
-    AddApprover, Alerts, Answer, Answered, Appoint, Changes, Dismiss, Handler, LiveCapabilities,
-    OpenQuestions, Problem, ProblemKind, Reply, Request, ReviewList, Revoke, Route, Undoing, find,
+    AddApprover, Alerts, Answer, Answered, Appoint, ChangeAuditors, Changes, Dismiss, Erase, Handler,
+    LiveCapabilities, OpenQuestions, Problem, ProblemKind, Reply, Request, ReviewList, Revoke,
+    Route, Undoing, find,
 };
 use valetkey_approval::{SignedChange, SignedEmergency, SignedReview};
 
@@ -44,6 +45,9 @@ enum OperatorCall {
     Keys,
     RotateKey,
     Undone(Undoing),
+    Auditors,
+    ChangeAuditors(ChangeAuditors),
+    Erase(Erase),
     Stop,
 }
 
@@ -79,10 +83,13 @@ enum Kind {
     Keys,
     RotateKey,
     Undone,
+    Auditors,
+    ChangeAuditors,
+    Erase,
     Stop,
 }
 
-const ROUTES: [Route<Kind>; 20] = [
+const ROUTES: [Route<Kind>; 23] = [
     Route::new("GET", "/v1/status", Kind::Status),
     Route::new("GET", "/v1/requests", Kind::Questions),
     Route::new("GET", "/v1/alerts", Kind::Alerts),
@@ -102,6 +109,9 @@ const ROUTES: [Route<Kind>; 20] = [
     Route::new("GET", "/v1/keys", Kind::Keys),
     Route::new("POST", "/v1/keys/rotate", Kind::RotateKey),
     Route::new("POST", "/v1/undone", Kind::Undone),
+    Route::new("GET", "/v1/auditors", Kind::Auditors),
+    Route::new("POST", "/v1/auditors", Kind::ChangeAuditors),
+    Route::new("POST", "/v1/erasures", Kind::Erase),
     Route::new("POST", "/v1/stop", Kind::Stop),
 ];
 
@@ -139,6 +149,9 @@ impl TryFrom<&Request> for OperatorCall {
             Kind::Keys => Self::Keys,
             Kind::RotateKey => Self::RotateKey,
             Kind::Undone => Self::Undone(request.json()?),
+            Kind::Auditors => Self::Auditors,
+            Kind::ChangeAuditors => Self::ChangeAuditors(request.json()?),
+            Kind::Erase => Self::Erase(request.json()?),
             Kind::Stop => Self::Stop,
         })
     }
@@ -202,8 +215,22 @@ impl OperatorDoor {
                 Ok(Reply::json(&broker.rotate_key().await?))
             }
             OperatorCall::Undone(what) => {
-                broker.record_undone(operator.uid(), &what).await?;
+                let user = broker.admission.user_of(&operator);
+                broker.record_undone(&user, &what).await?;
                 Ok(Reply::json(&()))
+            }
+            OperatorCall::Auditors => Ok(Reply::json(&broker.recorder.privacy().auditors())),
+            OperatorCall::ChangeAuditors(change) => {
+                broker.only_for_everyone(&operator)?;
+                let (own, user) = (Arc::clone(broker), broker.admission.user_of(&operator));
+                let changed = async move { own.change_auditors(&user, &change).await };
+                Ok(Reply::json(&to_its_end(changed).await?))
+            }
+            OperatorCall::Erase(what) => {
+                broker.only_for_everyone(&operator)?;
+                let (own, user) = (Arc::clone(broker), broker.admission.user_of(&operator));
+                let erased = async move { own.erase(&user, &what).await };
+                Ok(Reply::json(&to_its_end(erased).await?))
             }
             OperatorCall::Stop => {
                 broker.only_for_everyone(&operator)?;

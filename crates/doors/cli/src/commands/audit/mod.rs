@@ -1,5 +1,6 @@
 //! `valetkey audit`: the log read, shown and verified, straight from its files.
 
+mod auditor;
 mod export;
 mod graph;
 mod print;
@@ -7,6 +8,7 @@ mod prove;
 mod query;
 mod stats;
 mod tiles;
+mod unseal;
 mod verify;
 
 use std::path::PathBuf;
@@ -35,6 +37,9 @@ pub(crate) fn command(command: AuditCommand) -> Result<(), Fail> {
         AuditCommand::Export(args) => export::export(&args),
         AuditCommand::VerifyExport(args) => export::verify(&args),
         AuditCommand::Tiles(args) => tiles::tiles(&args),
+        AuditCommand::Auditor { command } => auditor::command(command),
+        AuditCommand::Unseal(args) => unseal::unseal(&args),
+        AuditCommand::Erase(args) => auditor::erase(&args),
         AuditCommand::Checkpoint(log) => checkpoint(&log),
     }
 }

@@ -2,7 +2,8 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use valetkey_model::{AgentId, Timestamp};
+use valetkey_model::{AgentId, Resource, Timestamp};
+use valetkey_privacy::{PrivacyKey, variants};
 use valetkey_store::{Entry, LogReader};
 use valetkey_trail::{Filter, UserTerm};
 
@@ -10,6 +11,7 @@ use super::print::Printer;
 use super::{open, unreadable};
 use crate::args::{FilterArgs, QueryArgs, TailArgs};
 use crate::fail::{Fail, Status};
+use crate::home;
 
 /// How often a followed log is looked at.
 const FOLLOW_PAUSE: Duration = Duration::from_millis(200);
@@ -103,6 +105,7 @@ pub(super) fn filter(args: &FilterArgs) -> Result<Filter, Fail> {
     let agents = args.agents.iter().map(|name| {
         AgentId::try_from(name.clone()).map_err(|error| Fail::new(Status::Usage, error))
     });
+    let key = privacy_key(args)?;
     Ok(Filter {
         since: args.since.map(|when| when.seen_from(now)),
         until: args.until.map(|when| when.seen_from(now)),
@@ -114,17 +117,64 @@ pub(super) fn filter(args: &FilterArgs) -> Result<Filter, Fail> {
         users: args
             .users
             .iter()
-            .map(|user| UserTerm::from(user.as_str()))
+            .flat_map(|user| user_terms(user, key.as_ref()))
             .collect(),
         sessions: args.sessions.clone(),
         requests: args.requests.clone(),
         capabilities: args.capabilities.clone(),
-        resources: args.resources.clone(),
+        resources: resources(&args.resources, key.as_ref()),
         texts: args.texts.clone(),
     })
 }
 
-fn now() -> Timestamp {
+/// The key of the keyed hashes, where this process may read it: without it they say nothing, and names find what stands as a name alone.
+fn privacy_key(args: &FilterArgs) -> Result<Option<PrivacyKey>, Fail> {
+    if args.users.is_empty() && args.resources.is_empty() {
+        return Ok(None);
+    }
+    let bytes = match &args.privacy_key {
+        Some(file) => std::fs::read(file).map(Some).map_err(|error| {
+            Fail::new(
+                Status::Failed,
+                format!("cannot read {}: {error}", file.display()),
+            )
+        })?,
+        None => std::fs::read(home::paths()?.log_privacy_key()).ok(),
+    };
+    let bytes = bytes.map(zeroize::Zeroizing::new);
+    let key = bytes.map(|bytes| <[u8; 32]>::try_from(bytes.as_slice()));
+    match key {
+        Some(Ok(key)) => Ok(Some(PrivacyKey::new(&key))),
+        Some(Err(_)) => Err(Fail::new(
+            Status::Failed,
+            "the key of the keyed hashes does not hold 32 bytes",
+        )),
+        None => Ok(None),
+    }
+}
+
+/// A person by what they are called, and by the keyed hash of it.
+fn user_terms(user: &str, key: Option<&PrivacyKey>) -> Vec<UserTerm> {
+    let term = UserTerm::from(user);
+    let keyed = key.map(|key| match &term {
+        UserTerm::Name(name) => key.person(name),
+        UserTerm::Uid(uid) => key.person(&valetkey_sys::account::by_uid(*uid).name),
+    });
+    std::iter::once(term)
+        .chain(keyed.map(UserTerm::Name))
+        .collect()
+}
+
+/// Patterns as they are, and as they stand in the log where rules hash names.
+fn resources(patterns: &[Resource], key: Option<&PrivacyKey>) -> Vec<Resource> {
+    let mut all = patterns.to_vec();
+    if let Some(key) = key {
+        all.extend(patterns.iter().flat_map(|pattern| variants(pattern, key)));
+    }
+    all
+}
+
+pub(super) fn now() -> Timestamp {
     let since = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();

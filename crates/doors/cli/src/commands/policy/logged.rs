@@ -115,7 +115,8 @@ fn opened(record: &Record) -> Option<Session> {
     let attested = record.attributes.get("attested") == Some(&Attribute::Flag(true));
     Some(Session {
         id: record.session.clone()?,
-        user: (user.uid, user.name.clone()),
+        // A person whose name is a keyed hash has no number in the log; none of this host is theirs.
+        user: (user.uid.unwrap_or(u32::MAX), user.name.clone()),
         agent: AgentFacts {
             id: record.agent_id.clone()?,
             digest: record.evidence.process_hash,
