@@ -7,8 +7,9 @@ use crate::cargo::Cargo;
 /// Crates that the broker is built from at most, its own and those that only run while it is compiled included.
 ///
 /// As counted on 2026-11-23: 36 of them are the policy engine and what it brings, ten the project's own. Raise it only in a change
-/// that says why: decision 0006 brought two, for paths of macOS.
-pub const BROKER_CRATES_MAX: usize = 91;
+/// that says why: decision 0006 brought two, for paths of macOS;
+/// 0047 twelve, to seal what the log does not say and to find secrets in what it says.
+pub const BROKER_CRATES_MAX: usize = 103;
 
 /// What the broker must never be built from, and why.
 const NEVER: [(&str, &str); 9] = [

@@ -135,7 +135,7 @@ impl Pen<'_> {
         // Whichever segment it is: a token in a name is a secret.
         let then = match then {
             Treatment::Keep => Treatment::Hash,
-            then => then,
+            Treatment::Hash | Treatment::Drop | Treatment::Seal => then,
         };
         (then, self.tokenless(&placed))
     }
@@ -271,7 +271,7 @@ impl Editor for Pen<'_> {
         if attribute.is_some_and(|name| HOSTS.contains(&name)) {
             let then = match self.rules.of(field) {
                 Treatment::Keep => self.place,
-                then => then,
+                then @ (Treatment::Hash | Treatment::Drop | Treatment::Seal) => then,
             };
             return self.treat(then, Kind::Host, field, text);
         }
@@ -291,7 +291,9 @@ impl Editor for Pen<'_> {
                 // Whatever became longer than facts may be is left out.
                 Some(edited) => match Attribute::facts(&Fact::Members(edited).to_value()) {
                     Some(Attribute::Facts(edited)) => Kept::Instead(edited),
-                    _ => Kept::Nothing,
+                    Some(Attribute::Count(_) | Attribute::Flag(_) | Attribute::Text(_)) | None => {
+                        Kept::Nothing
+                    }
                 },
                 None => Kept::Nothing,
             },

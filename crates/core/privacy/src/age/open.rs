@@ -22,7 +22,7 @@ pub fn open(sealed: &[u8], keys: &[Identity]) -> Result<Zeroizing<Vec<u8>>, Open
     let header = Header::read(sealed)?;
     let mut file_keys = keys.iter().filter_map(|key| header.unwrap(key));
     let file_key = file_keys.next().ok_or(OpenError::NotForThis)?;
-    let mac_key = hkdf_sha256(&*file_key, b"", b"header");
+    let mac_key = hkdf_sha256(&file_key, b"", b"header");
     if !same(&hmac_sha256(&*mac_key, &[header.covered]), &header.mac) {
         return Err(OpenError::Changed);
     }
@@ -30,7 +30,7 @@ pub fn open(sealed: &[u8], keys: &[Identity]) -> Result<Zeroizing<Vec<u8>>, Open
         .payload
         .split_at_checked(NONCE_BYTES)
         .ok_or(OpenError::Changed)?;
-    let key = hkdf_sha256(&*file_key, nonce, b"payload");
+    let key = hkdf_sha256(&file_key, nonce, b"payload");
     payload(rest, &key)
 }
 

@@ -45,10 +45,16 @@ enum OperatorCall {
     Keys,
     RotateKey,
     Undone(Undoing),
+    Keeping(Keeping),
+    Stop,
+}
+
+/// What is about the log's own keeping.
+#[derive(Debug)]
+enum Keeping {
     Auditors,
     ChangeAuditors(ChangeAuditors),
     Erase(Erase),
-    Stop,
 }
 
 /// One call about who may answer.
@@ -149,9 +155,9 @@ impl TryFrom<&Request> for OperatorCall {
             Kind::Keys => Self::Keys,
             Kind::RotateKey => Self::RotateKey,
             Kind::Undone => Self::Undone(request.json()?),
-            Kind::Auditors => Self::Auditors,
-            Kind::ChangeAuditors => Self::ChangeAuditors(request.json()?),
-            Kind::Erase => Self::Erase(request.json()?),
+            Kind::Auditors => Self::Keeping(Keeping::Auditors),
+            Kind::ChangeAuditors => Self::Keeping(Keeping::ChangeAuditors(request.json()?)),
+            Kind::Erase => Self::Keeping(Keeping::Erase(request.json()?)),
             Kind::Stop => Self::Stop,
         })
     }
@@ -219,19 +225,7 @@ impl OperatorDoor {
                 broker.record_undone(&user, &what).await?;
                 Ok(Reply::json(&()))
             }
-            OperatorCall::Auditors => Ok(Reply::json(&broker.recorder.privacy().auditors())),
-            OperatorCall::ChangeAuditors(change) => {
-                broker.only_for_everyone(&operator)?;
-                let (own, user) = (Arc::clone(broker), broker.admission.user_of(&operator));
-                let changed = async move { own.change_auditors(&user, &change).await };
-                Ok(Reply::json(&to_its_end(changed).await?))
-            }
-            OperatorCall::Erase(what) => {
-                broker.only_for_everyone(&operator)?;
-                let (own, user) = (Arc::clone(broker), broker.admission.user_of(&operator));
-                let erased = async move { own.erase(&user, &what).await };
-                Ok(Reply::json(&to_its_end(erased).await?))
-            }
+            OperatorCall::Keeping(what) => self.keep_log(&operator, what).await,
             OperatorCall::Stop => {
                 broker.only_for_everyone(&operator)?;
                 broker.stopping.notify_one();
@@ -264,6 +258,25 @@ impl OperatorDoor {
                 let own = Arc::clone(broker);
                 to_its_end(async move { own.dismiss(&operator, what).await }).await?;
                 Ok(Reply::json(&()))
+            }
+        }
+    }
+
+    /// The auditors are everyone's, so in system mode root's to change, and what is thrown away is, too.
+    async fn keep_log(&self, operator: &PeerIdentity, what: Keeping) -> Result<Reply, Problem> {
+        let broker = Arc::clone(&self.0);
+        let user = broker.admission.user_of(operator);
+        match what {
+            Keeping::Auditors => Ok(Reply::json(&broker.recorder.privacy().auditors())),
+            Keeping::ChangeAuditors(change) => {
+                broker.only_for_everyone(operator)?;
+                let changed = async move { broker.change_auditors(&user, &change).await };
+                Ok(Reply::json(&to_its_end(changed).await?))
+            }
+            Keeping::Erase(what) => {
+                broker.only_for_everyone(operator)?;
+                let erased = async move { broker.erase(&user, &what).await };
+                Ok(Reply::json(&to_its_end(erased).await?))
             }
         }
     }
