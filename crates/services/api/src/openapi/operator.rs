@@ -4,9 +4,9 @@ use schemars::{Schema, SchemaGenerator, json_schema};
 
 use super::{Door, Operation, of};
 use crate::{
-    AddApprover, Alerts, Answer, Answered, Appoint, AppointmentList, Auditors, BrokenGlass, Challenge,
-    ChangeAuditors, Changes, Dismiss, Erase, Erased, IssuerKeys, LiveCapabilities, OpenQuestions,
-    ProblemKind, ReviewList, Revoke, Revoked, Status, Undoing,
+    AddApprover, Alerts, Answer, Answered, Appoint, AppointmentList, Auditors, BrokenGlass,
+    Challenge, ChangeAuditors, Changes, Dismiss, Erase, Erased, IssuerKeys, LiveCapabilities,
+    OpenQuestions, ProblemKind, ReviewList, Revoke, Revoked, Status, Undoing,
 };
 use valetkey_approval::{Approvers, SignedChange, SignedEmergency, SignedReview};
 

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use valetkey_api::{
-    AddApprover, Alerts, Answer, Answered, Appoint, ChangeAuditors, Changes, Dismiss, Erase, Handler,
-    LiveCapabilities, OpenQuestions, Problem, ProblemKind, Reply, Request, ReviewList, Revoke,
-    Route, Undoing, find,
+    AddApprover, Alerts, Answer, Answered, Appoint, ChangeAuditors, Changes, Dismiss, Erase,
+    Handler, LiveCapabilities, OpenQuestions, Problem, ProblemKind, Reply, Request, ReviewList,
+    Revoke, Route, Undoing, find,
 };
 use valetkey_approval::{SignedChange, SignedEmergency, SignedReview};
 
