@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use valetkey_model::{
-    ApprovalRequirement, Decision, Digest, Durability, Effect, Lease, Lockout, Obligations,
-    PolicyInput, PromptLimits, Quorum, Resource, UserFacts,
+    ApprovalRequirement, Constraints, Decision, Digest, Durability, Effect, Lease, Lockout,
+    Obligations, PolicyInput, PromptLimits, Quorum, Resource, UserFacts,
 };
 
-use crate::policy::rego_input;
+use crate::policy::rego_value;
 use crate::reads::{Reads, union};
 use crate::verdict::{Fault, clamp_ttl, read};
 use crate::{Bundle, Policy, PolicyError, starter};
@@ -84,11 +84,17 @@ impl PolicySet {
     /// decisions, as long as no evaluation runs out of time.
     #[must_use]
     pub fn question(&self, input: &PolicyInput) -> Option<Digest> {
+        self.question_of(&Prepared::of(input))
+    }
+
+    /// The same of an input that is made ready.
+    #[must_use]
+    pub fn question_of(&self, prepared: &Prepared) -> Option<Digest> {
         let paths = self.reads.as_ref()?;
-        let input = serde_json::to_value(input.clone().with_derived_facts()).ok()?;
+        let input = prepared.json.as_ref().ok()?;
         let mut bytes = Vec::with_capacity(1024);
         for path in paths {
-            let member = path.iter().try_fold(&input, |at, name| at.get(name));
+            let member = path.iter().try_fold(input, |at, name| at.get(name));
             // The paths are the same for every input, so that an absent member and the next one's cannot be confused.
             match member {
                 None => bytes.push(b'-'),
@@ -132,17 +138,26 @@ impl PolicySet {
     /// The decision and the faults behind it.
     #[must_use]
     pub fn judge(&self, input: &PolicyInput) -> Judgement {
-        let input = input.clone().with_derived_facts();
-        let asked = &input.request.constraints;
+        self.judge_prepared(Prepared::of(input))
+    }
+
+    /// The same of an input that is made ready.
+    #[must_use]
+    pub fn judge_prepared(&self, prepared: Prepared) -> Judgement {
+        let Prepared {
+            asked,
+            within,
+            json,
+        } = prepared;
         let mut faults = Vec::new();
-        let value = rego_input(&input);
+        let value = json.and_then(rego_value);
         let answers = self
             .layers
             .iter()
             .map(|layer| {
                 value
                     .clone()
-                    .and_then(|value| read(&layer.evaluate(value)?, asked))
+                    .and_then(|value| read(&layer.evaluate(value)?, &within))
                     .unwrap_or_else(|fault| {
                         let denial = fault.denial();
                         faults.push(fault);
@@ -151,8 +166,29 @@ impl PolicySet {
             })
             .collect();
         Judgement {
-            decision: all_of(answers, &input.request.resource),
+            decision: all_of(answers, &asked),
             faults,
+        }
+    }
+}
+
+/// An input made ready, to be looked up by its question and decided without being made ready again. Its derived facts are worked out anew.
+#[derive(Debug)]
+pub struct Prepared {
+    asked: Resource,
+    within: Constraints,
+    json: Result<serde_json::Value, Fault>,
+}
+
+impl Prepared {
+    /// Makes an input ready.
+    #[must_use]
+    pub fn of(input: &PolicyInput) -> Self {
+        let input = input.clone().with_derived_facts();
+        Self {
+            json: serde_json::to_value(&input).map_err(|error| Fault::Input(error.to_string())),
+            asked: input.request.resource,
+            within: input.request.constraints,
         }
     }
 }

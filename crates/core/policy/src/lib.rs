@@ -29,7 +29,7 @@ mod tree;
 mod verdict;
 
 pub use bundle::{Bundle, BundleLimits, Manifest};
-pub use compose::{Judgement, PolicySet};
+pub use compose::{Judgement, PolicySet, Prepared};
 pub use error::{Place, PolicyError};
 pub use policy::Policy;
 pub use starter::{STARTER_NAMES, starter, starter_files, starter_purpose};

@@ -27,6 +27,9 @@ const BUDGET: Budget = Budget {
     time: Duration::from_millis(250),
 };
 
+/// For a plan: a fifth of the interpreter's time, which begins anew when this is over.
+const PLAN_TIME: Duration = Duration::from_millis(50);
+
 /// A compiled bundle. Cheap to clone, and shared between threads: no evaluation sees another's state.
 #[derive(Clone)]
 pub struct Policy {
@@ -110,7 +113,7 @@ impl Policy {
 
     /// Evaluates the rule that decides: by its plan, or else by the interpreter, which also says every fault.
     pub(crate) fn evaluate(&self, input: Value) -> Result<Value, Fault> {
-        match self.planned(&input) {
+        match self.planned(&input, PLAN_TIME) {
             Some(answer) => Ok(answer),
             None => self.interpreted(input),
         }
@@ -123,8 +126,8 @@ impl Policy {
     }
 
     /// What the plan says; nothing where it leaves the answer to the interpreter.
-    pub(crate) fn planned(&self, input: &Value) -> Option<Value> {
-        self.plan.as_ref()?.evaluate(input)
+    pub(crate) fn planned(&self, input: &Value, time: Duration) -> Option<Value> {
+        self.plan.as_ref()?.evaluate(input, time)
     }
 
     /// What the interpreter says, with a state of its own.
@@ -170,8 +173,12 @@ fn prepare(bundle: &Bundle, engine: &mut Engine, entry: &'static str) -> Result<
 
 /// The input as the engine's value.
 pub(crate) fn rego_input(input: &PolicyInput) -> Result<Value, Fault> {
-    let value = serde_json::to_value(input).map_err(|error| Fault::Input(error.to_string()))?;
-    let value = Value::from(value);
+    rego_value(serde_json::to_value(input).map_err(|error| Fault::Input(error.to_string()))?)
+}
+
+/// The same of an input that is JSON already.
+pub(crate) fn rego_value(input: serde_json::Value) -> Result<Value, Fault> {
+    let value = Value::from(input);
     if value == Value::Undefined {
         return Err(Fault::Input("it is no value".to_owned()));
     }

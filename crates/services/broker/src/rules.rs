@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use valetkey_api::BundleFile;
 use valetkey_model::{Decision, Digest, PolicyInput, UserFacts};
-use valetkey_policy::{Bundle, BundleLimits, PolicyError, PolicySet, starter};
+use valetkey_policy::{Bundle, BundleLimits, PolicyError, PolicySet, Prepared, starter};
 
 /// Decisions that are remembered in one generation; there are two.
 const REMEMBERED: usize = 2048;
@@ -95,14 +95,15 @@ impl Rules {
     /// The same question is evaluated once: a decision depends on nothing but what the policy can read of the input, and that is what is
     /// remembered with it. A denial for a fault is not remembered, since the fault may have been the machine's.
     pub(crate) fn decide(&self, input: &PolicyInput) -> Decision {
-        let Some(question) = self.set.question(input) else {
-            return self.set.decide(input);
+        let prepared = Prepared::of(input);
+        let Some(question) = self.set.question_of(&prepared) else {
+            return self.set.judge_prepared(prepared).decision;
         };
         let known = self.answered().find(question);
         if let Some(decision) = known {
             return Decision::clone(&decision);
         }
-        let judgement = self.set.judge(input);
+        let judgement = self.set.judge_prepared(prepared);
         if judgement.faults.is_empty() && judgement.decision.except.len() <= EXCEPT_MAX {
             let decision = Arc::new(judgement.decision.clone());
             self.answered().keep(question, decision);

@@ -9,6 +9,8 @@ mod lower;
 mod node;
 mod run;
 
+use std::time::Duration;
+
 use regorus::Value;
 use regorus::unstable::{Module, Ref};
 
@@ -28,9 +30,9 @@ impl Plan {
             .map(|parts| Self { parts })
     }
 
-    /// The value of the rule; none where the interpreter must say it.
-    pub(crate) fn evaluate(&self, input: &Value) -> Option<Value> {
-        run::run(&self.parts, input)
+    /// The value of the rule; none where the interpreter must say it, or where it is not found within `time`.
+    pub(crate) fn evaluate(&self, input: &Value, time: Duration) -> Option<Value> {
+        run::run(&self.parts, input, time)
     }
 }
 

