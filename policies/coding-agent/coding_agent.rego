@@ -9,7 +9,9 @@
 #   connect to where packages and sources come from           ask the owner, once for the task
 #   anything else                                             deny
 #
-# A flow rule: a session that has read what is labelled `confidential` connects to nothing any more, whatever was granted.
+# A flow rule: what lies in a directory named `confidential` labels the session that reads it, and a session with that label connects to
+# nothing any more, whatever was granted. A tree is given without such directories, so that each of their files is decided by itself and no
+# read of them goes without its label.
 #
 # Keys, credentials and files that run later are the guardrails' matter, which hold beside this policy: a hook in
 # `.git/hooks` or a task of an editor is asked for, although it lies in the workspace.
@@ -72,6 +74,22 @@ host := split(split(trim_prefix(input.request.resource, "https://"), "/")[0], ":
 
 connects if actions == {"connect"}
 
+# Directories by their name, in the spelling of file systems that tell capitals apart.
+apart := ["file:/**/confidential/**"]
+
+is_confidential if {
+	is_file
+	contains(concat("", [input.request.resource, "/"]), "/confidential/")
+}
+
+default left_out := []
+
+left_out := apart if input.resource.is_pattern
+
+marks(when) := {"durability": when, "labels": ["confidential"]} if is_confidential
+
+marks(when) := {"durability": when} if not is_confidential
+
 has_read_confidential if "confidential" in input.subject.session.labels
 
 granted if is_object(input.request.granted_by_person)
@@ -99,8 +117,8 @@ decision := {
 	"reasons": ["the person granted it when starting the session"],
 	"ttl_seconds": 3600,
 	"constraints": object.get(input.request.granted_by_person, "constraints", {}),
-	"except": object.get(input.request.granted_by_person, "except", []),
-	"obligations": {"durability": durability},
+	"except": array.concat(object.get(input.request.granted_by_person, "except", []), left_out),
+	"obligations": marks(durability),
 } if {
 	granted
 } else := {
@@ -108,7 +126,8 @@ decision := {
 	"policy_id": "valetkey-coding-agent",
 	"reasons": ["it is in the workspace"],
 	"ttl_seconds": 3600,
-	"obligations": {"durability": "streamed"},
+	"except": left_out,
+	"obligations": marks("streamed"),
 } if {
 	is_file
 	input.resource.in_workspace
@@ -142,7 +161,9 @@ decision := {
 	"policy_id": "valetkey-coding-agent",
 	"reasons": ["it is in the home directory, outside of the workspace"],
 	"ttl_seconds": 300,
+	"except": left_out,
 	"approval": once_for("task", 3600),
+	"obligations": marks("before_effect"),
 } if {
 	is_file
 	input.resource.in_home

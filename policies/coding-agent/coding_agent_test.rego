@@ -54,7 +54,7 @@ refused := {"effect": "deny", "policy_id": "valetkey-coding-agent", "requestable
 test_everything_in_the_workspace_is_given if {
 	every action in ["read", "write", "append", "create", "delete", "execute", "list", "metadata"] {
 		got := decision with input as in_workspace([action])
-		plain(got) == given
+		plain(got) == object.union(given, {"except": []})
 	}
 	every actions in [[], ["connect"], ["read", "connect"]] {
 		got := decision with input as in_workspace(actions)
@@ -127,7 +127,7 @@ test_names_in_the_home_are_seen if {
 test_reads_in_the_home_are_asked_once_for_the_task if {
 	every actions in [["read"], ["list"], ["execute"], ["read", "metadata"]] {
 		got := decision with input as in_home(actions, "notes")
-		plain(got) == asked("task", 3600)
+		plain(got) == object.union(asked("task", 3600), {"except": [], "obligations": {"durability": "before_effect"}})
 	}
 }
 
@@ -186,6 +186,41 @@ test_who_has_read_what_is_confidential_connects_to_nothing if {
 	# It still works on its files.
 	work := object.union(in_workspace(["write"]), {"subject": {"session": {"labels": ["confidential"]}}})
 	decision.effect == "allow" with input as work
+}
+
+test_what_is_confidential_labels_who_reads_it if {
+	every resource in ["file:/home/alice/work/confidential/pay.csv", "file:/home/alice/work/confidential/a/b", "file:/home/alice/work/confidential"] {
+		work := decision with input as of(["read"], resource, {"in_workspace": true, "in_home": true})
+		plain(work) == object.union(given, {"except": [], "obligations": {"durability": "streamed", "labels": ["confidential"]}})
+		home := decision with input as of(["read"], resource, {"in_home": true})
+		home.effect == "ask"
+		home.obligations == {"durability": "before_effect", "labels": ["confidential"]}
+		given_by_person := object.union(of(["read"], resource, {}), {"request": {"granted_by_person": {}}})
+		granted := decision with input as given_by_person
+		granted.obligations == {"durability": "streamed", "labels": ["confidential"]}
+	}
+	every resource in ["file:/home/alice/work/confidential.txt", "file:/home/alice/work/not-confidential/a", "file:/home/alice/work/a"] {
+		work := decision with input as of(["read"], resource, {"in_workspace": true, "in_home": true})
+		work.obligations == {"durability": "streamed"}
+	}
+	# What is no file has no directories.
+	far := decision with input as object.union(connects("https://crates.io/confidential/x", []), {})
+	far.obligations == {"durability": "before_effect"}
+}
+
+test_a_tree_is_given_without_what_is_confidential if {
+	apart := ["file:/**/confidential/**"]
+	every tree in [
+		of(["read"], "file:/home/alice/work/**", {"in_workspace": true, "in_home": true, "is_pattern": true}),
+		of(["read"], "file:/home/alice/**", {"in_home": true, "is_pattern": true}),
+	] {
+		got := decision with input as tree
+		got.except == apart
+	}
+	grant := {"except": ["file:/x/y"]}
+	tree := of(["read"], "file:/srv/**", {"is_pattern": true})
+	got := decision with input as object.union(tree, {"request": {"granted_by_person": grant}})
+	got.except == array.concat(["file:/x/y"], apart)
 }
 
 test_what_the_person_granted_is_allowed_as_granted if {

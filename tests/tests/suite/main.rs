@@ -20,6 +20,7 @@ mod doctor;
 mod documents;
 mod emergencies;
 mod failing;
+mod flowing;
 mod forging;
 mod forging_places;
 mod hostile_bytes;

@@ -10,10 +10,10 @@ use valetkey_tests::{Call, Home, host_program, skipped, until};
 
 use super::needs_cells;
 
-const SOON: Duration = Duration::from_secs(10);
+pub(super) const SOON: Duration = Duration::from_secs(10);
 
 /// What a client in the cell is given: ways to speak to the proxy, byte for byte.
-const CLIENT: &str = r#"
+pub(super) const CLIENT: &str = r#"
 import os, socket, sys, threading
 proxy = ('127.0.0.1', int(os.environ['HTTP_PROXY'].rsplit(':', 1)[1]))
 def talk(data, wait=5.0):
@@ -44,14 +44,14 @@ def status(text):
 "#;
 
 /// A server on this machine that answers each request once, and counts what comes to it.
-struct Server {
+pub(super) struct Server {
     address: SocketAddr,
     connections: Arc<AtomicUsize>,
     got: Arc<Mutex<Vec<u8>>>,
 }
 
 impl Server {
-    fn start() -> Self {
+    pub(super) fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
         let address = listener.local_addr().expect("an address");
         let connections = Arc::new(AtomicUsize::new(0));
@@ -94,21 +94,21 @@ impl Server {
         }
     }
 
-    fn port(&self) -> u16 {
+    pub(super) fn port(&self) -> u16 {
         self.address.port()
     }
 
-    fn connections(&self) -> usize {
+    pub(super) fn connections(&self) -> usize {
         self.connections.load(Ordering::SeqCst)
     }
 
-    fn got(&self) -> String {
+    pub(super) fn got(&self) -> String {
         String::from_utf8_lossy(&self.got.lock().expect("the bytes")).into_owned()
     }
 }
 
 /// A session in which a script may speak to the proxy; the grants are endpoints.
-fn session(home: &Home, grants: &[String], script: &str) -> Option<Call> {
+pub(super) fn session(home: &Home, grants: &[String], script: &str) -> Option<Call> {
     if host_program("python3").is_none() {
         skipped("network", "there is no python3 here");
         return None;

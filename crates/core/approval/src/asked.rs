@@ -43,6 +43,9 @@ pub struct Asked {
     /// What would be changed, where that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub change: Option<ChangeSummary>,
+    /// Labels of what the session has read: what it knows may go where it is let.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub has_read: Vec<String>,
     /// What was approved for this agent before; absent where the broker does not know.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before: Option<Before>,

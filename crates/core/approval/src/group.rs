@@ -69,6 +69,7 @@ fn is_like(a: &Asked, b: &Asked) -> bool {
         && a.agent_digest == b.agent_digest
         && a.user == b.user
         && a.purpose == b.purpose
+        && a.has_read == b.has_read
         && a.grant.actions == b.grant.actions
         && a.grant.constraints == b.grant.constraints
         && a.justification == b.justification

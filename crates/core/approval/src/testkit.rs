@@ -34,6 +34,7 @@ pub(crate) fn question(resource: &str, actions: &str) -> Asked {
         justification: None,
         file: None,
         change: None,
+        has_read: vec![],
         before: None,
         reasons: vec!["because".to_owned()],
         policy_id: "p".to_owned(),

@@ -119,6 +119,9 @@ pub struct Granted {
     /// Until when the same is given again without asking, where people gave more than this once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lease_until: Option<Timestamp>,
+    /// What ended with it, since the session reads by it what is labelled: no good any more before this one is.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ended: Vec<CapabilityId>,
 }
 
 /// Guard door: asks for access, with facts from the handle.

@@ -191,7 +191,7 @@ impl Broker {
                 .map(|(_, grant)| grant);
             let Some(grant) = grant.last() else { continue };
             let allowed =
-                Allowed::by_people(part.id().clone(), grant, &asked, &approved, &part.decision);
+                Allowed::by_people(part.id().clone(), grant, &asked, &approved, &part.decided);
             let asked = asked.clone();
             let (broker, session) = (Arc::clone(self), Arc::clone(session));
             let approved = Arc::clone(&approved);

@@ -14,7 +14,7 @@ use crate::events;
 use crate::pipeline::HOW_TO_REQUEST;
 use crate::question::{Gathered, Part, Question};
 use crate::session::Session;
-use crate::witness::life;
+use crate::witness::{Decided, life};
 
 /// How long a request that could be listed with others waits for them. People do not see that; parallel readers of a folder are quicker.
 const GATHER: Duration = Duration::from_millis(50);
@@ -79,11 +79,11 @@ impl Broker {
         &self,
         session: &Session,
         asked: Asked,
-        decision: Decision,
-        decided: valetkey_audit::Event,
+        decided: Decided,
+        event: valetkey_audit::Event,
     ) -> Result<Begun, Problem> {
         let id = asked.request_id.clone();
-        let decided = self.recorder.note(vec![decided]).await?;
+        let event = self.recorder.note(vec![event]).await?;
         if let Err(problem) = self.endurance.check(session, self.now()) {
             return Ok(Begun::settled(RequestState::Refused {
                 problem: problem.about(&id),
@@ -103,8 +103,8 @@ impl Broker {
             })?;
         Ok(Begun::ForPeople(Box::new(Gathered {
             asked,
-            part: Part { decision, waiter },
-            decided,
+            part: Part { decided, waiter },
+            decided: event,
         })))
     }
 
@@ -385,6 +385,7 @@ pub(crate) fn question_of(
         justification: ask.justification,
         file: ask.file,
         change: ask.change,
+        has_read: session.labels(),
         before: None,
         reasons: decision.reasons.clone(),
         policy_id: decision.policy_id.clone(),

@@ -139,7 +139,7 @@ pub(crate) fn minted(session: &Session, allowed: &Allowed, capability: &Capabili
     } else {
         AuditDecision::Approved
     };
-    of_session(EventType::CapabilityMinted, Actor::Broker, session)
+    let minted = of_session(EventType::CapabilityMinted, Actor::Broker, session)
         .request(allowed.request().clone())
         .capability(capability.capability_id.clone())
         .resource(capability.resource.clone())
@@ -147,7 +147,12 @@ pub(crate) fn minted(session: &Session, allowed: &Allowed, capability: &Capabili
         .decision(decision)
         .policy(allowed.policy_id(), Some(session.policy_digest()))
         .attribute("ttl_seconds", allowed.ttl_seconds())
-        .attribute("single_use", capability.constraints.is_single_use())
+        .attribute("single_use", capability.constraints.is_single_use());
+    if allowed.labels().is_empty() {
+        minted
+    } else {
+        minted.attribute("labels", allowed.labels().join(",").as_str())
+    }
 }
 
 /// A capability is about to be narrowed from another.
@@ -402,6 +407,19 @@ fn ending(
     } else {
         event.attribute("with", first.as_str())
     }
+}
+
+/// A capability ended because of what its session has read.
+pub(crate) fn flowed(
+    session: &Session,
+    ended: &Claims,
+    first: &CapabilityId,
+    labels: &str,
+) -> Event {
+    let kind = EventType::CapabilityRevoked;
+    ending(kind, Actor::Broker, session, ended, first)
+        .attribute("reason", "the session has read what is labelled")
+        .attribute("labels", labels)
 }
 
 /// Capabilities are signed with another key from now on.

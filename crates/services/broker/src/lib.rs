@@ -14,6 +14,7 @@ mod diagnostics;
 mod doors;
 mod emergency;
 mod events;
+mod flow;
 mod handover;
 mod identify;
 mod issuer;

@@ -164,7 +164,7 @@ impl Broker {
     }
 
     /// Says that something has ended which people gave: their screens show it.
-    fn tell_of_ended(&self, session: &Session, ended: &[Entry]) {
+    pub(crate) fn tell_of_ended(&self, session: &Session, ended: &[Entry]) {
         if ended.iter().any(|entry| !entry.claims.approvals.is_empty()) {
             self.tell_people_of(session.opening.user.uid);
         }
@@ -235,6 +235,7 @@ pub(crate) fn unkept(why: Unkept) -> Problem {
     };
     match why {
         Unkept::NotOpen => Problem::new(ProblemKind::Capability, "the session is over"),
+        Unkept::Labelled => busy("the session has read something meanwhile".to_owned()),
         Unkept::Unheard => busy("the session's guard does not hear what has ended".to_owned()),
         Unkept::NoRoom(NoRoom::Full) => busy("the session holds too many capabilities".to_owned()),
         Unkept::NoRoom(NoRoom::NoParent) => Problem::new(

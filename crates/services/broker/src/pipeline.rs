@@ -20,8 +20,8 @@ use crate::broker::Broker;
 use crate::events;
 use crate::issuer::Issuers;
 use crate::life::unkept;
-use crate::session::Session;
-use crate::witness::{Allowed, Narrowed, Pending, Recorded};
+use crate::session::{Living, Session, Unkept};
+use crate::witness::{Allowed, Decided, Narrowed, Pending, Recorded};
 
 /// Who signs, as capabilities name it.
 const ISSUER: &str = "local-broker";
@@ -52,18 +52,19 @@ impl Broker {
         now: Timestamp,
     ) -> Result<Begun, Problem> {
         let id = RequestId::new(now, Self::random()?);
-        let (decision, decided) = self.decide(session, &ask, &id);
-        let grant = granted(&ask, &decision);
+        let (judged, decided) = self.decide(session, &ask, &id);
+        let decision = &judged.decision;
+        let grant = granted(&ask, decision);
         match decision.effect {
             Effect::Deny => {
                 self.recorder.note(vec![decided]).await?;
                 Ok(Begun::settled(RequestState::Refused {
-                    problem: refusal(&id, &decision),
+                    problem: refusal(&id, decision),
                     request_id: id,
                 }))
             }
             Effect::Ask => {
-                if let Some(leased) = self.leased(session, &id, &grant, &decision)? {
+                if let Some(leased) = self.leased(session, &id, &grant, &judged)? {
                     let granted = self.mint_leased(session, leased, decided).await?;
                     return Ok(settled(id, granted));
                 }
@@ -77,14 +78,13 @@ impl Broker {
                         request_id: id,
                     }));
                 }
-                let asked = question_of(session, ask, &id, grant, &decision, now)?;
-                self.for_people(session, asked, decision, decided).await
+                let asked = question_of(session, ask, &id, grant, decision, now)?;
+                self.for_people(session, asked, judged, decided).await
             }
             Effect::Allow => {
-                let allowed =
-                    Allowed::by_policy(id.clone(), grant, &decision).ok_or_else(|| {
-                        Problem::new(ProblemKind::Denied, "policy did not allow this")
-                    })?;
+                let allowed = Allowed::by_policy(id.clone(), grant, &judged).ok_or_else(|| {
+                    Problem::new(ProblemKind::Denied, "policy did not allow this")
+                })?;
                 let first = First::after(decided);
                 let granted = self.record_and_mint(session, allowed, first).await?;
                 Ok(settled(id, granted))
@@ -98,13 +98,13 @@ impl Broker {
         session: &Session,
         id: &RequestId,
         grant: &Grant,
-        decision: &Decision,
+        judged: &Decided,
     ) -> Result<Option<LeasedMint>, Problem> {
         let now = self.now();
         let capability = CapabilityId::new(now, Self::random()?);
-        let given = session.take_lease(grant, &decision.policy_id, &capability, now);
+        let given = session.take_lease(grant, &judged.decision.policy_id, &capability, now);
         Ok(given.and_then(|given| {
-            let allowed = Allowed::by_lease(id.clone(), grant.clone(), &given, decision)?;
+            let allowed = Allowed::by_lease(id.clone(), grant.clone(), &given, judged)?;
             Some(LeasedMint {
                 allowed,
                 capability,
@@ -137,9 +137,10 @@ impl Broker {
         session: &Session,
         ask: &Ask,
         id: &RequestId,
-    ) -> (Decision, valetkey_audit::Event) {
+    ) -> (Decided, valetkey_audit::Event) {
         let started = Instant::now();
         let mut facts = None;
+        let mut labels_known = 0;
         let decision = if session.was_taken_back(&ask.resource, ask.actions) {
             Decision::denied(
                 "valetkey/revoked",
@@ -149,6 +150,7 @@ impl Broker {
             // One time for both: a grant that policy saw as live is not over when its end is looked at.
             let now = self.now();
             let input = self.input(session, ask, id, now);
+            labels_known = input.subject.session.labels.len();
             let mut decision = session.opening.rules.decide(&input);
             let age_ms = now.ms_since(session.opened_at);
             facts = Some(RequestRecord::of(&input, age_ms, decision.digest()));
@@ -166,7 +168,11 @@ impl Broker {
         let took_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
         let decided = events::decided(session, ask, id, &decision, took_us);
         let decided = events::with_facts(decided, facts.as_ref());
-        (decision, decided)
+        let decided_on = Decided {
+            decision,
+            labels_known,
+        };
+        (decided_on, decided)
     }
 
     /// What policy would say of a file by another of its names. No capability comes of it; the log has it, marked as what it is.
@@ -175,15 +181,20 @@ impl Broker {
     /// When it could not be recorded. It is not told then.
     pub(crate) fn consider(&self, session: &Session, ask: &Ask) -> Result<Considered, Problem> {
         let id = RequestId::new(self.now(), Self::random()?);
-        let (decision, decided) = self.decide(session, ask, &id);
+        let (Decided { decision, .. }, decided) = self.decide(session, ask, &id);
         self.recorder
             .stream(decided.attribute("considered", "another name of a file"))?;
+        // What labels a session is had by the name that the label is for, and by no other.
+        let labels = session.labels();
+        let mut own = decision.obligations.labels.iter();
         Ok(Considered {
             effect: decision.effect,
-            limited: decision.constraints != Constraints::default(),
+            limited: decision.constraints != Constraints::default()
+                || !own.all(|label| labels.contains(label)),
         })
     }
 
+    /// What policy is asked about a request, which counts as one.
     pub(crate) fn input(
         &self,
         session: &Session,
@@ -191,8 +202,23 @@ impl Broker {
         id: &RequestId,
         now: Timestamp,
     ) -> PolicyInput {
-        let age_seconds = now.ms_since(session.opened_at) / 1000;
         let (last_minute, last_hour) = session.count_request(now);
+        let mut input = self.uncounted_input(session, ask, id, now, session.labels());
+        input.context.requests_last_minute = last_minute;
+        input.context.requests_last_hour = last_hour;
+        input
+    }
+
+    /// The same with these labels, of something that is no request of the agent's.
+    pub(crate) fn uncounted_input(
+        &self,
+        session: &Session,
+        ask: &Ask,
+        id: &RequestId,
+        now: Timestamp,
+        labels: Vec<String>,
+    ) -> PolicyInput {
+        let age_seconds = now.ms_since(session.opened_at) / 1000;
         let opening = &session.opening;
         let mut resource = ResourceFacts::of(&ask.resource);
         if let Some(file) = &ask.file {
@@ -220,15 +246,15 @@ impl Broker {
                     workspace: opening.workspace.clone(),
                     grants: opening.grants.live(session.begun_seconds(now)),
                     age_seconds,
-                    labels: Vec::new(),
+                    labels,
                 },
             },
             resource,
             context: ContextFacts {
                 time: now,
                 platform: PLATFORM.to_owned(),
-                requests_last_minute: last_minute,
-                requests_last_hour: last_hour,
+                requests_last_minute: 0,
+                requests_last_hour: 0,
                 protected: self.protected_trees(&opening.user),
             },
         }
@@ -275,6 +301,8 @@ impl Broker {
         id: CapabilityId,
         first: First,
     ) -> Result<Granted, Problem> {
+        // Labels stick before anything can be read by this, and what they forbid has ended by then.
+        let flowed = self.stick(session, &allowed).await?;
         let claims = claims(session, &allowed, id, self.now());
         let mut events = first.events;
         let mut minted = events::minted(session, &allowed, &Capability::from(&claims));
@@ -289,7 +317,9 @@ impl Broker {
                 events,
             })
             .await?;
-        self.mint(session, recorded, minted)
+        let mut granted = self.mint(session, recorded, minted)?;
+        granted.ended = flowed;
+        Ok(granted)
     }
 
     /// Signs a capability. What it takes is proof that its issue stands in the durable log.
@@ -301,10 +331,20 @@ impl Broker {
     ) -> Result<Granted, Problem> {
         let (allowed, claims) = recorded.into_inner();
         let granted = signed(&self.issuer, &claims, allowed.streamed())?;
-        session
-            .add_live(&claims, allowed.streamed(), minted, self.now())
-            .map_err(unkept)?;
-        Ok(granted)
+        loop {
+            // A label that came since the decision may forbid what was decided.
+            let seen = self.holds_under_labels(session, &allowed)?;
+            let live = Living {
+                claims: &claims,
+                streamed: allowed.streamed(),
+                minted: minted.clone(),
+                labels_seen: seen,
+            };
+            match session.add_live(live, self.now()) {
+                Err(Unkept::Labelled) => {}
+                other => return other.map(|()| granted).map_err(unkept),
+            }
+        }
     }
 
     /// Signs a capability that was narrowed; again only once that stands in the durable log.
@@ -317,9 +357,14 @@ impl Broker {
         let child = recorded.into_inner();
         let granted = signed(&self.issuer, child.claims(), child.streamed())?;
         // Its parent may have ended meanwhile: then the token goes no further than this.
-        session
-            .add_live(child.claims(), child.streamed(), narrowed, self.now())
-            .map_err(unkept)?;
+        let live = Living {
+            claims: child.claims(),
+            streamed: child.streamed(),
+            minted: narrowed,
+            // What a label forbids it ended with the parent, without which this is not taken.
+            labels_seen: usize::MAX,
+        };
+        session.add_live(live, self.now()).map_err(unkept)?;
         Ok(granted)
     }
 }
@@ -337,6 +382,7 @@ fn signed(issuer: &Issuers, claims: &Claims, streamed: bool) -> Result<Granted, 
         capability: Capability::from(claims),
         streamed,
         lease_until: None,
+        ended: Vec::new(),
     })
 }
 

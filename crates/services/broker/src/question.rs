@@ -10,7 +10,9 @@ use std::time::Duration;
 use tokio::sync::{oneshot, watch};
 use valetkey_api::{Looked, Problem, ProblemKind, RequestState};
 use valetkey_approval::{Approvers, Asked, SignedApproval, Verdict, standing};
-use valetkey_model::{Decision, EventId, RequestId, SessionId, Timestamp};
+use valetkey_model::{EventId, RequestId, SessionId, Timestamp};
+
+use crate::witness::Decided;
 
 /// Open questions of one session at once: beyond this the agent is refused, since no person could keep up.
 const MAX_OPEN_PER_SESSION: usize = 32;
@@ -69,7 +71,7 @@ pub(crate) struct Gathered {
 /// One request of a question.
 #[derive(Clone, Debug)]
 pub(crate) struct Part {
-    pub(crate) decision: Decision,
+    pub(crate) decided: Decided,
     pub(crate) waiter: Arc<Waiter>,
 }
 

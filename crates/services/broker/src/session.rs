@@ -34,8 +34,21 @@ pub(crate) enum Unkept {
     NotOpen,
     /// The session's guard hears no news.
     Unheard,
+    /// A label has come that was not looked at.
+    Labelled,
     /// The session's table does not take it.
     NoRoom(NoRoom),
+}
+
+/// A capability that becomes live.
+#[derive(Debug)]
+pub(crate) struct Living<'a> {
+    pub(crate) claims: &'a Claims,
+    pub(crate) streamed: bool,
+    /// The event in which it was minted.
+    pub(crate) minted: EventId,
+    /// How many labels of the session were looked at before.
+    pub(crate) labels_seen: usize,
 }
 
 /// What a session is opened with.
@@ -90,6 +103,8 @@ struct Changing {
     taken_back: Vec<(Resource, ActionSet)>,
     asked: VecDeque<Timestamp>,
     leases: Leases,
+    /// What sticks to it of what it has read, in the order in which it came. They only grow.
+    labels: Vec<String>,
 }
 
 impl Changing {
@@ -142,14 +157,17 @@ impl Session {
     }
 
     /// Keeps a capability as live.
-    pub(crate) fn add_live(
-        &self,
-        claims: &Claims,
-        streamed: bool,
-        minted: EventId,
-        now: Timestamp,
-    ) -> Result<(), Unkept> {
+    pub(crate) fn add_live(&self, one: Living<'_>, now: Timestamp) -> Result<(), Unkept> {
+        let Living {
+            claims,
+            streamed,
+            minted,
+            labels_seen,
+        } = one;
         let mut changing = self.lock();
+        if changing.labels.len() > labels_seen {
+            return Err(Unkept::Labelled);
+        }
         // Each live capability may become news; a guard that hears none of it is given nothing more.
         if changing.unheard.kept.len() >= MAX_UNHEARD {
             return Err(Unkept::Unheard);
@@ -198,12 +216,21 @@ impl Session {
         self.lock().minted.get(id).cloned()
     }
 
-    /// Ends a capability and all that was narrowed from it, and tells the guard in one piece. What ended, itself first.
+    /// Ends what a person takes back, as [`Self::end_live`] does; it is not given again.
     pub(crate) fn revoke(&self, id: &CapabilityId) -> Vec<Entry> {
+        self.end_one(id, true)
+    }
+
+    /// Ends a capability and all that was narrowed from it, and tells the guard in one piece. What ended, itself first.
+    pub(crate) fn end_live(&self, id: &CapabilityId) -> Vec<Entry> {
+        self.end_one(id, false)
+    }
+
+    fn end_one(&self, id: &CapabilityId, for_good: bool) -> Vec<Entry> {
         let mut changing = self.lock();
         let ended = changing.live().map_or_else(Vec::new, |live| live.end(id));
         changing.leases.end(id);
-        if let Some(first) = ended.first() {
+        if let Some(first) = ended.first().filter(|_| for_good) {
             let grant = first.claims.grant();
             changing.taken_back.push((grant.resource, grant.actions));
         }
@@ -211,6 +238,31 @@ impl Session {
         drop(changing);
         self.changed.notify_waiters();
         ended
+    }
+
+    /// The labels of what it has read, in the order in which they came.
+    pub(crate) fn labels(&self) -> Vec<String> {
+        self.lock().labels.clone()
+    }
+
+    /// Lets labels stick; gives how many there were before, and all that there are now. Nothing where there would be more than `most`.
+    pub(crate) fn add_labels(
+        &self,
+        labels: &[String],
+        most: usize,
+    ) -> Option<(usize, Vec<String>)> {
+        let mut changing = self.lock();
+        let before = changing.labels.len();
+        for label in labels {
+            if !changing.labels.contains(label) {
+                changing.labels.push(label.clone());
+            }
+        }
+        if changing.labels.len() > most {
+            changing.labels.truncate(before);
+            return None;
+        }
+        Some((before, changing.labels.clone()))
     }
 
     /// Ends a capability that its holder gives back, and all that was narrowed from it: unless `successor` takes its place, as one that is

@@ -4,11 +4,19 @@ use valetkey_approval::{Approved, Asked};
 use valetkey_audit::Event;
 use valetkey_capability::{Claims, MAX_SINGLE_USE_TTL_SECONDS, MAX_TTL_SECONDS, NarrowError};
 use valetkey_model::{
-    ApprovalId, CapabilityId, Decision, Durability, Effect, Grant, RequestId, Timestamp,
+    Action, ActionSet, ApprovalId, CapabilityId, Decision, Durability, Effect, Grant, RequestId,
+    Timestamp,
 };
 
 use crate::lease::Given;
 use crate::live::Entry;
+
+/// What policy decided, and how many labels the session had then: what came since, it did not see.
+#[derive(Clone, Debug)]
+pub(crate) struct Decided {
+    pub(crate) decision: Decision,
+    pub(crate) labels_known: usize,
+}
 
 /// Proof that a request was allowed, by policy alone or by people whom policy named.
 #[derive(Debug)]
@@ -19,11 +27,14 @@ pub(crate) struct Allowed {
     policy_id: String,
     approvals: Vec<ApprovalId>,
     streamed: bool,
+    labels: Vec<String>,
+    labels_known: usize,
 }
 
 impl Allowed {
     /// What policy allowed without asking; nothing if that is not what it decided.
-    pub(crate) fn by_policy(request: RequestId, grant: Grant, decision: &Decision) -> Option<Self> {
+    pub(crate) fn by_policy(request: RequestId, grant: Grant, decided: &Decided) -> Option<Self> {
+        let decision = &decided.decision;
         match decision.effect {
             Effect::Allow => Some(Self {
                 request,
@@ -32,6 +43,8 @@ impl Allowed {
                 policy_id: decision.policy_id.clone(),
                 approvals: Vec::new(),
                 streamed: decision.obligations.durability == Durability::Streamed,
+                labels: decision.obligations.labels.clone(),
+                labels_known: decided.labels_known,
             }),
             Effect::Ask | Effect::Deny => None,
         }
@@ -43,15 +56,18 @@ impl Allowed {
         grant: Grant,
         asked: &Asked,
         approved: &Approved,
-        decision: &Decision,
+        decided: &Decided,
     ) -> Self {
+        let obligations = &decided.decision.obligations;
         Self {
             request,
             ttl_seconds: life(&grant, asked.ttl_seconds),
             grant,
             policy_id: asked.policy_id.clone(),
             approvals: approved.approvals().to_vec(),
-            streamed: decision.obligations.durability == Durability::Streamed,
+            streamed: obligations.durability == Durability::Streamed,
+            labels: obligations.labels.clone(),
+            labels_known: decided.labels_known,
         }
     }
 
@@ -60,8 +76,9 @@ impl Allowed {
         request: RequestId,
         grant: Grant,
         given: &Given,
-        decision: &Decision,
+        decided: &Decided,
     ) -> Option<Self> {
+        let decision = &decided.decision;
         match decision.effect {
             Effect::Ask if given.seconds > 0 => Some(Self {
                 request,
@@ -70,6 +87,8 @@ impl Allowed {
                 policy_id: decision.policy_id.clone(),
                 approvals: given.approvals.clone(),
                 streamed: decision.obligations.durability == Durability::Streamed,
+                labels: decision.obligations.labels.clone(),
+                labels_known: decided.labels_known,
             }),
             Effect::Ask | Effect::Allow | Effect::Deny => None,
         }
@@ -91,6 +110,9 @@ impl Allowed {
             approvals: vec![approval],
             // Every open and change is durable in the log before it happens.
             streamed: false,
+            // Policy did not give it, and says nothing of what is read by it.
+            labels: Vec::new(),
+            labels_known: usize::MAX,
         }
     }
 
@@ -117,7 +139,24 @@ impl Allowed {
     pub(crate) fn streamed(&self) -> bool {
         self.streamed
     }
+
+    /// What sticks to a session that gets at content by it, or may move it to where it gets at it: nothing where names and attributes are all.
+    pub(crate) fn labels(&self) -> &[String] {
+        if LOOKS.allows_all(self.grant.actions) {
+            &[]
+        } else {
+            &self.labels
+        }
+    }
+
+    /// How many labels the session had when this was decided.
+    pub(crate) fn labels_known(&self) -> usize {
+        self.labels_known
+    }
 }
+
+/// Actions by which no content comes to the agent, now or by another name later.
+const LOOKS: ActionSet = ActionSet::of(&[Action::List, Action::Metadata]);
 
 /// Proof that a capability was narrowed from a live one, and gives nothing that its parent does not.
 #[derive(Debug)]

@@ -364,6 +364,9 @@ impl Desk {
         granted: &Granted,
         shown: Option<FileFacts>,
     ) -> Result<Arc<Held>, Problem> {
+        if !granted.ended.is_empty() {
+            self.end_gone(End::Revoked, &granted.ended);
+        }
         let known = self
             .holdings
             .find(|held| held.id() == granted.capability.capability_id);

@@ -76,6 +76,10 @@ fn agent(lines: &mut Lines, asked: &Asked) {
         };
         lines.text("before", &approvals);
     }
+    if !asked.has_read.is_empty() {
+        let labels = SafeText::prose(&asked.has_read.join(", "));
+        lines.add("has read", Emphasis::Strong, labels);
+    }
     if let Some(purpose) = &asked.purpose {
         lines.add("purpose", Emphasis::Plain, SafeText::prose(purpose));
     }

@@ -36,6 +36,7 @@ pub(crate) fn question(number: u8, resource: &str, actions: &str) -> Asked {
         justification: None,
         file: None,
         change: None,
+        has_read: vec![],
         before: None,
         reasons: vec!["the file is outside of the workspace".to_owned()],
         policy_id: "base".to_owned(),

@@ -2,6 +2,8 @@
 
 use serde_json::json;
 
+use valetkey_model::Decision;
+
 use super::*;
 
 pub(crate) fn asked(expires_at: &str) -> Asked {
@@ -20,7 +22,10 @@ pub(crate) fn asked(expires_at: &str) -> Asked {
 fn part(questions: &Questions, asked: &Asked) -> Part {
     let waiter = questions.expect(&asked.request_id, &asked.session, asked.expires_at);
     Part {
-        decision: Decision::denied("p", "so"),
+        decided: Decided {
+            decision: Decision::denied("p", "so"),
+            labels_known: 0,
+        },
         waiter: waiter.expect("room"),
     }
 }

@@ -59,6 +59,9 @@ impl Desk {
                 "the grant was not renewed",
             ));
         };
+        if !granted.ended.is_empty() {
+            self.end_gone(End::Revoked, &granted.ended);
+        }
         let renewed = match self.holdings.renew(held, &granted.token) {
             Err(TokenError::Header) if self.ask_for_keys() => {
                 self.holdings.renew(held, &granted.token)

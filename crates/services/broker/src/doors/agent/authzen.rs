@@ -101,8 +101,11 @@ fn decide(
         let event = events::decided(session, &ask, &id, &decision, 0);
         return Ok((said(session, id, &decision, &ask.constraints), Some(event)));
     }
-    let (decision, event) = broker.decide(session, &ask, &id);
-    Ok((said(session, id, &decision, &ask.constraints), Some(event)))
+    let (decided, event) = broker.decide(session, &ask, &id);
+    Ok((
+        said(session, id, &decided.decision, &ask.constraints),
+        Some(event),
+    ))
 }
 
 /// Whether a subject is the peer: by the word `self`, its attested name, or its session.
