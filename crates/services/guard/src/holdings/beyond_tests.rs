@@ -40,6 +40,7 @@ fn held(constraints: Constraints) -> Arc<Held> {
             token,
             streamed: false,
             lease_until: None,
+            ended: Vec::new(),
         })
         .unwrap()
 }

@@ -65,6 +65,7 @@ impl Issuer {
             capability: Capability::from(claims),
             streamed: true,
             lease_until: None,
+            ended: Vec::new(),
         })
     }
 
