@@ -35,6 +35,7 @@ mod modes;
 mod narrowing;
 mod network;
 mod ordinary_user;
+mod other_makers;
 mod outside_door;
 mod overlay;
 mod passing_through;
@@ -54,6 +55,7 @@ mod undoing_plans;
 mod upgrade;
 mod view;
 mod watching_requests;
+mod witnessing;
 mod workloads;
 mod writing_policy;
 

@@ -71,6 +71,48 @@ fn an_event_is_proved_to_somebody_without_the_log() {
 }
 
 #[test]
+fn a_broker_that_stops_leaves_a_key_that_has_signed_nothing() {
+    needs_cells!();
+    let (home, key) = told();
+    let keys = home
+        .valetkey(["audit", "keys", "--json"])
+        .done()
+        .ok()
+        .json();
+    let epochs = keys["epochs"].as_array().expect("a list").len();
+    assert!(epochs >= 2, "{keys}");
+    let vkey = std::fs::read_to_string(&key).expect("the key");
+    assert_eq!(keys["log"], vkey.trim());
+    let trail = home.trail();
+    let last: Vec<_> = trail
+        .iter()
+        .rev()
+        .take(3)
+        .map(|event| &event["type"])
+        .collect();
+    assert_eq!(last, ["log.closed", "log.epoch_began", "log.epoch_ended"]);
+    assert_eq!(trail[0]["type"], "log.epoch_began");
+    let files = home.state().join("state/keys");
+    let secret = || std::fs::read(files.join("log.epoch.key")).expect("the epoch's key");
+    let stolen = secret();
+    // Another broker's time: what was stolen is gone from the disk, and so is what came after it.
+    drop(home.run(&["--no-prompt"], &["true"]).done().ok());
+    drop(home.valetkey(["stop"]).done().ok());
+    assert_ne!(secret()[..32], stolen[..32]);
+    assert!(!files.join("log.epoch.key.next").exists());
+    let verified = home
+        .valetkey(["audit", "verify", "--json"])
+        .done()
+        .ok()
+        .json();
+    assert_eq!(verified["verdict"], "intact");
+    assert!(
+        verified["epochs"].as_u64() > Some(epochs as u64),
+        "{verified}"
+    );
+}
+
+#[test]
 fn an_export_is_complete_or_says_what_is_wrong_with_it() {
     needs_cells!();
     let (home, key) = told();

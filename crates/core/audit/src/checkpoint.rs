@@ -13,7 +13,7 @@ pub const CHECKPOINT_MAX_BYTES: usize = 8 * 1024;
 const SIGNATURES_MAX: usize = 32;
 
 /// What begins every signature line: an em dash and a space.
-const SIGNATURE_PREFIX: &str = "\u{2014} ";
+pub(crate) const SIGNATURE_PREFIX: &str = "\u{2014} ";
 
 /// What a log says it holds: so many events, with this root.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,14 +61,39 @@ impl Checkpoint {
     /// The signed note: the text, an empty line, and the key's signature line.
     #[must_use]
     pub fn sign(&self, key: &LogKey) -> String {
+        self.sign_with([key])
+    }
+
+    /// The note with a signature line of each key.
+    #[must_use]
+    pub fn sign_with<'a>(&self, keys: impl IntoIterator<Item = &'a LogKey>) -> String {
         let text = self.text();
-        let mut signature = key.public().id().to_vec();
-        signature.extend_from_slice(&key.sign(text.as_bytes()));
-        format!(
-            "{text}\n{SIGNATURE_PREFIX}{} {}\n",
-            key.public().name(),
-            Base64::encode_string(&signature)
-        )
+        let mut note = format!("{text}\n");
+        for key in keys {
+            let mut signature = key.public().id().to_vec();
+            signature.extend_from_slice(&key.sign(text.as_bytes()));
+            let line = Base64::encode_string(&signature);
+            note.push_str(&format!(
+                "{SIGNATURE_PREFIX}{} {line}\n",
+                key.public().name()
+            ));
+        }
+        note
+    }
+
+    /// How many signature lines of the log's own name a note has: its key's, and an epoch's. Whether they hold is not looked at.
+    ///
+    /// # Errors
+    /// When the note is malformed.
+    pub fn own_signatures(note: &[u8]) -> Result<usize, CheckpointError> {
+        let (text, signatures) = split(note)?;
+        let origin = Self::parse_text(text)?.origin;
+        let mut own = 0_usize;
+        for line in signatures {
+            let (name, _, _) = parse_signature(line)?;
+            own = own.saturating_add(usize::from(name == origin));
+        }
+        Ok(own)
     }
 
     /// Reads a signed note and checks that `key` signed it and that it is of the key's own log.
@@ -165,6 +190,18 @@ fn split(note: &[u8]) -> Result<(&str, Vec<&str>), CheckpointError> {
         return Err(MALFORMED("too many signatures"));
     }
     Ok((text, lines))
+}
+
+/// A signature line: a name, a key id and what follows it.
+type SignatureLine<'a> = (&'a str, [u8; 4], Vec<u8>);
+
+/// The text that was signed, and the signature lines.
+pub(crate) fn signature_lines(
+    note: &[u8],
+) -> Result<(&str, Vec<SignatureLine<'_>>), CheckpointError> {
+    let (text, lines) = split(note)?;
+    let lines = lines.into_iter().map(parse_signature);
+    Ok((text, lines.collect::<Result<_, _>>()?))
 }
 
 fn parse_signature(line: &str) -> Result<(&str, [u8; 4], Vec<u8>), CheckpointError> {

@@ -69,8 +69,7 @@ pub struct LogPublicKey {
 
 impl LogPublicKey {
     fn new(name: &str, verifying: VerifyingKey) -> Result<Self, KeyError> {
-        let plain = |byte: u8| byte.is_ascii_graphic() && byte != b'+';
-        if name.is_empty() || name.len() > NAME_MAX_BYTES || !name.bytes().all(plain) {
+        if !is_key_name(name) {
             return Err(KeyError::Name);
         }
         let digest = Sha256::new()
@@ -98,11 +97,22 @@ impl LogPublicKey {
         self.id
     }
 
+    /// The bytes of the key.
+    pub(crate) fn point(&self) -> &[u8; 32] {
+        self.verifying.as_bytes()
+    }
+
     pub(crate) fn verify(&self, text: &[u8], signature: &[u8; 64]) -> bool {
         self.verifying
             .verify_strict(text, &Signature::from_bytes(signature))
             .is_ok()
     }
+}
+
+/// Whether a name can stand in a signed note as that of a log or a witness.
+pub(crate) fn is_key_name(name: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_graphic() && byte != b'+';
+    !name.is_empty() && name.len() <= NAME_MAX_BYTES && name.bytes().all(plain)
 }
 
 impl fmt::Display for LogPublicKey {

@@ -105,8 +105,12 @@ event_types! {
     BreakglassReviewed = "breakglass.reviewed",
     /// Something needs a person's eyes; `reason` says what.
     AlertRaised = "alert.raised",
-    /// The broker began to write; carries the public key of the checkpoints that follow.
+    /// The broker began to write; carries the public key that signs this.
     LogOpened = "log.opened",
+    /// An epoch ended: the attributes hold its number, the public key of the next, and why. Its own key signs nothing after this, and is erased.
+    LogEpochEnded = "log.epoch_ended",
+    /// An epoch began, under the key that the end of the one before committed.
+    LogEpochBegan = "log.epoch_began",
     /// The broker ended in good order: nothing acknowledged is missing before this.
     LogClosed = "log.closed",
     /// Streamed events may be missing before this; the attributes say how many and why.

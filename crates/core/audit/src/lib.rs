@@ -6,7 +6,9 @@
 pub mod alert;
 mod attribute;
 mod checkpoint;
+mod cosignature;
 mod edit;
+mod epoch;
 mod event;
 mod export_proof;
 mod key;
@@ -21,10 +23,14 @@ mod text;
 pub mod tile;
 mod verdict;
 mod verify;
+mod witness;
+mod witness_policy;
 
 pub use attribute::{ATTRIBUTE_TEXT_MAX_BYTES, Attribute, AttributeName, AttributeNameError, Fact};
 pub use checkpoint::{CHECKPOINT_MAX_BYTES, Checkpoint, CheckpointError};
+pub use cosignature::{WitnessKey, WitnessPublicKey};
 pub use edit::{Editor, Kept};
+pub use epoch::{EpochChain, EpochEnd, Marks, epoch_began, epoch_ended, name_with_first_epoch};
 pub use event::{
     ATTRIBUTES_MAX, Actor, EVENT_MAX_BYTES, Event, Evidence, JUSTIFICATION_MAX_BYTES,
     NAME_MAX_BYTES, ParseEventError, Record, SealError, SealedEvent, User,
@@ -41,5 +47,7 @@ pub use outcome::{AuditDecision, Outcome};
 pub use proof_file::{PROOF_MAX_BYTES, ProofFileError, TlogProof};
 #[cfg(feature = "schema")]
 pub use schema::schema;
-pub use verdict::{Intact, TamperKind, Tampering, TornTail, Verdict};
-pub use verify::Verifier;
+pub use verdict::{Intact, LastBatch, TamperKind, Tampering, TornTail, Verdict};
+pub use verify::{SignedNote, Verifier};
+pub use witness::{ADD_CHECKPOINT_MAX_BYTES, AddCheckpoint, Refusal};
+pub use witness_policy::{NotWitnessed, PolicyWitness, WitnessPolicy, WitnessPolicyError};

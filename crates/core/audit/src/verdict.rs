@@ -5,6 +5,7 @@ use std::fmt;
 use valetkey_model::{Digest, EventId};
 
 use crate::checkpoint::Checkpoint;
+use crate::key::LogPublicKey;
 use crate::merkle::Frontier;
 
 /// The result of verifying a log.
@@ -32,8 +33,24 @@ pub struct Intact {
     pub segments: u64,
     /// The last signed checkpoint.
     pub last_checkpoint: Option<Checkpoint>,
+    /// The keys of its epochs; the last signs next. None where it has no epochs, or signatures are checked elsewhere.
+    pub epoch_keys: Vec<LogPublicKey>,
+    /// How its last batch stands to epochs.
+    pub last_batch: LastBatch,
     /// What a crash left at the end: never acknowledged, and under no signature.
     pub torn_tail: Option<TornTail>,
+}
+
+/// How the last batch of a log stands to epochs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum LastBatch {
+    /// It is within one, or there is none.
+    #[default]
+    Within,
+    /// It is the first of one.
+    Begins,
+    /// It is the last of one, and commits this key: the next epoch has not begun.
+    Ends(Box<LogPublicKey>),
 }
 
 /// An incomplete batch at the end of the log, as a crash leaves one.
@@ -89,6 +106,14 @@ pub enum TamperKind {
     CheckpointAltered,
     /// A checkpoint is signed by another key, or is of another log.
     WrongKey,
+    /// A checkpoint is not signed with the key of its epoch.
+    EpochKeyMissing,
+    /// A checkpoint is signed with the key of an epoch that had ended.
+    EpochKeyReused,
+    /// A checkpoint is signed with the key of a later epoch: the past was signed anew.
+    EpochKeyLater,
+    /// An epoch does not follow from the one before.
+    EpochBroken,
     /// The beginning of a segment was changed.
     HeaderAltered,
     /// A segment was taken out.
@@ -116,6 +141,10 @@ impl TamperKind {
             Self::Truncated => "end of the log missing",
             Self::CheckpointAltered => "checkpoint altered",
             Self::WrongKey => "signed by another key",
+            Self::EpochKeyMissing => "not signed with the key of its epoch",
+            Self::EpochKeyReused => "signed with the key of an ended epoch",
+            Self::EpochKeyLater => "signed anew with the key of a later epoch",
+            Self::EpochBroken => "epochs do not follow each other",
             Self::HeaderAltered => "segment header altered",
             Self::SegmentMissing => "segment missing",
             Self::TileMissing => "tile missing",

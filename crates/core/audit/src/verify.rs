@@ -1,7 +1,7 @@
 //! Verification of a log from its bytes alone: segments go in, in order, and a verdict comes out.
 //!
 //! A batch counts when its events hash to the root of a checkpoint that the key signed. Where one does not, `diagnose`
-//! says what was done to it. Bytes after the last signed checkpoint that look as a crash leaves them are a torn tail: they
+//! says what was done to it. Beside it the key of its epoch must have signed. Bytes after the last signed checkpoint that look as a crash leaves them are a torn tail: they
 //! were never acknowledged. A cut at the end that goes further can only be seen with a trusted checkpoint.
 
 mod batch;
@@ -9,12 +9,13 @@ mod diagnose;
 
 use valetkey_model::Digest;
 
-use crate::checkpoint::Checkpoint;
+use crate::checkpoint::{Checkpoint, CheckpointError};
+use crate::epoch::{EpochChain, Marks, keys_committed_in};
 use crate::event::Record;
 use crate::key::LogPublicKey;
 use crate::merkle::{Frontier, leaf_hash};
 use crate::segment::{Frame, SegmentHeader};
-use crate::verdict::{Intact, TamperKind, Tampering, TornTail, Verdict};
+use crate::verdict::{Intact, LastBatch, TamperKind, Tampering, TornTail, Verdict};
 use batch::{Batch, Next, Slot};
 
 /// Checks a log, segment by segment.
@@ -30,8 +31,22 @@ pub struct Verifier<'k> {
     /// The last note, while its signature is still to be checked.
     unchecked: Option<Unchecked>,
     /// Notes whose signatures the caller checks.
-    notes: Vec<Vec<u8>>,
+    notes: Vec<SignedNote>,
+    /// The epochs so far; where not every signature is checked here, it stays as it began.
+    chain: EpochChain,
+    last_batch: LastBatch,
+    /// A note that the key of its epoch did not sign.
+    strange: Option<Vec<u8>>,
     state: State,
+}
+
+/// A checkpoint whose signature is still to be checked, and what its batch says of epochs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SignedNote {
+    /// The signed note.
+    pub note: Vec<u8>,
+    /// What decides which key must have signed it.
+    pub marks: Marks,
 }
 
 /// Which checkpoints' signatures are checked. Sizes and roots are compared with the events for every one of them.
@@ -61,6 +76,7 @@ enum State {
 struct Advance {
     frontier: Frontier,
     checkpoint: Checkpoint,
+    marks: Marks,
     keeps_trusted: bool,
 }
 
@@ -78,6 +94,9 @@ impl<'k> Verifier<'k> {
             signatures: Signatures::Every,
             unchecked: None,
             notes: Vec::new(),
+            chain: EpochChain::new(key.name()),
+            last_batch: LastBatch::Within,
+            strange: None,
             state: State::Sound,
         }
     }
@@ -99,7 +118,7 @@ impl<'k> Verifier<'k> {
 
     /// Checks no signature but that of the last checkpoint. That one covers every event before it: its root is recomputed from all of them,
     /// so whoever changed one would have to sign anew. What this does not find is an earlier checkpoint whose signature line alone was
-    /// changed; so it is enough to write on, and not enough to audit.
+    /// changed, nor an epoch that does not follow from the one before; so it is enough to write on, and not enough to audit.
     #[must_use]
     pub fn by_last_signature(mut self) -> Self {
         self.signatures = Signatures::Last;
@@ -115,7 +134,7 @@ impl<'k> Verifier<'k> {
     }
 
     /// The notes whose signatures are still to be checked.
-    pub fn take_notes(&mut self) -> Vec<Vec<u8>> {
+    pub fn take_notes(&mut self) -> Vec<SignedNote> {
         std::mem::take(&mut self.notes)
     }
 
@@ -129,7 +148,7 @@ impl<'k> Verifier<'k> {
     pub fn segment(&mut self, name: u64, bytes: &[u8]) {
         self.segments = self.segments.saturating_add(1);
         match &self.state {
-            State::Bad(_) => self.look_for_missing(bytes, None),
+            State::Bad(_) => self.look_further(bytes, None),
             State::Torn(torn) => {
                 let (segment, offset) = (torn.segment, torn.offset);
                 self.state = State::Bad(Tampering {
@@ -148,7 +167,7 @@ impl<'k> Verifier<'k> {
                 if let Err(tampering) = result {
                     let from = usize::try_from(tampering.offset).unwrap_or(usize::MAX);
                     self.state = State::Bad(tampering);
-                    self.look_for_missing(bytes, Some(from));
+                    self.look_further(bytes, Some(from));
                 }
             }
         }
@@ -194,6 +213,8 @@ impl<'k> Verifier<'k> {
             checkpoints: self.checkpoints,
             segments: self.segments,
             last_checkpoint: self.last_checkpoint,
+            epoch_keys: self.chain.keys(),
+            last_batch: self.last_batch,
             torn_tail,
         })
     }
@@ -302,6 +323,7 @@ impl<'k> Verifier<'k> {
                 Ok(Advance {
                     frontier,
                     checkpoint,
+                    marks: Marks::of(batch.slots.iter().map(|slot| slot.payload)),
                     keeps_trusted,
                 })
             }
@@ -315,16 +337,46 @@ impl<'k> Verifier<'k> {
         batch: &Batch<'_>,
         advance: Advance,
     ) -> Result<(), Tampering> {
+        let bad = |kind, first_bad_seq, detail| Tampering {
+            kind,
+            first_bad_seq,
+            event_id: None,
+            segment,
+            offset: wide(batch.note_offset),
+            detail,
+        };
         if !advance.keeps_trusted {
-            return Err(Tampering {
-                kind: TamperKind::HistoryRewritten,
-                first_bad_seq: None,
-                event_id: None,
-                segment,
-                offset: wide(batch.note_offset),
-                detail: "the events that the trusted checkpoint covers are others".to_owned(),
-            });
+            let detail = "the events that the trusted checkpoint covers are others".to_owned();
+            return Err(bad(TamperKind::HistoryRewritten, None, detail));
         }
+        if self.signatures == Signatures::Every {
+            let first = Some(self.frontier.size());
+            if let Some(key) = self.chain.signer(&advance.marks)
+                && let Err(error) = Checkpoint::open(batch.note, key)
+            {
+                let of_before = |key| Checkpoint::open(batch.note, key).is_ok();
+                let kind = match error {
+                    CheckpointError::WrongKey if self.chain.past().iter().any(of_before) => {
+                        TamperKind::EpochKeyReused
+                    }
+                    CheckpointError::WrongKey => TamperKind::EpochKeyMissing,
+                    CheckpointError::Origin
+                    | CheckpointError::Malformed(_)
+                    | CheckpointError::Signature => TamperKind::CheckpointAltered,
+                };
+                self.strange = Some(batch.note.to_vec());
+                let detail = format!("the key of its epoch is {key}: {error}");
+                return Err(bad(kind, first, detail));
+            }
+            self.chain
+                .advance(&advance.marks)
+                .map_err(|detail| bad(TamperKind::EpochBroken, first, detail))?;
+        }
+        self.last_batch = match advance.marks.next_key() {
+            Some(next) => LastBatch::Ends(Box::new(next.clone())),
+            None if advance.marks.begins() => LastBatch::Begins,
+            None => LastBatch::Within,
+        };
         if self.signatures == Signatures::Last {
             self.unchecked = Some(Unchecked {
                 note: batch.note.to_vec(),
@@ -333,12 +385,36 @@ impl<'k> Verifier<'k> {
             });
         }
         if self.signatures == Signatures::Elsewhere {
-            self.notes.push(batch.note.to_vec());
+            self.notes.push(SignedNote {
+                note: batch.note.to_vec(),
+                marks: advance.marks,
+            });
         }
         self.frontier = advance.frontier;
         self.checkpoints = self.checkpoints.saturating_add(1);
         self.last_checkpoint = Some(advance.checkpoint);
         Ok(())
+    }
+
+    /// What stands further on may tell more of what was found.
+    fn look_further(&mut self, bytes: &[u8], from: Option<usize>) {
+        self.look_for_missing(bytes, from);
+        self.look_for_key(bytes);
+    }
+
+    /// A key that did not sign the place may be that of a later epoch, which the log names further on: then the past was signed anew.
+    fn look_for_key(&mut self, bytes: &[u8]) {
+        let (State::Bad(tampering), Some(note)) = (&mut self.state, &self.strange) else {
+            return;
+        };
+        let later = keys_committed_in(bytes, self.key.name());
+        if tampering.kind == TamperKind::EpochKeyMissing
+            && later.iter().any(|key| Checkpoint::open(note, key).is_ok())
+        {
+            tampering.kind = TamperKind::EpochKeyLater;
+            "the log itself names the key that signed this, as that of a later epoch"
+                .clone_into(&mut tampering.detail);
+        }
     }
 
     /// An event that is missing from its place may stand further on: then events were reordered.

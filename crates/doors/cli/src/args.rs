@@ -2,6 +2,7 @@
 
 mod audit;
 mod bundle;
+mod witness;
 
 use std::ffi::OsString;
 use std::os::fd::RawFd;
@@ -15,7 +16,7 @@ use valetkey_guard::AskedLimit;
 use valetkey_model::{CapabilityId, Digest, Grant, Level, Resource, SessionId};
 
 pub(crate) use audit::{
-    AuditCommand, AuditorCommand, CheckProofArgs, EraseArgs, ExportArgs, ExportFormat, FilterArgs,
+    AuditCommand, AuditKeysArgs, AuditorCommand, CheckProofArgs, EraseArgs, ExportArgs, ExportFormat, FilterArgs,
     Format, GraphArgs, LogArgs, ProveArgs, QueryArgs, StatsArgs, TailArgs, TilesArgs, UnsealArgs,
     VerifyArgs, VerifyExportArgs,
 };
@@ -23,6 +24,7 @@ pub(crate) use audit::{
 pub(crate) use bundle::{
     BuildArgs, BundleCommand, KeyArgs, ShowBundleArgs, SignArgs, VerifyBundleArgs,
 };
+pub(crate) use witness::{AuditWitnessArgs, WitnessCommand, WitnessInitArgs, WitnessServeArgs};
 
 /// Give your agent the valet key, not the key ring.
 #[derive(Debug, Parser)]
@@ -79,6 +81,11 @@ pub(crate) enum Command {
     Audit {
         #[command(subcommand)]
         command: AuditCommand,
+    },
+    /// Be a witness of logs: remember what was seen of them, and sign nothing that differs
+    Witness {
+        #[command(subcommand)]
+        command: WitnessCommand,
     },
     /// Choose the policy of your sessions among those that are built in
     Init(crate::policy_args::InitArgs),

@@ -74,14 +74,16 @@ impl Batch {
     }
 
     /// Puts the signed checkpoint at the end and returns its note.
-    pub(crate) fn sign(&mut self, key: &LogKey) -> String {
+    pub(crate) fn sign<'a>(&mut self, keys: impl Iterator<Item = &'a LogKey>) -> String {
+        let mut keys = keys.peekable();
+        let name = keys.peek().map_or("", |key| key.public().name());
         let note = Checkpoint {
-            origin: key.public().name().to_owned(),
+            origin: name.to_owned(),
             size: self.after.size(),
             root: self.after.root(),
             extensions: Vec::new(),
         }
-        .sign(key);
+        .sign_with(keys);
         write_checkpoint(&mut self.bytes, &note);
         note
     }

@@ -8,7 +8,9 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::thread;
 
 use valetkey_audit::segment::SegmentHeader;
-use valetkey_audit::{Checkpoint, Frontier, Intact, LogPublicKey, Verdict, Verifier};
+use valetkey_audit::{
+    Checkpoint, EpochChain, Frontier, Intact, LogPublicKey, SignedNote, Verdict, Verifier,
+};
 
 use crate::{LogReader, StoreError};
 
@@ -22,11 +24,11 @@ const NOTES_AT_ONCE: usize = 64;
 struct Part {
     before: Frontier,
     intact: Intact,
-    notes: Vec<Vec<u8>>,
+    notes: Vec<SignedNote>,
 }
 
 impl LogReader {
-    /// Verifies the whole log from its files: every event against the checkpoints that `key` signed, and against a checkpoint kept elsewhere, if one is given.
+    /// Verifies the whole log from its files: every event against the checkpoints that `key` and the keys of its epochs signed, and against a checkpoint kept elsewhere, if one is given.
     ///
     /// # Errors
     /// When a file cannot be read. What is wrong with the log itself is in the verdict.
@@ -86,6 +88,7 @@ fn side_by_side(
         before.map(|at| (at, trusted))
     });
     let mut whole: Option<Intact> = None;
+    let mut chain = EpochChain::new(key.name());
     for (group, some) in paths.chunks(threads).enumerate() {
         let base = group.saturating_mul(threads);
         let parts = on_threads(threads, some.len(), |at| {
@@ -109,7 +112,7 @@ fn side_by_side(
         let Some(parts) = parts?.into_iter().collect::<Option<Vec<Part>>>() else {
             return Ok(None);
         };
-        if !signatures_hold(&parts, key, threads) {
+        if !signatures_hold(&parts, key, &mut chain, threads) {
             return Ok(None);
         }
         for part in parts {
@@ -118,6 +121,9 @@ fn side_by_side(
                 None => return Ok(None),
             }
         }
+    }
+    if let Some(whole) = &mut whole {
+        whole.epoch_keys = chain.keys();
     }
     Ok(whole.filter(|whole| trusted.is_none_or(|trusted| trusted.size <= whole.events)))
 }
@@ -156,19 +162,38 @@ fn join(whole: Option<Intact>, part: Part) -> Option<Intact> {
     continues.then(|| Intact {
         checkpoints: whole.checkpoints.saturating_add(part.intact.checkpoints),
         segments: whole.segments.saturating_add(part.intact.segments),
+        last_batch: if part.intact.last_checkpoint.is_some() {
+            part.intact.last_batch
+        } else {
+            whole.last_batch
+        },
         last_checkpoint: part.intact.last_checkpoint.or(whole.last_checkpoint),
         ..part.intact
     })
 }
 
-fn signatures_hold(parts: &[Part], key: &LogPublicKey, threads: usize) -> bool {
-    let notes: Vec<&[Vec<u8>]> = parts
-        .iter()
-        .flat_map(|part| part.notes.chunks(NOTES_AT_ONCE))
-        .collect();
-    let holds = on_threads(threads, notes.len(), |at| {
-        let notes = notes.get(at).copied().unwrap_or_default();
-        Some(notes.iter().all(|note| Checkpoint::open(note, key).is_ok()))
+/// Whether each checkpoint is signed with the log's key and that of its epoch, and the epochs follow each other.
+fn signatures_hold(
+    parts: &[Part],
+    key: &LogPublicKey,
+    chain: &mut EpochChain,
+    threads: usize,
+) -> bool {
+    let mut notes: Vec<(&[u8], Option<LogPublicKey>)> = Vec::new();
+    for signed in parts.iter().flat_map(|part| &part.notes) {
+        notes.push((&signed.note, chain.signer(&signed.marks).cloned()));
+        if chain.advance(&signed.marks).is_err() {
+            return false;
+        }
+    }
+    let pieces: Vec<_> = notes.chunks(NOTES_AT_ONCE).collect();
+    let holds = on_threads(threads, pieces.len(), |at| {
+        let notes = pieces.get(at).copied().unwrap_or_default();
+        let hold = |(note, epoch): &(&[u8], Option<LogPublicKey>)| {
+            let signed = |key| Checkpoint::open(note, key).is_ok();
+            signed(key) && epoch.as_ref().is_none_or(signed)
+        };
+        Some(notes.iter().all(hold))
     });
     holds.into_iter().all(|holds| holds == Some(true))
 }

@@ -72,6 +72,11 @@ pub(crate) fn put_in_place(temporary: &Path, path: &Path) -> Result<(), StoreErr
     sync_directory(parent(path))
 }
 
+/// `O_NOFOLLOW` in the type that the standard library wants.
+pub(crate) fn no_follow() -> i32 {
+    i32::try_from(OFlags::NOFOLLOW.bits()).unwrap_or(0)
+}
+
 /// Makes the names in a directory durable.
 pub(crate) fn sync_directory(path: &Path) -> Result<(), StoreError> {
     File::open(path)

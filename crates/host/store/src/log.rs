@@ -6,15 +6,15 @@ use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
-use valetkey_audit::{Actor, Event, EventType, LogKey};
+use valetkey_audit::{Actor, EpochEnd, Event, EventType, epoch_began};
 use valetkey_model::{EventId, Timestamp};
 
 use crate::batch::{Batch, Callback};
 use crate::ending::Ending;
 use crate::entropy::Entropy;
-use crate::recovery::{self, Recovery};
+use crate::recovery::{self, AtEnd, Recovery};
 use crate::writer::{STREAM_BYTES, Writer, write};
-use crate::{StoreError, file};
+use crate::{Signer, StoreError, file};
 
 /// Where the log takes the time from.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
@@ -47,7 +47,7 @@ pub struct Log {
 pub(crate) struct Shared {
     pub(crate) state: Mutex<State>,
     pub(crate) work: Condvar,
-    pub(crate) key: LogKey,
+    pub(crate) name: String,
     pub(crate) clock: Clock,
 }
 
@@ -62,6 +62,10 @@ pub(crate) struct State {
     pub(crate) entropy: Entropy,
     /// The last signed checkpoint.
     pub(crate) checkpoint: String,
+    /// Somebody asked for the epoch's end.
+    pub(crate) end_epoch: bool,
+    /// Why the keys cannot be changed.
+    pub(crate) keys_failure: Option<String>,
 }
 
 /// Where the log is in its life.
@@ -122,10 +126,10 @@ impl Log {
     /// When another process has the log, it is damaged or of another key, or the system refuses.
     pub fn open(
         directory: &Path,
-        key: LogKey,
+        signer: impl Into<Signer>,
         clock: Clock,
     ) -> Result<(Self, Recovery), StoreError> {
-        Self::open_with_segments(directory, key, clock, SEGMENT_BYTES)
+        Self::open_with_segments(directory, signer, clock, SEGMENT_BYTES)
     }
 
     /// As [`Log::open`], with another size at which a segment is full.
@@ -134,13 +138,14 @@ impl Log {
     /// As [`Log::open`].
     pub fn open_with_segments(
         directory: &Path,
-        key: LogKey,
+        signer: impl Into<Signer>,
         clock: Clock,
         segment_bytes: u64,
     ) -> Result<(Self, Recovery), StoreError> {
+        let mut signer = signer.into();
         let handle = file::private_directory(directory)?;
         file::lock(&handle, directory)?;
-        let end = recovery::open(directory, key.public())?;
+        let end = recovery::open(directory, &mut signer)?;
         let shared = Arc::new(Shared {
             state: Mutex::new(State {
                 open: Batch::after(&end.frontier),
@@ -149,17 +154,15 @@ impl Log {
                 failure: None,
                 entropy: Entropy::default(),
                 checkpoint: String::new(),
+                end_epoch: false,
+                keys_failure: None,
             }),
             work: Condvar::new(),
-            key,
+            name: signer.public().name().to_owned(),
             clock,
         });
-        let mut writer = Writer {
-            directory: directory.to_path_buf(),
-            file: end.file,
-            segment_bytes,
-        };
-        begin(&shared, &mut writer, &end.recovery)?;
+        let mut writer = Writer::new(directory, end.file, segment_bytes, signer);
+        begin(&shared, &mut writer, &end.recovery, end.epoch)?;
         let thread = {
             let shared = Arc::clone(&shared);
             std::thread::Builder::new()
@@ -282,6 +285,18 @@ impl Log {
         }
     }
 
+    /// Ends the epoch as soon as may be: what was written until then can no more be signed anew, whoever takes the keys.
+    pub fn end_epoch(&self) {
+        self.shared.state().end_epoch = true;
+        self.shared.work.notify_all();
+    }
+
+    /// Why the key of an epoch that is over cannot be replaced or erased; none while all is well. The log goes on under the key that it has.
+    #[must_use]
+    pub fn keys_failure(&self) -> Option<String> {
+        self.shared.state().keys_failure.clone()
+    }
+
     /// Writes what is waiting and a last event that says the log was closed in good order. Later appends are refused.
     pub fn close(&self) {
         {
@@ -310,14 +325,25 @@ impl Drop for Log {
 
 impl fmt::Debug for Log {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Log({:?})", self.shared.key)
+        write!(f, "Log({})", self.shared.name)
     }
 }
 
-/// Writes the first batch: what recovery did, what may be missing, and the key that signs from here on.
-fn begin(shared: &Shared, writer: &mut Writer, recovery: &Recovery) -> Result<(), StoreError> {
+/// Writes the first batch: what recovery did, what may be missing, and the key that signs from here on. Then the key that lay on the disk meanwhile is changed.
+fn begin(
+    shared: &Shared,
+    writer: &mut Writer,
+    recovery: &Recovery,
+    epoch: AtEnd,
+) -> Result<(), StoreError> {
     let batch = {
         let mut state = shared.state();
+        if epoch == AtEnd::Begins
+            && let Some(keys) = writer.signer.epochs()
+        {
+            let held = keys.current();
+            state.push(epoch_began(held.epoch, held.key.public()), &shared.clock)?;
+        }
         if let Some(torn) = recovery.torn_tail {
             let event = Event::new(EventType::LogRecovered, Actor::Broker)
                 .attribute("dropped_bytes", torn.bytes)
@@ -333,11 +359,16 @@ fn begin(shared: &Shared, writer: &mut Writer, recovery: &Recovery) -> Result<()
             state.push(event, &shared.clock)?;
         }
         let event = Event::new(EventType::LogOpened, Actor::Broker)
-            .attribute("key", shared.key.public().to_string().as_str())
+            .attribute("key", writer.signer.public().to_string().as_str())
             .attribute("created", recovery.created)
             .attribute("events_before", recovery.events);
         state.push(event, &shared.clock)?;
         state.take_batch()
     };
-    write(shared, writer, batch)
+    write(shared, writer, batch)?;
+    writer.erase(shared);
+    if epoch == AtEnd::Used {
+        writer.turn(shared, EpochEnd::Opened, None)?;
+    }
+    Ok(())
 }

@@ -4,12 +4,12 @@ use std::path::Path;
 
 use valetkey_audit::segment::{Frame, SegmentHeader};
 use valetkey_audit::{
-    EventType, Frontier, Intact, LogPublicKey, Record, TamperKind, Tampering, TornTail, Verdict,
-    Verifier,
+    Checkpoint, EventType, Frontier, Intact, LastBatch, LogPublicKey, Record, TamperKind,
+    Tampering, TornTail, Verdict, Verifier,
 };
 
-use crate::StoreError;
 use crate::segments::{self, SegmentFile};
+use crate::{LogReader, Signer, StoreError};
 
 /// What was found when the log was opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,25 +29,40 @@ pub(crate) struct End {
     pub(crate) file: SegmentFile,
     pub(crate) frontier: Frontier,
     pub(crate) recovery: Recovery,
+    pub(crate) epoch: AtEnd,
+}
+
+/// How the log's end stands to epochs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum AtEnd {
+    /// One must begin, with the key that signs.
+    Begins,
+    /// The key that signs has signed nothing but the beginning of its epoch.
+    Fresh,
+    /// It has signed events.
+    Used,
 }
 
 /// Opens the last segment of `directory`, or makes the first. Only the end is checked here, so that a long log opens fast;
 /// the whole is what `verify` is for.
-pub(crate) fn open(directory: &Path, key: &LogPublicKey) -> Result<End, StoreError> {
+///
+/// `signer` is made to sign with the key that the end asks for.
+pub(crate) fn open(directory: &Path, signer: &mut Signer) -> Result<End, StoreError> {
     segments::sweep(directory)?;
     let names = segments::list(directory)?;
     let Some((&last, earlier)) = names.split_last() else {
-        return create(directory, key);
+        return create(directory, signer);
     };
     let bytes = read(directory, last)?;
     let (header, header_bytes) = SegmentHeader::read(&bytes)
         .map_err(|error| damaged(TamperKind::HeaderAltered, last, error.to_string()))?;
-    let found = check(key, last, &header, &bytes)?;
+    let (found, mut signed) = check(directory, signer, last, &header, &bytes)?;
     let mut was_closed = ends_closed(&bytes, found.torn_tail.as_ref());
     if found.last_checkpoint.is_none() {
         // Nothing in this segment is signed yet, so the one before it must vouch for its header.
-        was_closed = check_earlier(directory, key, earlier, &header.before)?;
+        (was_closed, signed) = check_earlier(directory, signer, earlier, &header.before)?;
     }
+    let epoch = settle(signer, &signed, found.events)?;
     let wide = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
     let length = found
         .torn_tail
@@ -61,14 +76,16 @@ pub(crate) fn open(directory: &Path, key: &LogPublicKey) -> Result<End, StoreErr
             torn_tail: found.torn_tail,
         },
         frontier: found.frontier,
+        epoch,
     })
 }
 
-fn create(directory: &Path, key: &LogPublicKey) -> Result<End, StoreError> {
+fn create(directory: &Path, signer: &mut Signer) -> Result<End, StoreError> {
     let frontier = Frontier::new();
     Ok(End {
-        file: SegmentFile::create(directory, key.name(), &frontier)?,
+        file: SegmentFile::create(directory, signer.public().name(), &frontier)?,
         frontier,
+        epoch: AtEnd::Begins,
         recovery: Recovery {
             created: true,
             events: 0,
@@ -83,24 +100,77 @@ fn read(directory: &Path, first: u64) -> Result<Vec<u8>, StoreError> {
     std::fs::read(&path).map_err(|error| StoreError::io("read", &path, error))
 }
 
+/// The last checkpoint, and what its batch says of epochs.
+struct Signed {
+    note: Vec<u8>,
+    last_batch: LastBatch,
+}
+
+/// Makes `signer` sign with the key that the log's end asks for. A log whose epochs' key is not at hand is not gone on with: it would not verify.
+fn settle(signer: &mut Signer, signed: &Signed, events: u64) -> Result<AtEnd, StoreError> {
+    let refused = |why: &str| {
+        StoreError::WrongKey(Box::new(Tampering {
+            kind: TamperKind::EpochKeyMissing,
+            first_bad_seq: None,
+            event_id: None,
+            segment: events,
+            offset: 0,
+            detail: why.to_owned(),
+        }))
+    };
+    let has_epochs = Checkpoint::own_signatures(&signed.note).is_ok_and(|own| own > 1);
+    let Some(keys) = signer.epochs_mut() else {
+        return if has_epochs {
+            Err(refused("it has epochs, and their key is not at hand"))
+        } else {
+            Ok(AtEnd::Used)
+        };
+    };
+    let holds = |key: &&LogPublicKey| Checkpoint::open(&signed.note, key).is_ok();
+    let by = keys.candidates().into_iter().find(holds).cloned();
+    let (signs_next, at_end) = match (&signed.last_batch, by) {
+        (LastBatch::Ends(next), Some(_)) => (LogPublicKey::clone(next), AtEnd::Begins),
+        (LastBatch::Begins, Some(by)) => (by, AtEnd::Fresh),
+        (LastBatch::Within, Some(by)) => (by, AtEnd::Used),
+        // A log that was begun without epochs, or a segment without any event.
+        (LastBatch::Within, None) if !has_epochs && keys.is_first() => {
+            return Ok(AtEnd::Begins);
+        }
+        (_, None) => {
+            return Err(refused(
+                "none of the keys at hand is that of its last epoch",
+            ));
+        }
+    };
+    keys.settle(&signs_next)?;
+    Ok(at_end)
+}
+
 fn check(
-    key: &LogPublicKey,
+    directory: &Path,
+    signer: &Signer,
     name: u64,
     header: &SegmentHeader,
     bytes: &[u8],
-) -> Result<Intact, StoreError> {
+) -> Result<(Intact, Signed), StoreError> {
+    let key = signer.public();
     // Every event is hashed, and the last checkpoint commits to all of them: one signature tells whether the key wrote this. A log of many
     // small batches has as many signatures as events, and an audit checks them all.
     let mut quick = Verifier::after(key, header.before.clone()).by_last_signature();
     quick.segment(name, bytes);
-    if let Verdict::Intact(intact) = quick.finish() {
-        return Ok(intact);
-    }
-    // Whatever is wrong is looked at whole, so that it is named as an audit names it.
-    let mut verifier = Verifier::after(key, header.before.clone());
-    verifier.segment(name, bytes);
-    match verifier.finish() {
-        Verdict::Intact(intact) => Ok(intact),
+    let verdict = match quick.finish() {
+        Verdict::Intact(intact) => Verdict::Intact(intact),
+        // Whatever is wrong is looked at whole, so that it is named as an audit names it.
+        Verdict::Tampered(_) => LogReader::open(directory)?.verify(key, None)?,
+    };
+    match verdict {
+        Verdict::Intact(intact) => {
+            let signed = Signed {
+                note: last_note(bytes, intact.torn_tail.as_ref()).to_vec(),
+                last_batch: intact.last_batch.clone(),
+            };
+            Ok((intact, signed))
+        }
         Verdict::Tampered(tampering) if tampering.kind == TamperKind::WrongKey => {
             Err(StoreError::WrongKey(Box::new(tampering)))
         }
@@ -108,16 +178,20 @@ fn check(
     }
 }
 
-/// Checks that the log before an unsigned segment ends in `expected`, and says whether it was closed there.
+/// Checks that the log before an unsigned segment ends in `expected`, and says whether it was closed there, and who signed that.
 fn check_earlier(
     directory: &Path,
-    key: &LogPublicKey,
+    signer: &Signer,
     earlier: &[u64],
     expected: &Frontier,
-) -> Result<bool, StoreError> {
+) -> Result<(bool, Signed), StoreError> {
     let Some(&previous) = earlier.last() else {
         return if expected.size() == 0 {
-            Ok(true)
+            let signed = Signed {
+                note: Vec::new(),
+                last_batch: LastBatch::Within,
+            };
+            Ok((true, signed))
         } else {
             let detail = "the segment before the last is not there".to_owned();
             Err(damaged(TamperKind::SegmentMissing, expected.size(), detail))
@@ -126,12 +200,12 @@ fn check_earlier(
     let bytes = read(directory, previous)?;
     let (header, _) = SegmentHeader::read(&bytes)
         .map_err(|error| damaged(TamperKind::HeaderAltered, previous, error.to_string()))?;
-    let found = check(key, previous, &header, &bytes)?;
+    let (found, signed) = check(directory, signer, previous, &header, &bytes)?;
     if found.frontier != *expected || found.torn_tail.is_some() || found.last_checkpoint.is_none() {
         let detail = "the segments before do not lead to its header".to_owned();
         return Err(damaged(TamperKind::HeaderAltered, expected.size(), detail));
     }
-    Ok(ends_closed(&bytes, None))
+    Ok((ends_closed(&bytes, None), signed))
 }
 
 fn damaged(kind: TamperKind, segment: u64, detail: String) -> StoreError {
@@ -145,12 +219,25 @@ fn damaged(kind: TamperKind, segment: u64, detail: String) -> StoreError {
     }))
 }
 
-/// Whether the last signed event says that the log was closed.
-fn ends_closed(bytes: &[u8], torn: Option<&TornTail>) -> bool {
+/// What is signed of a segment.
+fn signed_part<'a>(bytes: &'a [u8], torn: Option<&TornTail>) -> &'a [u8] {
     let end = torn.map_or(bytes.len(), |torn| {
         usize::try_from(torn.offset).unwrap_or(0)
     });
-    let signed = bytes.get(..end).unwrap_or_default();
+    bytes.get(..end).unwrap_or_default()
+}
+
+/// The last checkpoint of a segment; nothing where there is none.
+fn last_note<'a>(bytes: &'a [u8], torn: Option<&TornTail>) -> &'a [u8] {
+    match Frame::read_back(signed_part(bytes, torn)) {
+        Ok((Frame::Checkpoint { note }, _)) => note,
+        Ok((Frame::Event { .. }, _)) | Err(_) => &[],
+    }
+}
+
+/// Whether the last signed event says that the log was closed.
+fn ends_closed(bytes: &[u8], torn: Option<&TornTail>) -> bool {
+    let signed = signed_part(bytes, torn);
     let before_checkpoint = match Frame::read_back(signed) {
         Ok((Frame::Checkpoint { .. }, length)) => signed.len().saturating_sub(length),
         _ => return false,

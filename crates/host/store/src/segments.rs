@@ -9,7 +9,7 @@ use valetkey_audit::Frontier;
 use valetkey_audit::segment::SegmentHeader;
 
 use crate::StoreError;
-use crate::file::{TEMPORARY, create_temporary, put_in_place};
+use crate::file::{TEMPORARY, create_temporary, no_follow, put_in_place};
 
 const PREFIX: &str = "segment-";
 
@@ -165,11 +165,6 @@ impl SegmentFile {
     pub(crate) fn is_full(&self, limit: u64) -> bool {
         self.length >= limit && self.length > self.header
     }
-}
-
-/// `O_NOFOLLOW` in the type that the standard library wants.
-fn no_follow() -> i32 {
-    i32::try_from(rustix::fs::OFlags::NOFOLLOW.bits()).unwrap_or(0)
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 mod corpus;
 mod crash;
 mod disk;
+mod epochs;
 mod power;
 
 use std::collections::BTreeSet;

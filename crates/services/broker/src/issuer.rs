@@ -23,8 +23,6 @@ use crate::witness::Recorded;
 pub(crate) const CURRENT: &str = "issuer.key";
 /// The file of the public keys that verify only.
 const RETIRED: &str = "issuer-retired.json";
-/// The file of the log's name, which stays as it is when keys change.
-const LOG_NAME: &str = "log.name";
 /// Earlier keys that still verify: a rotation every few minutes. What a guard must hold is bounded by it.
 const MAX_RETIRED: usize = 16;
 
@@ -218,28 +216,6 @@ const SWITCH_SECONDS: u64 = 60;
 
 fn failed(what: &str, why: &str) -> Problem {
     Problem::new(ProblemKind::Unavailable, format!("cannot {what}: {why}"))
-}
-
-/// The log's name. It tells logs of different installations apart and is not secret; it was made of the issuer's first key, and stays.
-pub(crate) fn log_name(dir: &Path, current: &IssuerKey) -> Result<String, KeysError> {
-    let path = dir.join(LOG_NAME);
-    let error = |reason: String| KeysError::File {
-        path: path.display().to_string(),
-        reason,
-    };
-    match valetkey_store::read_private(&path) {
-        Ok(bytes) => String::from_utf8(bytes)
-            .map(|name| name.trim().to_owned())
-            .map_err(|reason| error(reason.to_string())),
-        Err(reason) if reason.is_absent() => {
-            let short = current.public().kid().get(..16).unwrap_or("log");
-            let name = format!("valetkey.local/{short}");
-            valetkey_store::write_atomically(&path, format!("{name}\n").as_bytes(), 0o600)
-                .map_err(|reason| error(reason.to_string()))?;
-            Ok(name)
-        }
-        Err(reason) => Err(error(reason.to_string())),
-    }
 }
 
 #[cfg(test)]

@@ -3,11 +3,11 @@
 use std::path::Path;
 
 use thiserror::Error;
-use valetkey_audit::{KeyError, LogKey};
 use valetkey_capability::IssuerKey;
+use valetkey_store::{EpochLimits, Signer, StoreError};
 use zeroize::Zeroizing;
 
-use crate::issuer::{self, Issuers};
+use crate::issuer::Issuers;
 
 /// The keys cannot be read or made.
 #[derive(Debug, Error)]
@@ -20,29 +20,29 @@ pub enum KeysError {
         /// Why.
         reason: String,
     },
-    /// The log's name is not usable.
-    #[error("cannot name the log: {0}")]
-    Log(#[from] KeyError),
+    /// Those of the log.
+    #[error("cannot use the log's keys: {0}")]
+    Log(#[from] StoreError),
 }
+
+/// What the names of logs begin with.
+const LOG_PLACE: &str = "valetkey.local";
 
 /// The keys that the broker signs with.
 #[derive(Debug)]
 pub(crate) struct Keys {
     pub(crate) issuer: Issuers,
-    pub(crate) log: LogKey,
+    pub(crate) log: Signer,
 }
 
 impl Keys {
-    /// Reads the keys below `state`, or makes them.
-    pub(crate) fn load_or_create(state: &Path) -> Result<Self, KeysError> {
+    /// Reads the keys below `state`, or makes them. `log` is where the log is, or will be.
+    pub(crate) fn load_or_create(state: &Path, log: &Path) -> Result<Self, KeysError> {
         let dir = state.join("keys");
         let current = IssuerKey::from_seed(&*seed(&dir, "issuer.key")?);
-        let log_seed = seed(&dir, "log.key")?;
-        let name = issuer::log_name(&dir, &current)?;
-        let issuer = Issuers::load(&dir, current)?;
         Ok(Self {
-            issuer,
-            log: LogKey::new(&name, &log_seed)?,
+            issuer: Issuers::load(&dir, current)?,
+            log: Signer::open(&dir, log, LOG_PLACE, EpochLimits::default())?,
         })
     }
 }

@@ -264,7 +264,7 @@ fn prepare(
     admission: Admission,
     diagnostics: Arc<Diagnostics>,
 ) -> Result<(Broker, u64), StartError> {
-    let keys = Keys::load_or_create(&paths.state)?;
+    let keys = Keys::load_or_create(&paths.state, &paths.log())?;
     let built_in = Arc::new(Rules::built_in()?);
     let people = People::load(&paths.state, paths.mode).map_err(StartError::People)?;
     let appointed = Appointed::load(&paths.state).map_err(StartError::People)?;

@@ -2,7 +2,7 @@
 
 use valetkey_model::Digest;
 
-use crate::checkpoint::Checkpoint;
+use crate::checkpoint::{Checkpoint, SIGNATURE_PREFIX};
 use crate::key::LogPublicKey;
 use crate::merkle::leaf_hash;
 use crate::segment::{Frame, FrameError};
@@ -121,11 +121,9 @@ pub(super) fn find_checkpoint(
         let Some(text) = find(rest, b"\n\n") else {
             continue;
         };
-        let line = text.saturating_add(2);
-        let Some(newline) = rest.get(line..).and_then(|line| find(line, b"\n")) else {
+        let Some(length) = signatures_end(rest, text.saturating_add(2)) else {
             continue;
         };
-        let length = line.saturating_add(newline).saturating_add(1);
         let end = start.saturating_add(length).saturating_add(TAIL_BYTES);
         let note = rest.get(..length).unwrap_or_default();
         if let Ok(checkpoint) = Checkpoint::open(note, key)
@@ -138,6 +136,18 @@ pub(super) fn find_checkpoint(
                 end,
             });
         }
+    }
+}
+
+/// Where the last of the signature lines from `from` on ends; none where one is not whole, as in a note that was being written.
+fn signatures_end(note: &[u8], from: usize) -> Option<usize> {
+    let mut end = from;
+    loop {
+        let rest = note.get(end..)?;
+        if end > from && !rest.starts_with(SIGNATURE_PREFIX.as_bytes()) {
+            return Some(end);
+        }
+        end = end.saturating_add(find(rest, b"\n")?).saturating_add(1);
     }
 }
 

@@ -44,6 +44,10 @@ pub(crate) enum AuditCommand {
     Unseal(UnsealArgs),
     /// Throw away what is sealed of a person; events and hashes stay, and every proof holds
     Erase(EraseArgs),
+    /// Check the log, and print the keys that sign it: its own, and those of its epochs
+    Keys(AuditKeysArgs),
+    /// Have witnesses cosign the last checkpoint (C2SP tlog-witness); by a timer, or from another machine
+    Witness(super::AuditWitnessArgs),
     /// Print the last signed checkpoint; keep it where whoever has the log cannot change it
     Checkpoint(LogArgs),
 }
@@ -287,15 +291,29 @@ pub(crate) struct VerifyArgs {
     /// The log's public key: a file, or the key itself
     #[arg(long, value_name = "KEY")]
     pub(crate) key: Option<String>,
-    /// A checkpoint that was kept elsewhere (`valetkey audit checkpoint`): the log must be a continuation of it
+    /// A checkpoint that was kept elsewhere (`valetkey audit checkpoint`, `valetkey audit witness`): the log must be a continuation of it. May be given several times
     #[arg(long, value_name = "FILE")]
-    pub(crate) since: Option<PathBuf>,
+    pub(crate) since: Vec<PathBuf>,
+    /// The checkpoint that is given with `--since` must be cosigned as this file asks (C2SP tlog-policy)
+    #[arg(long, value_name = "FILE", requires = "since")]
+    pub(crate) witness_policy: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
     /// Verify tiles instead of the log: a directory that `valetkey audit tiles` wrote
     #[arg(long, value_name = "DIR", conflicts_with = "log")]
     pub(crate) tiles: Option<PathBuf>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct AuditKeysArgs {
+    #[command(flatten)]
+    pub(crate) log: LogArgs,
+    #[command(flatten)]
+    pub(crate) key: KeyArgs,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -17,6 +17,7 @@ mod requests;
 mod run;
 mod status;
 mod undo;
+mod witness;
 
 use clap::CommandFactory as _;
 use valetkey_approval::Verdict;
@@ -52,6 +53,7 @@ pub(crate) fn dispatch(args: Args) -> Result<u8, Fail> {
         Command::Report { command } => report::command(command)?,
         Command::Init(args) => init::command(&args)?,
         Command::Keys { command } => keys::command(&command)?,
+        Command::Witness { command } => witness::command(&command)?,
         Command::Audit { command } => audit::command(command)?,
         Command::Ask(args) => ask::command(&args)?,
         Command::Status(args) => status::status(&args)?,

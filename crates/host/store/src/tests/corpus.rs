@@ -3,6 +3,7 @@
 //! `cargo test -p valetkey-store corpus -- --nocapture` prints the table of `docs/audit-attacks.md`.
 
 mod chain;
+mod epoch;
 mod export;
 mod proof;
 mod segment;
@@ -113,6 +114,7 @@ fn verdict(files: &Files, key: &LogPublicKey, trusted: Option<Checkpoint>) -> St
 #[test]
 fn every_attack_of_the_corpus_is_found_and_named() {
     let mut attacks = segment::attacks();
+    attacks.extend(epoch::attacks());
     attacks.extend(tile::attacks());
     attacks.extend(proof::attacks());
     attacks.extend(export::attacks());

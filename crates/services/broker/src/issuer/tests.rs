@@ -32,7 +32,7 @@ fn next() -> NextKey {
 #[test]
 fn an_earlier_key_verifies_for_as_long_as_what_it_signed_can_live_and_no_longer() {
     let state = state();
-    let keys = Keys::load_or_create(state.path()).expect("keys");
+    let keys = Keys::load_or_create(state.path(), &state.path().join("log")).expect("keys");
     let first = keys.issuer.kid();
     let second = next();
     let kid = second.kid().to_owned();
@@ -55,12 +55,12 @@ fn an_earlier_key_verifies_for_as_long_as_what_it_signed_can_live_and_no_longer(
 #[test]
 fn after_a_restart_the_new_key_signs_and_the_old_one_verifies_and_the_log_keeps_its_name() {
     let state = state();
-    let keys = Keys::load_or_create(state.path()).expect("keys");
+    let keys = Keys::load_or_create(state.path(), &state.path().join("log")).expect("keys");
     let (first, log) = (keys.issuer.kid(), keys.log.public().to_string());
     let second = next();
     let kid = second.kid().to_owned();
     keys.issuer.switch_to(second, at(0)).expect("rotated");
-    let again = Keys::load_or_create(state.path()).expect("keys");
+    let again = Keys::load_or_create(state.path(), &state.path().join("log")).expect("keys");
     assert_eq!(kids(&again.issuer, at(1)), [kid, first]);
     assert_eq!(again.log.public().to_string(), log);
 }
@@ -70,7 +70,7 @@ fn an_installation_from_before_rotation_goes_on() {
     let state = state();
     let dir = state.path().join("keys");
     valetkey_store::write_atomically(&dir.join(CURRENT), &[7; 32], 0o600).expect("write");
-    let keys = Keys::load_or_create(state.path()).expect("keys");
+    let keys = Keys::load_or_create(state.path(), &state.path().join("log")).expect("keys");
     let own = IssuerKey::from_seed(&[7; 32]);
     assert_eq!(keys.issuer.kid(), own.public().kid());
     let short = own.public().kid().get(..16).expect("long enough");
@@ -82,12 +82,12 @@ fn a_crash_at_any_step_leaves_a_key_that_signs_and_every_key_that_is_needed() {
     // After the first write: the list names the key that still signs.
     let state = state();
     let dir = state.path().join("keys");
-    let keys = Keys::load_or_create(state.path()).expect("keys");
+    let keys = Keys::load_or_create(state.path(), &state.path().join("log")).expect("keys");
     let first = keys.issuer.kid();
     let before = std::fs::read(dir.join(CURRENT)).expect("read");
     keys.issuer.switch_to(next(), at(0)).expect("rotated");
     valetkey_store::write_atomically(&dir.join(CURRENT), &before, 0o600).expect("write");
-    let crashed = Keys::load_or_create(state.path()).expect("keys");
+    let crashed = Keys::load_or_create(state.path(), &state.path().join("log")).expect("keys");
     assert_eq!(kids(&crashed.issuer, at(1)), std::slice::from_ref(&first));
     // And it can be rotated from there.
     let third = next();
@@ -96,13 +96,13 @@ fn a_crash_at_any_step_leaves_a_key_that_signs_and_every_key_that_is_needed() {
     assert_eq!(kids(&crashed.issuer, at(3)), [kid, first]);
     // A temporary file that a crash left behind is no key.
     std::fs::write(dir.join(".issuer.key.1.0.tmp"), [9; 7]).expect("write");
-    assert!(Keys::load_or_create(state.path()).is_ok());
+    assert!(Keys::load_or_create(state.path(), &state.path().join("log")).is_ok());
 }
 
 #[test]
 fn the_old_secret_is_gone_at_once() {
     let state = state();
-    let keys = Keys::load_or_create(state.path()).expect("keys");
+    let keys = Keys::load_or_create(state.path(), &state.path().join("log")).expect("keys");
     let dir = state.path().join("keys");
     let old = seed(&dir, CURRENT).expect("read");
     // A descriptor that was open before sees the wiped bytes.
@@ -121,17 +121,17 @@ fn the_old_secret_is_gone_at_once() {
 fn a_list_of_earlier_keys_that_cannot_be_read_is_an_error() {
     let state = state();
     let dir = state.path().join("keys");
-    drop(Keys::load_or_create(state.path()).expect("keys"));
+    drop(Keys::load_or_create(state.path(), &state.path().join("log")).expect("keys"));
     for bytes in [&b"nonsense"[..], b"[{}]", b"[{\"key\":{\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"x\":\"AA\",\"kid\":\"k\",\"alg\":\"EdDSA\",\"use\":\"sig\"},\"until\":\"2030-01-01T00:00:00.000Z\"}]"] {
         valetkey_store::write_atomically(&dir.join(RETIRED), bytes, 0o600).expect("write");
-        assert!(Keys::load_or_create(state.path()).is_err());
+        assert!(Keys::load_or_create(state.path(), &state.path().join("log")).is_err());
     }
 }
 
 #[test]
 fn rotations_are_bounded_and_a_disk_that_fails_changes_nothing() {
     let state = state();
-    let keys = Keys::load_or_create(state.path()).expect("keys");
+    let keys = Keys::load_or_create(state.path(), &state.path().join("log")).expect("keys");
     for _ in 0..MAX_RETIRED {
         keys.issuer.switch_to(next(), at(0)).expect("rotated");
     }

@@ -3,6 +3,7 @@
 mod auditor;
 mod export;
 mod graph;
+mod keys;
 mod print;
 mod prove;
 mod query;
@@ -10,6 +11,7 @@ mod stats;
 mod tiles;
 mod unseal;
 mod verify;
+mod witness;
 
 use std::path::PathBuf;
 
@@ -22,6 +24,7 @@ use crate::home;
 use crate::out;
 
 pub(crate) use print::one_line;
+pub(crate) use verify::read_key as read_log_key;
 
 /// Runs an `audit` command.
 pub(crate) fn command(command: AuditCommand) -> Result<(), Fail> {
@@ -40,6 +43,8 @@ pub(crate) fn command(command: AuditCommand) -> Result<(), Fail> {
         AuditCommand::Auditor { command } => auditor::command(command),
         AuditCommand::Unseal(args) => unseal::unseal(&args),
         AuditCommand::Erase(args) => auditor::erase(&args),
+        AuditCommand::Keys(args) => keys::keys(&args),
+        AuditCommand::Witness(args) => witness::witness(&args),
         AuditCommand::Checkpoint(log) => checkpoint(&log),
     }
 }

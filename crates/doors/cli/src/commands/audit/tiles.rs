@@ -3,11 +3,11 @@
 use std::path::Path;
 
 use serde_json::json;
-use valetkey_audit::LogPublicKey;
+use valetkey_audit::{Checkpoint, LogPublicKey};
 use valetkey_store::TileLog;
 
 use super::open;
-use super::verify::{key_of, read_checkpoint};
+use super::verify::key_of;
 use crate::args::TilesArgs;
 use crate::fail::{Fail, Status};
 use crate::out::{self, Style, styled};
@@ -44,11 +44,17 @@ pub(super) fn tiles(args: &TilesArgs) -> Result<(), Fail> {
 pub(super) fn verify(
     dir: &Path,
     key: &LogPublicKey,
-    since: Option<&Path>,
+    kept: &[Checkpoint],
     json: bool,
 ) -> Result<(), Fail> {
-    let trusted = since.map(|file| read_checkpoint(file, key)).transpose()?;
-    match TileLog::new(dir).verify(key, trusted.as_ref()) {
+    let tiles = TileLog::new(dir);
+    let mut found = tiles.verify(key, kept.first());
+    for further in kept.iter().skip(1) {
+        if found.is_ok() {
+            found = tiles.verify(key, Some(further));
+        }
+    }
+    match found {
         Ok(checkpoint) if json => out::json(&json!({
             "verdict": "intact", "events": checkpoint.size, "root": checkpoint.root.to_string(),
         })),

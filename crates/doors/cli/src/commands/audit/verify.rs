@@ -5,8 +5,10 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::json;
-use valetkey_audit::{Checkpoint, Intact, LogPublicKey, Verdict};
+use valetkey_audit::{Checkpoint, Intact, LogPublicKey, Tampering, Verdict};
+use valetkey_store::LogReader;
 
+use super::witness::{age, read_policy};
 use super::{open, tiles};
 use crate::args::VerifyArgs;
 use crate::fail::{Fail, Status};
@@ -16,41 +18,71 @@ use crate::out::{self, Style, styled};
 /// Verifies the log.
 pub(super) fn verify(args: &VerifyArgs) -> Result<(), Fail> {
     let json = args.json;
+    let key = key_of(args.key.as_deref())?;
+    let policy = args
+        .witness_policy
+        .as_deref()
+        .map(read_policy)
+        .transpose()?;
+    let mut kept: Vec<Checkpoint> = Vec::new();
+    let mut witnessed = None;
+    for file in &args.since {
+        let (note, checkpoint) = read_note(file, &key)?;
+        if let Some(policy) = &policy {
+            let since = policy.witnessed(note.as_bytes(), &key).map_err(|error| {
+                Fail::new(Status::NotVerified, format!("{}: {error}", file.display()))
+                    .hinted("`valetkey audit witness` asks the witnesses")
+            })?;
+            witnessed = Some(witnessed.map_or(since, |before: u64| before.min(since)));
+        }
+        kept.push(checkpoint);
+    }
     if let Some(dir) = &args.tiles {
-        let key = key_of(args.key.as_deref())?;
-        return tiles::verify(dir, &key, args.since.as_deref(), json);
+        return tiles::verify(dir, &key, &kept, json);
     }
     let (reader, dir) = open(&args.log)?;
-    let key = key_of(args.key.as_deref())?;
-    let trusted = args
-        .since
-        .as_deref()
-        .map(|file| read_checkpoint(file, &key))
-        .transpose()?;
     let bar = Bar::default();
-    let verdict = reader
-        .verify_telling(&key, trusted, &|done, total| bar.show(done, total))
-        .map_err(|error| Fail::new(Status::NotVerified, error))?;
+    let mut kept = kept.into_iter();
+    let mut verdict = verified(&reader, &key, kept.next(), &bar)?;
+    for further in kept {
+        if matches!(verdict, Verdict::Intact(_)) {
+            verdict = verified(&reader, &key, Some(further), &bar)?;
+        }
+    }
     bar.clear();
     match verdict {
         Verdict::Intact(intact) => {
-            tell_intact(&intact, &dir, json);
+            tell_intact(&intact, &dir, witnessed, json);
             Ok(())
         }
-        Verdict::Tampered(found) => {
-            if json {
-                out::json(&json!({
-                    "verdict": "tampered", "kind": found.kind.describe(), "seq": found.first_bad_seq,
-                    "event_id": found.event_id, "detail": found.detail,
-                }));
-            }
-            Err(Fail::new(
-                Status::NotVerified,
-                format!("the log is not as it was signed: {found}"),
-            )
-            .hinted("keep the files as they are and compare them with a copy"))
-        }
+        Verdict::Tampered(found) => Err(tampered(&found, json)),
     }
+}
+
+fn verified(
+    reader: &LogReader,
+    key: &LogPublicKey,
+    trusted: Option<Checkpoint>,
+    bar: &Bar,
+) -> Result<Verdict, Fail> {
+    reader
+        .verify_telling(key, trusted, &|done, total| bar.show(done, total))
+        .map_err(|error| Fail::new(Status::NotVerified, error))
+}
+
+/// What was found, for programs on standard output, and as the failure.
+pub(super) fn tampered(found: &Tampering, json: bool) -> Fail {
+    if json {
+        out::json(&json!({
+            "verdict": "tampered", "kind": found.kind.describe(), "seq": found.first_bad_seq,
+            "event_id": found.event_id, "detail": found.detail,
+        }));
+    }
+    Fail::new(
+        Status::NotVerified,
+        format!("the log is not as it was signed: {found}"),
+    )
+    .hinted("keep the files as they are and compare them with a copy")
 }
 
 /// How far it is, on standard error where that is a terminal.
@@ -74,12 +106,13 @@ impl Bar {
     }
 }
 
-fn tell_intact(intact: &Intact, dir: &Path, json: bool) {
+fn tell_intact(intact: &Intact, dir: &Path, witnessed: Option<u64>, json: bool) {
     let torn = intact.torn_tail.map(|tail| tail.bytes);
     if json {
         out::json(&json!({
             "verdict": "intact", "events": intact.events, "root": intact.root.to_string(),
-            "checkpoints": intact.checkpoints, "torn_tail_bytes": torn,
+            "checkpoints": intact.checkpoints, "epochs": intact.epoch_keys.len(), "torn_tail_bytes": torn,
+            "witnessed": witnessed,
         }));
         return;
     }
@@ -91,6 +124,12 @@ fn tell_intact(intact: &Intact, dir: &Path, json: bool) {
         intact.checkpoints
     ));
     out::line(&format!("root {}", intact.root));
+    if let Some(since) = witnessed {
+        out::line(&age(since));
+    }
+    if intact.epoch_keys.is_empty() {
+        out::line("note: it has no epochs: whoever took its key could have written it anew");
+    }
     if let Some(bytes) = torn {
         out::line(&format!(
             "note: {bytes} bytes at the end were being written when the broker ended; they were never acknowledged"
@@ -107,7 +146,7 @@ pub(super) fn key_of(given: Option<&str>) -> Result<LogPublicKey, Fail> {
 }
 
 /// A public key from a file, or as text.
-fn read_key(text: &str) -> Result<LogPublicKey, Fail> {
+pub(crate) fn read_key(text: &str) -> Result<LogPublicKey, Fail> {
     let path = Path::new(text);
     let content = if path.is_absolute() || path.exists() {
         std::fs::read_to_string(path).map_err(|error| {
@@ -125,8 +164,8 @@ fn read_key(text: &str) -> Result<LogPublicKey, Fail> {
         .map_err(|error| Fail::new(Status::Usage, format!("{text}: {error}")))
 }
 
-/// A checkpoint that was kept elsewhere. It must be signed by the log's own key: any other proves nothing about this log.
-pub(super) fn read_checkpoint(file: &Path, key: &LogPublicKey) -> Result<Checkpoint, Fail> {
+/// A checkpoint that was kept elsewhere, and its note. It must be signed by the log's own key: any other proves nothing about this log.
+fn read_note(file: &Path, key: &LogPublicKey) -> Result<(String, Checkpoint), Fail> {
     let fail = |reason: &dyn std::fmt::Display| {
         Fail::new(
             Status::Usage,
@@ -137,5 +176,6 @@ pub(super) fn read_checkpoint(file: &Path, key: &LogPublicKey) -> Result<Checkpo
     // A note ends with exactly one line break; editors and shells add or take one.
     note.truncate(note.trim_end().len());
     note.push('\n');
-    Checkpoint::open(note.as_bytes(), key).map_err(|error| fail(&error))
+    let checkpoint = Checkpoint::open(note.as_bytes(), key).map_err(|error| fail(&error))?;
+    Ok((note, checkpoint))
 }
