@@ -50,7 +50,11 @@ impl Theirs {
         let config = home.outside("theirs.json");
         let run = |words: &[&str]| {
             let program = programs.join("aics-witness");
-            let output = home.command(program).args(words).output().expect("aics-witness");
+            let output = home
+                .command(program)
+                .args(words)
+                .output()
+                .expect("aics-witness");
             assert!(output.status.success(), "{words:?}: {}", said(&output));
             String::from_utf8_lossy(&output.stdout).trim().to_owned()
         };
@@ -60,7 +64,9 @@ impl Theirs {
         let log = std::fs::read_to_string(home.state().join("state/log.vkey")).expect("the key");
         let log = log.trim();
         let origin = log.split('+').next().expect("a name");
-        run(&["add-log", "--config", config, "--origin", origin, "--vkey", log]);
+        run(&[
+            "add-log", "--config", config, "--origin", origin, "--vkey", log,
+        ]);
         let port = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = port.local_addr().expect("an address").to_string();
         drop(port);
@@ -81,41 +87,92 @@ impl Theirs {
 #[test]
 fn a_witness_of_another_maker_cosigns_our_log_and_a_verifier_agrees() {
     needs_cells!();
-    let Some(programs) = aics("a_witness_of_another_maker_cosigns_our_log_and_a_verifier_agrees") else {
+    let Some(programs) = aics("a_witness_of_another_maker_cosigns_our_log_and_a_verifier_agrees")
+    else {
         return;
     };
     let home = told();
     let other = Home::new();
     std::fs::remove_dir_all(other.state()).expect("room");
-    let copied = other.command("cp").arg("-a").arg(home.state()).arg(other.state()).status();
+    let copied = other
+        .command("cp")
+        .arg("-a")
+        .arg(home.state())
+        .arg(other.state())
+        .status();
     assert!(copied.expect("cp").success());
     let theirs = Theirs::start(&home, &programs);
-    let policy = home.write("policy", format!("witness w {} {}\nquorum w\n", theirs.vkey, theirs.url));
+    let policy = home.write(
+        "policy",
+        format!("witness w {} {}\nquorum w\n", theirs.vkey, theirs.url),
+    );
     let note = home.path("note");
     let ask = |history: &Home| {
-        history.valetkey(["audit", "witness", "--witness-policy", text(&policy), "--out", text(&note)])
+        history.valetkey([
+            "audit",
+            "witness",
+            "--witness-policy",
+            text(&policy),
+            "--out",
+            text(&note),
+        ])
     };
     drop(ask(&home).done().ok());
     more(&home);
     drop(ask(&home).done().ok());
-    let since = ["audit", "verify", "--since", text(&note), "--witness-policy", text(&policy)];
+    let since = [
+        "audit",
+        "verify",
+        "--since",
+        text(&note),
+        "--witness-policy",
+        text(&policy),
+    ];
     drop(home.valetkey(since).done().ok());
     // Their verifier: the note with both our signatures and theirs, and an event in our tiles.
     let key = std::fs::read_to_string(home.state().join("state/log.vkey")).expect("the key");
     let (key, tiles) = (key.trim(), home.path("tiles"));
-    drop(home.valetkey(["audit", "tiles", "--to", text(&tiles)]).done().ok());
+    drop(
+        home.valetkey(["audit", "tiles", "--to", text(&tiles)])
+            .done()
+            .ok(),
+    );
     let verify = |words: &[&str]| {
-        let program = home.command(programs.join("aics-tlog")).args(words).output();
+        let program = home
+            .command(programs.join("aics-tlog"))
+            .args(words)
+            .output();
         program.expect("aics-tlog")
     };
-    let cosigned = ["verify-checkpoint", "--note", text(&note), "--log-key", key, "--witness-key", &theirs.vkey, "--quorum", "1"];
+    let cosigned = [
+        "verify-checkpoint",
+        "--note",
+        text(&note),
+        "--log-key",
+        key,
+        "--witness-key",
+        &theirs.vkey,
+        "--quorum",
+        "1",
+    ];
     let agreed = verify(&cosigned);
     assert!(agreed.status.success(), "{}", said(&agreed));
     let entry = home.path("entry");
-    let included = ["verify-inclusion", "--tiles", text(&tiles), "--log-key", key, "--index", "3", "--entry-out", text(&entry)];
+    let included = [
+        "verify-inclusion",
+        "--tiles",
+        text(&tiles),
+        "--log-key",
+        key,
+        "--index",
+        "3",
+        "--entry-out",
+        text(&entry),
+    ];
     let agreed = verify(&included);
     assert!(agreed.status.success(), "{}", said(&agreed));
-    let event: serde_json::Value = serde_json::from_slice(&std::fs::read(&entry).expect("an entry")).expect("JSON");
+    let event: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(&entry).expect("an entry")).expect("JSON");
     assert_eq!(event, home.trail()[3]);
     // The same history gone on with by somebody else is none to their witness.
     more(&other);
@@ -132,7 +189,10 @@ fn our_witness_cosigns_a_log_of_another_maker() {
     let home = Home::new();
     let feed = |url: &str, vkey: &str| {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("witness/feed.py");
-        let output = Command::new(programs.join("python")).arg(script).args([url, vkey, "seed"]).output();
+        let output = Command::new(programs.join("python"))
+            .arg(script)
+            .args([url, vkey, "seed"])
+            .output();
         let output = output.expect("python");
         assert!(output.status.success(), "{}", said(&output));
         String::from_utf8_lossy(&output.stdout).into_owned()
@@ -140,9 +200,18 @@ fn our_witness_cosigns_a_log_of_another_maker() {
     let log = feed("key", "");
     let (state, key) = (home.outside("state"), home.outside("key"));
     let of = ["--state", text(&state), "--key", text(&key)];
-    let init = home.valetkey(["witness", "init", "--name", "ours.test/w1"]).args(of);
+    let init = home
+        .valetkey(["witness", "init", "--name", "ours.test/w1"])
+        .args(of);
     let vkey = init.done().ok().text();
-    let serve = home.valetkey(["witness", "serve", "--listen", "127.0.0.1:0", "--log", log.trim()]);
+    let serve = home.valetkey([
+        "witness",
+        "serve",
+        "--listen",
+        "127.0.0.1:0",
+        "--log",
+        log.trim(),
+    ]);
     let mut serving = serve.args(of).start();
     serving.wait_for("ready", Duration::from_secs(20));
     let said = serving.output();

@@ -452,11 +452,7 @@ pub(super) fn attacks() -> Vec<Attack> {
         &files,
         false,
     );
-    let plain: Vec<Batch> = past
-        .batches
-        .iter()
-        .map(|batch| without_epochs(batch))
-        .collect();
+    let plain: Vec<Batch> = past.batches.iter().map(without_epochs).collect();
     let files = past.forged_by_log_key(&plain);
     add(
         "written anew without epochs, with the log's key",
