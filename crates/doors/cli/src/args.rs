@@ -16,9 +16,9 @@ use valetkey_guard::AskedLimit;
 use valetkey_model::{CapabilityId, Digest, Grant, Level, Resource, SessionId};
 
 pub(crate) use audit::{
-    AuditCommand, AuditKeysArgs, AuditorCommand, CheckProofArgs, EraseArgs, ExportArgs, ExportFormat, FilterArgs,
-    Format, GraphArgs, LogArgs, ProveArgs, QueryArgs, StatsArgs, TailArgs, TilesArgs, UnsealArgs,
-    VerifyArgs, VerifyExportArgs,
+    AuditCommand, AuditKeysArgs, AuditorCommand, CheckProofArgs, EraseArgs, ExportArgs,
+    ExportFormat, FilterArgs, Format, GraphArgs, LogArgs, ProveArgs, QueryArgs, StatsArgs,
+    TailArgs, TilesArgs, UnsealArgs, VerifyArgs, VerifyExportArgs,
 };
 
 pub(crate) use bundle::{
