@@ -1,7 +1,8 @@
 //! Telling the broker what happened: observations are folded, sent in batches, and never hold up the agent.
 
 use std::collections::{HashMap, VecDeque};
-use std::path::PathBuf;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{
@@ -52,7 +53,8 @@ enum Message {
 
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Key {
-    path: PathBuf,
+    /// As bytes, which are hashed in one go.
+    path: OsString,
     operation: &'static str,
     /// Why it was refused; nothing when it was done.
     reason: Option<&'static str>,
@@ -64,6 +66,8 @@ struct Folded {
     number: usize,
     actions: ActionSet,
     count: u64,
+    /// Of an open: how often it was closed again before it was told.
+    closed: u64,
     bytes_read: u64,
     bytes_written: u64,
 }
@@ -164,7 +168,6 @@ impl Worker {
     }
 
     fn fold(&mut self, observation: Observation) {
-        const NONE: ActionSet = ActionSet::EMPTY;
         let (path, operation, reason, actions, read, written) = match observation {
             Observation::Opened { path, actions } => (path, "open", None, actions, 0, 0),
             Observation::Created { path, .. } => {
@@ -207,7 +210,7 @@ impl Worker {
                 path,
                 read_bytes,
                 written_bytes,
-            } => (path, "close", None, NONE, read_bytes, written_bytes),
+            } => return self.close(path, read_bytes, written_bytes),
             Observation::Refused { path, wanted } => {
                 (path, "refused", Some(NOT_COVERED), wanted, 0, 0)
             }
@@ -232,6 +235,26 @@ impl Worker {
         self.entry(path, operation, reason, actions, read, written);
     }
 
+    /// A close goes with its open where that was not told yet: most files are read and closed at once.
+    fn close(&mut self, path: PathBuf, read: u64, written: u64) {
+        let key = Key {
+            path: path.into_os_string(),
+            operation: "open",
+            reason: None,
+        };
+        match self.waiting.get_mut(&key) {
+            Some(opened) if opened.closed < opened.count => {
+                opened.closed = opened.closed.saturating_add(1);
+                opened.bytes_read = opened.bytes_read.saturating_add(read);
+                opened.bytes_written = opened.bytes_written.saturating_add(written);
+            }
+            _ => {
+                let path = PathBuf::from(key.path);
+                self.entry(path, "close", None, ActionSet::EMPTY, read, written);
+            }
+        }
+    }
+
     fn entry(
         &mut self,
         path: PathBuf,
@@ -243,7 +266,7 @@ impl Worker {
     ) {
         let number = self.waiting.len();
         let key = Key {
-            path,
+            path: path.into_os_string(),
             operation,
             reason,
         };
@@ -298,30 +321,33 @@ impl Worker {
     }
 
     fn report(&self, key: Key, folded: &Folded, time: Timestamp) -> Option<OperationReport> {
-        let resource = Resource::file(&key.path).ok()?;
-        let holder = self
-            .holdings
-            .find_for(&key.path, |held| held.speaks_of(&key.path));
-        // Under a capability whose uses are recorded before their effect, this open is in the log already.
+        let path = Path::new(&key.path);
+        let resource = Resource::file(path).ok()?;
+        let holder = self.holdings.find_for(path, |held| held.speaks_of(path));
+        // Under a capability whose uses are recorded before their effect, this open is in the log already; what came of it is not.
         let recorded = holder.as_ref().is_some_and(|held| !held.is_streamed());
-        if recorded && key.operation == "open" {
-            return None;
+        let (mut operation, mut actions, mut count) = (key.operation, folded.actions, folded.count);
+        if recorded && operation == "open" {
+            if folded.closed == 0 {
+                return None;
+            }
+            (operation, actions, count) = ("close", ActionSet::EMPTY, folded.closed);
         }
         Some(OperationReport {
             time,
             resource,
-            actions: folded.actions,
+            actions,
             done: key.reason.is_none(),
             capability_id: holder
                 .filter(|_| key.reason.is_none())
                 .map(|held| held.id()),
-            operation: key.operation.to_owned(),
+            operation: operation.to_owned(),
             reason: key.reason.map(str::to_owned),
             duration_us: 0,
             bytes_read: folded.bytes_read,
             bytes_written: folded.bytes_written,
             rows: 0,
-            count: folded.count,
+            count,
             file_hash: None,
             address: None,
             server_name: None,
