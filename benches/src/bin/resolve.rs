@@ -16,6 +16,7 @@ use valetkey_capability::{
 use valetkey_guard::Resolver;
 use valetkey_model::{
     ActionSet, AgentId, CapabilityId, Constraints, Digest, Grant, Resource, SessionId, Timestamp,
+    ViewMode,
 };
 
 /// Capabilities that are held.
@@ -158,6 +159,7 @@ impl Issuer {
             token: self.key.sign_claims(&claims)?,
             capability: Capability::from(&claims),
             streamed: true,
+            view: ViewMode::Watched,
             lease_until: None,
             ended: Vec::new(),
         })?;
