@@ -64,7 +64,7 @@ decision := {
 	"ttl_seconds": 3600,
 	"constraints": object.get(input.request.granted_by_person, "constraints", {}),
 	"except": object.get(input.request.granted_by_person, "except", []),
-	"obligations": {"durability": durability},
+	"obligations": {"durability": durability, "view": "quiet_if_wanted"},
 } if {
 	granted
 } else := {
@@ -72,7 +72,7 @@ decision := {
 	"policy_id": "valetkey-base",
 	"reasons": ["it is in the workspace"],
 	"ttl_seconds": 3600,
-	"obligations": {"durability": "streamed"},
+	"obligations": {"durability": "streamed", "view": "quiet_if_wanted"},
 } if {
 	in_workspace
 } else := {

@@ -135,7 +135,7 @@ test_the_answers_whole if {
 		"ttl_seconds": 3600,
 		"constraints": {"max_bytes": 9},
 		"except": ["file:/x/y"],
-		"obligations": {"durability": "streamed"},
+		"obligations": {"durability": "streamed", "view": "quiet_if_wanted"},
 	}
 	working := decision with input as for_file(["write"], workspace)
 	working == {
@@ -143,7 +143,7 @@ test_the_answers_whole if {
 		"policy_id": "valetkey-base",
 		"reasons": ["it is in the workspace"],
 		"ttl_seconds": 3600,
-		"obligations": {"durability": "streamed"},
+		"obligations": {"durability": "streamed", "view": "quiet_if_wanted"},
 	}
 	seeing := decision with input as for_file(["metadata"], home)
 	seeing == {

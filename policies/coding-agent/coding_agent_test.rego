@@ -38,6 +38,8 @@ given := {
 	"obligations": {"durability": "streamed"},
 }
 
+given_quietly := object.union(given, {"obligations": {"view": "quiet_if_wanted"}})
+
 asked(scope, seconds) := {
 	"effect": "ask",
 	"policy_id": "valetkey-coding-agent",
@@ -54,7 +56,7 @@ refused := {"effect": "deny", "policy_id": "valetkey-coding-agent", "requestable
 test_everything_in_the_workspace_is_given if {
 	every action in ["read", "write", "append", "create", "delete", "execute", "list", "metadata"] {
 		got := decision with input as in_workspace([action])
-		plain(got) == object.union(given, {"except": []})
+		plain(got) == object.union(given_quietly, {"except": []})
 	}
 	every actions in [[], ["connect"], ["read", "connect"]] {
 		got := decision with input as in_workspace(actions)
@@ -191,17 +193,17 @@ test_who_has_read_what_is_confidential_connects_to_nothing if {
 test_what_is_confidential_labels_who_reads_it if {
 	every resource in ["file:/home/alice/work/confidential/pay.csv", "file:/home/alice/work/confidential/a/b", "file:/home/alice/work/confidential"] {
 		work := decision with input as of(["read"], resource, {"in_workspace": true, "in_home": true})
-		plain(work) == object.union(given, {"except": [], "obligations": {"durability": "streamed", "labels": ["confidential"]}})
+		plain(work) == object.union(given_quietly, {"except": [], "obligations": {"durability": "streamed", "labels": ["confidential"]}})
 		home := decision with input as of(["read"], resource, {"in_home": true})
 		home.effect == "ask"
 		home.obligations == {"durability": "before_effect", "labels": ["confidential"]}
 		given_by_person := object.union(of(["read"], resource, {}), {"request": {"granted_by_person": {}}})
 		granted := decision with input as given_by_person
-		granted.obligations == {"durability": "streamed", "labels": ["confidential"]}
+		granted.obligations == {"durability": "streamed", "labels": ["confidential"], "view": "quiet_if_wanted"}
 	}
 	every resource in ["file:/home/alice/work/confidential.txt", "file:/home/alice/work/not-confidential/a", "file:/home/alice/work/a"] {
 		work := decision with input as of(["read"], resource, {"in_workspace": true, "in_home": true})
-		work.obligations == {"durability": "streamed"}
+		work.obligations == given_quietly.obligations
 	}
 	# What is no file has no directories.
 	far := decision with input as object.union(connects("https://crates.io/confidential/x", []), {})
@@ -226,9 +228,9 @@ test_a_tree_is_given_without_what_is_confidential if {
 test_what_the_person_granted_is_allowed_as_granted if {
 	grant := {"constraints": {"max_bytes": 9}, "except": ["file:/x/y"]}
 	got := decision with input as object.union(elsewhere(["read"]), {"request": {"granted_by_person": grant}})
-	plain(got) == object.union(given, grant)
+	plain(got) == object.union(given_quietly, grant)
 	changed := decision with input as object.union(elsewhere(["write"]), {"request": {"granted_by_person": {}}})
-	plain(changed) == object.union(given, {"constraints": {}, "except": [], "obligations": {"durability": "before_effect"}})
+	plain(changed) == object.union(given_quietly, {"constraints": {}, "except": [], "obligations": {"durability": "before_effect"}})
 	every nothing in [null, false, "x"] {
 		decision.effect == "deny" with input as object.union(elsewhere(["read"]), {"request": {"granted_by_person": nothing}})
 	}

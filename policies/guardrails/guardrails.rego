@@ -319,7 +319,7 @@ answer := {
 	"policy_id": "valetkey-guardrails",
 	"ttl_seconds": 3600,
 	"except": [pattern | some pattern in taken_out],
-	"obligations": {"durability": "streamed"},
+	"obligations": {"durability": "streamed", "view": "quiet"},
 } if {
 	is_file
 } else := {

@@ -356,7 +356,7 @@ test_the_answers_whole if {
 		"policy_id": "valetkey-guardrails",
 		"ttl_seconds": 3600,
 		"except": [],
-		"obligations": {"durability": "streamed"},
+		"obligations": {"durability": "streamed", "view": "quiet"},
 	}
 	every scheme in ["exec", "https", "tcp", "tool", "secret", "bus"] {
 		other := decision with input as {"resource": {"scheme": scheme}, "request": {"actions": ["call"]}}

@@ -44,6 +44,7 @@ mod programs;
 mod prompting;
 mod proving;
 mod querying;
+mod quiet;
 mod remembering;
 mod replaying;
 mod revoking;

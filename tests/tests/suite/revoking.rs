@@ -10,16 +10,16 @@ use super::needs_cells;
 
 const SOON: Duration = Duration::from_secs(10);
 /// The promise is 100 ms; the bound leaves room for a busy machine.
-const BOUND_MS: i128 = 500;
+pub(crate) const BOUND_MS: i128 = 500;
 
-fn now_us() -> i128 {
+pub(crate) fn now_us() -> i128 {
     let since = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .expect("a clock");
     i128::try_from(since.as_micros()).expect("small")
 }
 
-fn start(home: &Home, verb: &str, options: &[&str], file: &Path) -> Started {
+pub(crate) fn start(home: &Home, verb: &str, options: &[&str], file: &Path) -> Started {
     let agent = agent_program().to_str().expect("text");
     let mut session = home
         .run(options, &[agent, verb, file.to_str().expect("text")])
@@ -29,7 +29,7 @@ fn start(home: &Home, verb: &str, options: &[&str], file: &Path) -> Started {
 }
 
 /// When and how it ended, as the agent tells.
-fn ended(session: Started) -> (String, i128) {
+pub(crate) fn ended(session: Started) -> (String, i128) {
     let text = session.finish(SOON).ok().text();
     let line = text
         .lines()

@@ -10,7 +10,7 @@ use valetkey_tests::{Home, host_program};
 use super::needs_cells;
 
 /// What ordinary programs do with files, told on standard output.
-const WORK: &str = r"set -e
+pub(crate) const WORK: &str = r"set -e
 printf one > a; cat a; printf two >> a; cat a; echo
 mkdir -p d/e; mv a d/e/b; cat d/e/b; echo
 ln -s e/b d/s; readlink d/s; cat d/s; echo
@@ -28,7 +28,7 @@ exec 3<> held; echo abc >&3; rm held; cat /proc/self/fd/3 >/dev/null 2>&1 || tru
 find . -type f -exec md5sum {} + | sort -k2
 ";
 
-fn natively(dir: &Path) -> String {
+pub(crate) fn natively(dir: &Path) -> String {
     fs::create_dir_all(dir).expect("make a directory");
     let output = Command::new("sh")
         .args(["-c", WORK])
@@ -45,7 +45,7 @@ fn natively(dir: &Path) -> String {
 }
 
 /// Names, kinds, modes and content below a directory.
-fn listing(dir: &Path) -> String {
+pub(crate) fn listing(dir: &Path) -> String {
     let script =
         "find . -printf '%P %y %m %n %l\\n' | sort; find . -type f -exec md5sum {} + | sort -k2";
     let output = Command::new("sh")

@@ -97,6 +97,31 @@ pub struct Obligations {
     /// Labels that stick to the session.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub labels: Vec<String>,
+    /// How a tree that is granted when a session starts may be served.
+    #[serde(default, skip_serializing_if = "ViewMode::is_watched")]
+    pub view: ViewMode,
+}
+
+/// How a tree may be served: the strictest first, so that of two the lesser holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum ViewMode {
+    /// Each open is decided and recorded.
+    #[default]
+    Watched,
+    /// Quiet where the person who starts the session wants it so, watched otherwise.
+    QuietIfWanted,
+    /// Files are opened without a message: each name is decided, and the first read and the first write of a file.
+    Quiet,
+}
+
+impl ViewMode {
+    /// Whether each open is decided and recorded.
+    #[must_use]
+    pub fn is_watched(&self) -> bool {
+        *self == Self::Watched
+    }
 }
 
 /// When the record of an operation must be durable.
@@ -128,6 +153,18 @@ mod tests {
     }
 
     #[test]
+    fn a_view_is_watched_where_nothing_is_said() {
+        let view = |text: &str| serde_json::from_str::<Obligations>(text).unwrap().view;
+        assert_eq!(view("{}"), ViewMode::Watched);
+        assert_eq!(
+            view(r#"{"view":"quiet_if_wanted"}"#),
+            ViewMode::QuietIfWanted
+        );
+        assert!(ViewMode::Watched < ViewMode::QuietIfWanted);
+        assert!(ViewMode::QuietIfWanted < ViewMode::Quiet);
+    }
+
+    #[test]
     fn another_shape_is_refused() {
         for text in [
             r#"{"effect":"maybe","policy_id":"p"}"#,
@@ -135,6 +172,7 @@ mod tests {
             r#"{"effect":"allow"}"#,
             r#"{"effect":"allow","policy_id":"p","also":1}"#,
             r#"{"effect":"allow","policy_id":"p","constraints":{"max_luck":1}}"#,
+            r#"{"effect":"allow","policy_id":"p","obligations":{"view":"silent"}}"#,
         ] {
             assert!(serde_json::from_str::<Decision>(text).is_err(), "{text}");
         }

@@ -241,6 +241,7 @@ fn granted(policy_id: String, effect: Effect, a: Decision, b: Decision) -> Decis
                 }
             },
             labels: joined(a.obligations.labels, b.obligations.labels),
+            view: a.obligations.view.min(b.obligations.view),
         },
         requestable: false,
     }

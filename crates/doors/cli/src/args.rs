@@ -182,6 +182,10 @@ pub(crate) struct CellArgs {
     /// Do not show questions over the agent's terminal; a line says that they wait. `VALETKEY_PROMPT=never` does the same
     #[arg(long)]
     pub(crate) no_prompt: bool,
+    /// Serve what is granted at the start quietly, where policy lets it: faster, with the first read and write of a file recorded in place of
+    /// each open, and nobody asked from within a system call
+    #[arg(long)]
+    pub(crate) quiet: bool,
     /// Keep what the command changes, so that `valetkey undo` can put it back
     #[arg(long)]
     pub(crate) undo: bool,
@@ -202,6 +206,7 @@ impl CellArgs {
             limits,
             environment,
             no_prompt,
+            quiet,
             undo,
             undo_budget: _,
         } = self;
@@ -213,6 +218,7 @@ impl CellArgs {
             || !limits.is_empty()
             || !environment.is_empty()
             || *no_prompt
+            || *quiet
             || *undo
     }
 }

@@ -108,9 +108,10 @@ impl Cell {
             Report::Continued => Ok(Event::Continued),
             Report::Exited(status) => Ok(Event::Exited(status)),
             Report::Killed(signal) => Ok(Event::Killed(signal)),
-            other @ (Report::Mounted(_) | Report::Ready(_) | Report::Failed(_)) => {
-                Err(unexpected(other))
-            }
+            other @ (Report::Foreseen(_)
+            | Report::Mounted
+            | Report::Ready(_)
+            | Report::Failed(_)) => Err(unexpected(other)),
         }
     }
 

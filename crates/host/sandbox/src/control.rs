@@ -18,8 +18,11 @@ const MESSAGE_BYTES_MAX: usize = 16 * 1024;
 pub(crate) enum Order {
     /// The cell is limited and, where the guard said who it is on the host, mapped: begin.
     Settle(HostUser),
-    /// The view is being served: build the tree on it.
-    Build,
+    /// The view is being served: build the tree on it, with those of the quiet mounts that are served too.
+    Build {
+        /// One for each quiet mount of the description: whether it is put in its place.
+        quiet: Vec<bool>,
+    },
     /// Execute the command.
     Start,
     /// Send this signal to the command's process group.
@@ -29,8 +32,10 @@ pub(crate) enum Order {
 /// What pid 1 tells the guard.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) enum Report {
-    /// Comes with the FUSE descriptors: the view's, then the quiet ones. Says what the cell will enforce.
-    Mounted(Foresight),
+    /// Says what the cell will enforce.
+    Foreseen(Foresight),
+    /// Comes with the FUSE descriptors: the view's, then the quiet ones.
+    Mounted,
     /// Comes with the agent's listener, the notice directory, the network's listener and, if there are such, the bus's listener and the pty's master.
     Ready(Box<Posture>),
     /// The command was executed.

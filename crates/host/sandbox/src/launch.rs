@@ -40,19 +40,74 @@ impl Cell {
     ///
     /// Says what this machine refuses and how to mend it. Nothing is left behind.
     pub fn launch(spec: &CellSpec) -> Result<Launching, SandboxError> {
-        Ok(launch(spec)?)
+        Self::begin(spec)?.mounted()
+    }
+
+    /// Creates the cell's first process, which goes on by itself to its mounts: the first half of [`Cell::launch`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Cell::launch`].
+    pub fn begin(spec: &CellSpec) -> Result<Beginning, SandboxError> {
+        Ok(begin(spec)?)
+    }
+}
+
+/// A cell whose first process makes its file systems.
+#[derive(Debug)]
+pub struct Beginning {
+    /// What the cell will enforce: whoever requires more drops it here, before anybody was told of it.
+    pub foresight: Foresight,
+    first: FirstProcess,
+    pipes: [Option<OwnedFd>; 3],
+    root: Root,
+    quiet_mounts: usize,
+    terminal: bool,
+    session_bus: bool,
+}
+
+impl Beginning {
+    /// Waits for the FUSE mounts.
+    ///
+    /// # Errors
+    ///
+    /// Says which step failed. The cell is gone.
+    pub fn mounted(self) -> Result<Launching, SandboxError> {
+        let (report, descriptors) = self.first.hear_fault()?;
+        let Report::Mounted = report else {
+            return Err(unexpected(report));
+        };
+        let mut descriptors = descriptors.into_iter();
+        let view_fuse = match self.root {
+            Root::Fuse => descriptors.next(),
+            Root::Tmpfs => None,
+        };
+        let quiet_fuse: Vec<Option<OwnedFd>> = descriptors.map(Some).collect();
+        if (self.root == Root::Fuse && view_fuse.is_none()) || quiet_fuse.len() != self.quiet_mounts
+        {
+            return Err(Fault::new(Step::Control, "a FUSE descriptor is missing").into());
+        }
+        Ok(Launching {
+            foresight: self.foresight,
+            view_fuse,
+            quiet_fuse,
+            first: self.first,
+            pipes: self.pipes,
+            terminal: self.terminal,
+            session_bus: self.session_bus,
+        })
     }
 }
 
 /// A cell whose first process waits for its file system to be served.
 #[derive(Debug)]
 pub struct Launching {
-    /// What the cell will enforce: whoever requires more drops it here, before anybody was told of it.
+    /// What the cell will enforce.
     pub foresight: Foresight,
     /// The descriptor on which the view is served; `None` with [`Root::Tmpfs`].
     pub view_fuse: Option<OwnedFd>,
-    /// The descriptors of the quiet mounts, in the order of the description.
-    pub quiet_fuse: Vec<OwnedFd>,
+    /// The descriptors of the quiet mounts, in the order of the description. Whatever is left here is not mounted.
+    pub quiet_fuse: Vec<Option<OwnedFd>>,
     first: FirstProcess,
     pipes: [Option<OwnedFd>; 3],
     terminal: bool,
@@ -67,7 +122,8 @@ impl Launching {
     ///
     /// Says which step failed. The cell is gone.
     pub fn prepare(self) -> Result<Prepared, SandboxError> {
-        self.first.tell(&Order::Build)?;
+        let quiet = self.quiet_fuse.iter().map(Option::is_none).collect();
+        self.first.tell(&Order::Build { quiet })?;
         let (report, descriptors) = self.first.hear()?;
         let Report::Ready(mut posture) = report else {
             return Err(unexpected(report));
@@ -134,7 +190,7 @@ fn unexpected_fault(report: Report) -> Fault {
     Fault::new(Step::Control, format!("unexpected message {report:?}"))
 }
 
-fn launch(spec: &CellSpec) -> Result<Launching, Fault> {
+fn begin(spec: &CellSpec) -> Result<Beginning, Fault> {
     spec.check()?;
     let version = Version::current()?;
     let (near, far) = socketpair(
@@ -176,28 +232,17 @@ fn launch(spec: &CellSpec) -> Result<Launching, Fault> {
     let mut first = FirstProcess::new(child, near);
     first.settle(&spec.limits, &theirs)?;
     drop(theirs);
-    let (report, descriptors) = first.hear_fault()?;
-    let Report::Mounted(mut foresight) = report else {
+    let (report, _none) = first.hear_fault()?;
+    let Report::Foreseen(mut foresight) = report else {
         return Err(unexpected_fault(report));
     };
     foresight.limits = first.limits();
-    let mut descriptors = descriptors.into_iter();
-    let view_fuse = match spec.root {
-        Root::Fuse => descriptors.next(),
-        Root::Tmpfs => None,
-    };
-    let quiet_fuse: Vec<OwnedFd> = descriptors.collect();
-    if (spec.root == Root::Fuse && view_fuse.is_none())
-        || quiet_fuse.len() != spec.quiet_mounts.len()
-    {
-        return Err(Fault::new(Step::Control, "a FUSE descriptor is missing"));
-    }
-    Ok(Launching {
+    Ok(Beginning {
         foresight,
-        view_fuse,
-        quiet_fuse,
         first,
         pipes,
+        root: spec.root,
+        quiet_mounts: spec.quiet_mounts.len(),
         terminal: spec.wants_terminal(),
         session_bus: spec.session_bus,
     })

@@ -9,8 +9,9 @@
 //! threads) after the fork (which must happen while there are none):
 //!
 //! ```text
-//! Cell::launch(&spec)      one thread only: forks pid 1 of the cell, gets the FUSE descriptors
-//!   └► Launching           the caller takes view_fuse and quiet_fuse and starts serving them
+//! Cell::begin(&spec)       one thread only: forks pid 1 of the cell, hears what it will enforce
+//!   └► .mounted()          gets the FUSE descriptors; Cell::launch(&spec) is both
+//!        Launching         the caller takes view_fuse and quiet_fuse and starts serving them
 //!        └► .prepare()     pid 1 builds the tree, pivots into it, gives up every privilege
 //!             └► Prepared  the caller looks at the posture, the pty, the agent's listener
 //!                  └► .start()   the command is executed, confined
@@ -45,7 +46,7 @@ pub use attestor::{confine_attestor, confine_attestor_keeper};
 pub use cell::{Cell, Event, Noticeboard, Prepared};
 pub use error::{SandboxError, Step};
 pub use host_user::HostUser;
-pub use launch::Launching;
+pub use launch::{Beginning, Launching};
 pub use limits::{Asked as AskedLimit, Held as HeldLimits, Limit, Limits};
 pub use posture::{Foresight, Posture, Shortfall};
 pub use service::{ServicePlaces, confine_service};

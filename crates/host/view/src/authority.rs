@@ -271,6 +271,8 @@ pub struct Why {
     pub purpose: Purpose,
     /// The process in the cell, as the cell numbers it; 0 when not known.
     pub pid: u32,
+    /// Whether people may be asked. In a quiet tree they are not: what is asked for there is asked for by other means.
+    pub may_ask: bool,
 }
 
 /// What the agent is about to do.

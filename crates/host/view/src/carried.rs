@@ -4,13 +4,14 @@
 //! open by the name that it had before.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use valetkey_model::ActionSet;
 
 use crate::authority::{Identity, Limit, Limits, Permit, Use, Verdict};
 use crate::connection::Server;
 use crate::handle::{FileHandle, Writing};
+use crate::locks::lock;
 use crate::node::Node;
 
 /// A right that is none: what is open by it is cut off, until it is open by others.
@@ -62,7 +63,9 @@ impl Server {
     /// What is at `old` or below it is about to be at `new`. Where that fails in the end, what was cut off here is let go on at
     /// its next use, by the names that it then has.
     pub(crate) fn carry_move(&self, old: &Path, new: &Path) {
-        for handle in self.files.all() {
+        let standing = self.standing();
+        let standing = standing.iter().filter_map(|node| lock(&node.quiet).clone());
+        for handle in self.files.all().into_iter().chain(standing) {
             for name in handle.node.names() {
                 let at = self.nodes.path_of_name(&name);
                 let below = at.as_deref().and_then(|at| at.strip_prefix(old).ok());
@@ -76,6 +79,28 @@ impl Server {
                 }
             }
         }
+    }
+
+    /// What stands open for writing for a kernel that sends no opens, by a name that was moved, is opened anew by the name that it has now.
+    pub(crate) fn reopen_below(&self, one: &Path, other: &Path) {
+        if !self.is_quiet() {
+            return;
+        }
+        for node in self.standing() {
+            let moved = |path: &Path| path.starts_with(one) || path.starts_with(other);
+            let is_moved = lock(&node.quiet)
+                .as_ref()
+                .is_some_and(|handle| moved(&handle.path));
+            if is_moved {
+                self.close_quiet(&node);
+            }
+        }
+    }
+
+    /// The nodes that have a standing handle.
+    fn standing(&self) -> Vec<Arc<Node>> {
+        let standing = lock(&self.quiet);
+        standing.iter().filter_map(Weak::upgrade).collect()
     }
 
     fn carry(&self, handle: &FileHandle, path: &Path) {

@@ -9,7 +9,7 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 use valetkey_fuse::{
@@ -23,6 +23,7 @@ use crate::handle::{DirectoryHandle, FileHandle, Handles};
 use crate::host::stat_descriptor;
 use crate::locks::lock;
 use crate::node::{Node, Nodes};
+use crate::operations::Counts;
 use crate::view::Shared;
 use crate::watch::Watch;
 
@@ -44,6 +45,10 @@ pub(crate) struct Server {
     pub(crate) kept: Mutex<VecDeque<Weak<Node>>>,
     /// Nodes that keep a handle for a kernel that sends none, the oldest first.
     pub(crate) quiet: Mutex<VecDeque<Weak<Node>>>,
+    /// How the names of files with several were counted, on a quiet connection.
+    pub(crate) counts: Mutex<Counts>,
+    /// When the root of a quiet tree was last seen in its place.
+    pub(crate) root_seen: Mutex<Instant>,
     pub(crate) watch: OnceLock<Watch>,
     /// What the host changes; nothing where it cannot be heard.
     pub(crate) changes: Option<Arc<HostChanges>>,
@@ -244,6 +249,8 @@ impl Server {
             directories: Handles::new(),
             kept: Mutex::default(),
             quiet: Mutex::default(),
+            counts: Mutex::default(),
+            root_seen: Mutex::new(Instant::now()),
             watch: OnceLock::new(),
             changes: HostChanges::new().ok().map(Arc::new),
             grants: AtomicU64::new(0),
@@ -409,10 +416,7 @@ impl Handler for Server {
         if let Some(watch) = self.watch.get() {
             watch.stop();
         }
-        // A standing handle and its node hold each other.
-        for node in self.nodes.all() {
-            self.close_quiet(&node);
-        }
+        self.close_all_quiet();
     }
 }
 

@@ -47,6 +47,10 @@ pub(crate) struct FileHandle {
     pub(crate) has_set_id: AtomicBool,
     /// Whether the kernel has been told to drop what it cached through this handle.
     pub(crate) cut_off: AtomicBool,
+    /// Whether it was told that the file was opened. What stands in for a kernel that sends no opens is told at its first use.
+    pub(crate) told: AtomicBool,
+    /// Whether it was used since the last look at it.
+    pub(crate) used: AtomicBool,
     pub(crate) read_bytes: AtomicU64,
     pub(crate) written_bytes: AtomicU64,
 }
@@ -79,6 +83,8 @@ impl FileHandle {
             counted,
             has_set_id: AtomicBool::new(has_set_id),
             cut_off: AtomicBool::new(false),
+            told: AtomicBool::new(false),
+            used: AtomicBool::new(false),
             read_bytes: AtomicU64::new(0),
             written_bytes: AtomicU64::new(0),
         }

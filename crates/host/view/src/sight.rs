@@ -143,6 +143,7 @@ impl Server {
         let why = Why {
             purpose,
             pid: caller.pid,
+            may_ask: !self.is_quiet(),
         };
         let authority = &self.shared.authority;
         let verdict = authority.resolve(path, wanted, &facts(), why, &waiting.interrupt);
@@ -168,11 +169,15 @@ impl Server {
 
     /// What is allowed at `path` without asking, as far as content goes.
     pub(crate) fn allows(&self, path: &Path, action: Action) -> bool {
+        self.allows_all(path, ActionSet::of(&[action]))
+    }
+
+    fn allows_all(&self, path: &Path, wanted: ActionSet) -> bool {
         !self.shared.host.is_hidden(path)
-            && matches!(
-                self.shared.authority.check(path, ActionSet::of(&[action])),
-                Verdict::Permitted(_)
-            )
+            && match self.shared.authority.check(path, wanted) {
+                Verdict::Permitted(permit) => self.suits(&permit),
+                Verdict::Refused { .. } | Verdict::Unknown => false,
+            }
     }
 
     /// Whether an object at `new` could be used in a way that it could not be used at `old`, or is masked less there.
@@ -224,6 +229,9 @@ impl Server {
         let mut at = Arc::clone(node);
         let mut found = loop {
             if at.id == valetkey_fuse::ROOT_NODE {
+                if !self.root_stands(now) {
+                    return Err(Errno::STALE);
+                }
                 break Arc::clone(&self.root);
             }
             if let Some(descriptor) = self.fresh(&at, now) {
@@ -327,13 +335,21 @@ impl Server {
             };
         }
         if matches!(self.connection, Connection::Quiet { .. }) {
-            attributes.mode &= !self.denied_bits(path, stat.kind());
+            attributes.mode &= !self.denied_bits(path, stat);
         }
         attributes
     }
 
     /// Permission bits that no capability backs. Where opens send no message they decide.
-    fn denied_bits(&self, path: &Path, kind: u32) -> u32 {
+    fn denied_bits(&self, path: &Path, stat: &Stat) -> u32 {
+        const CONTENT: ActionSet = ActionSet::of(&[Action::Read, Action::Write, Action::Execute]);
+        if !self.may_be_read_by_every_name(stat) {
+            return 0o777;
+        }
+        let kind = stat.kind();
+        if kind == KIND_REGULAR && self.allows_all(path, CONTENT) {
+            return 0;
+        }
         let bit = |action, bits| if self.allows(path, action) { 0 } else { bits };
         match kind {
             KIND_REGULAR => {

@@ -15,7 +15,7 @@ use crate::connection::Server;
 use crate::host::Host;
 use crate::keeper::Keeper;
 use crate::links::Moves;
-use crate::locks::{lock, write};
+use crate::locks::{lock, read, write};
 use crate::masks::Memory;
 use crate::refusals::Refusals;
 use crate::skeleton::Skeleton;
@@ -52,6 +52,17 @@ pub(crate) struct Shared {
     /// When the view was made: the time of what has none of its own.
     pub(crate) made: Time,
     connections: Mutex<Vec<Weak<Server>>>,
+    /// Where quiet trees are mounted: what leads there stays where it is.
+    quiet_roots: RwLock<Vec<PathBuf>>,
+}
+
+impl Shared {
+    /// Whether a quiet tree is mounted below `path`.
+    pub(crate) fn leads_to_quiet(&self, path: &Path) -> bool {
+        read(&self.quiet_roots)
+            .iter()
+            .any(|root| root.starts_with(path))
+    }
 }
 
 /// The filtered file system of one session.
@@ -103,6 +114,7 @@ impl View {
                 now.subsec_nanos(),
             ),
             connections: Mutex::default(),
+            quiet_roots: RwLock::default(),
             config,
         })))
     }
@@ -130,6 +142,9 @@ impl View {
         };
         let server = Server::new(Arc::clone(&self.0), connection).map_err(ViewError::Root)?;
         let device = Device::new(mounted, more).map_err(ViewError::Serve)?;
+        if let Connection::Quiet { root } = &server.connection {
+            write(&self.0.quiet_roots).push(root.clone());
+        }
         {
             let mut connections = lock(&self.0.connections);
             connections.retain(|server| server.strong_count() > 0);
@@ -165,6 +180,13 @@ impl View {
             if let Some(watch) = server.watch.get() {
                 watch.revoked(path);
             }
+        }
+    }
+
+    /// Tells of everything that is open on quiet connections as closed: whoever had it open has ended.
+    pub fn settle(&self) {
+        for server in self.servers() {
+            server.close_all_quiet();
         }
     }
 

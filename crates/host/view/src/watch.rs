@@ -17,7 +17,7 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Weak};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use valetkey_fuse::{Negotiated, Notifier};
 
@@ -25,6 +25,7 @@ use crate::changes;
 use crate::connection::Server;
 use crate::locks::lock;
 use crate::node::Node;
+use crate::operations::WRITER_RESTS;
 
 /// How often open files are looked at for permits that have died.
 const LOOK_EVERY: Duration = Duration::from_millis(40);
@@ -37,6 +38,8 @@ enum Pages {
     Below(PathBuf),
     /// Listings that have a name on the way to this path.
     Listings(PathBuf),
+    /// Whatever is cached of this node, which is masked more than before.
+    Masked(Arc<Node>),
     /// Whatever is cached of this node, and say so.
     Of(Arc<Node>, Sender<()>),
     Stop,
@@ -135,6 +138,12 @@ impl Watch {
             && dropped.recv_timeout(DROP_MAX).is_ok()
     }
 
+    /// Has the kernel drop every page of `node`, which is masked more than before.
+    pub(crate) fn mask_again(&self, node: &Arc<Node>) {
+        // A closed channel means that the connection has ended, and with it every cache.
+        drop(self.pages.send(Pages::Masked(Arc::clone(node))));
+    }
+
     pub(crate) fn stop(&self) {
         drop(self.pages.send(Pages::Stop));
         drop(self.entries.send(Entries::Stop));
@@ -230,6 +239,7 @@ impl Server {
 }
 
 fn watch_pages(server: &Weak<Server>, notifier: &Notifier, received: &Receiver<Pages>) {
+    let mut rested = Instant::now();
     loop {
         let message = received.recv_timeout(LOOK_EVERY);
         let Some(server) = server.upgrade() else {
@@ -238,6 +248,10 @@ fn watch_pages(server: &Weak<Server>, notifier: &Notifier, received: &Receiver<P
         match message {
             Ok(Pages::Below(path)) => drop_below(&server, notifier, &path),
             Ok(Pages::Listings(path)) => drop_listings(&server, notifier, &path),
+            Ok(Pages::Masked(node)) => {
+                server.mask_again(&node);
+                forget_pages(&node, notifier);
+            }
             Ok(Pages::Of(node, done)) => {
                 forget_pages(&node, notifier);
                 // Whoever waited may have given up.
@@ -245,6 +259,10 @@ fn watch_pages(server: &Weak<Server>, notifier: &Notifier, received: &Receiver<P
             }
             Ok(Pages::Stop) | Err(RecvTimeoutError::Disconnected) => return,
             Err(RecvTimeoutError::Timeout) => cut_off_dead(&server, notifier),
+        }
+        if server.is_quiet() && rested.elapsed() >= WRITER_RESTS {
+            server.rest_writers();
+            rested = Instant::now();
         }
     }
 }
@@ -288,6 +306,9 @@ fn drop_below(server: &Server, notifier: &Notifier, path: &Path) {
                 .is_none_or(|at| at.starts_with(path))
         });
         if below {
+            // What stands in for the kernel's handles is opened anew, by what is granted and masked now.
+            server.close_quiet(&node);
+            server.mask_again(&node);
             forget_pages(&node, notifier);
         }
     }

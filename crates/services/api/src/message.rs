@@ -5,7 +5,7 @@ use valetkey_approval::{Approver, Asked, ChangeSummary, FileFacts, SignedApprova
 use valetkey_capability::{Capability, Jwks};
 use valetkey_model::{
     ActionSet, AgentId, CapabilityId, Constraints, Digest, Grant, Level, RequestId, Resource,
-    SessionId, Timestamp,
+    SessionId, Timestamp, ViewMode,
 };
 
 use crate::{LiveLease, LookAgain, Mode, Problem};
@@ -116,6 +116,9 @@ pub struct Granted {
     pub capability: Capability,
     /// Whether operations under it may be recorded as they stream.
     pub streamed: bool,
+    /// How its tree may be served, where it is given when the session starts.
+    #[serde(default, skip_serializing_if = "ViewMode::is_watched")]
+    pub view: ViewMode,
     /// Until when the same is given again without asking, where people gave more than this once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lease_until: Option<Timestamp>,

@@ -9,7 +9,7 @@ use valetkey_audit::{Actor, Attribute, AuditDecision, Event, EventType, Outcome}
 use valetkey_capability::{Capability, Claims};
 use valetkey_model::{
     ApprovalId, CapabilityId, Decision, Digest, Effect, EventId, Grant, RequestId, SessionRecord,
-    UserFacts,
+    UserFacts, ViewMode,
 };
 
 use crate::review::Kept;
@@ -148,6 +148,11 @@ pub(crate) fn minted(session: &Session, allowed: &Allowed, capability: &Capabili
         .policy(allowed.policy_id(), Some(session.policy_digest()))
         .attribute("ttl_seconds", allowed.ttl_seconds())
         .attribute("single_use", capability.constraints.is_single_use());
+    let minted = match allowed.view() {
+        ViewMode::Watched => minted,
+        ViewMode::QuietIfWanted => minted.attribute("view", "quiet_if_wanted"),
+        ViewMode::Quiet => minted.attribute("view", "quiet"),
+    };
     if allowed.labels().is_empty() {
         minted
     } else {

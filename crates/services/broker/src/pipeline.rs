@@ -12,7 +12,7 @@ use valetkey_capability::{AUDIENCE_GUARD, AuthorizationDetail, Capability, Claim
 use valetkey_model::{
     CapabilityId, Constraints, ContextFacts, Decision, Effect, EventId, Grant, Lease, LeaseScope,
     PolicyInput, RequestFacts, RequestId, RequestRecord, Resource, ResourceFacts, SessionFacts,
-    SessionRecord, SubjectFacts, TimedGrant, Timestamp, UserFacts,
+    SessionRecord, SubjectFacts, TimedGrant, Timestamp, UserFacts, ViewMode,
 };
 
 use crate::asking::{Begun, question_of};
@@ -330,7 +330,7 @@ impl Broker {
         minted: EventId,
     ) -> Result<Granted, Problem> {
         let (allowed, claims) = recorded.into_inner();
-        let granted = signed(&self.issuer, &claims, allowed.streamed())?;
+        let granted = signed(&self.issuer, &claims, allowed.streamed(), allowed.view())?;
         loop {
             // A label that came since the decision may forbid what was decided.
             let seen = self.holds_under_labels(session, &allowed)?;
@@ -355,7 +355,12 @@ impl Broker {
         narrowed: EventId,
     ) -> Result<Granted, Problem> {
         let child = recorded.into_inner();
-        let granted = signed(&self.issuer, child.claims(), child.streamed())?;
+        let granted = signed(
+            &self.issuer,
+            child.claims(),
+            child.streamed(),
+            ViewMode::Watched,
+        )?;
         // Its parent may have ended meanwhile: then the token goes no further than this.
         let live = Living {
             claims: child.claims(),
@@ -370,7 +375,12 @@ impl Broker {
 }
 
 /// The token of a capability and the same in words; called where a `Recorded` value was taken, and nowhere else.
-fn signed(issuer: &Issuers, claims: &Claims, streamed: bool) -> Result<Granted, Problem> {
+fn signed(
+    issuer: &Issuers,
+    claims: &Claims,
+    streamed: bool,
+    view: ViewMode,
+) -> Result<Granted, Problem> {
     let token = issuer.sign(claims).map_err(|error| {
         Problem::new(
             ProblemKind::Invalid,
@@ -381,6 +391,7 @@ fn signed(issuer: &Issuers, claims: &Claims, streamed: bool) -> Result<Granted, 
         token,
         capability: Capability::from(claims),
         streamed,
+        view,
         lease_until: None,
         ended: Vec::new(),
     })

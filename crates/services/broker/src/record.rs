@@ -66,6 +66,13 @@ impl Recorder {
         &self.privacy
     }
 
+    /// The same of an event that others follow which are waited for: the log keeps the order, so that it is durable with them.
+    pub(crate) fn precede(&self, event: Event) -> Result<EventId, Problem> {
+        self.log
+            .append_streamed(event)
+            .map_err(|error| unavailable(&error))
+    }
+
     /// The number of events in the log.
     pub(crate) fn size(&self) -> u64 {
         Checkpoint::read_unverified(self.log.checkpoint().as_bytes())

@@ -5,7 +5,7 @@ use valetkey_audit::Event;
 use valetkey_capability::{Claims, MAX_SINGLE_USE_TTL_SECONDS, MAX_TTL_SECONDS, NarrowError};
 use valetkey_model::{
     Action, ActionSet, ApprovalId, CapabilityId, Decision, Durability, Effect, Grant, RequestId,
-    Timestamp,
+    Timestamp, ViewMode,
 };
 
 use crate::lease::Given;
@@ -29,6 +29,7 @@ pub(crate) struct Allowed {
     streamed: bool,
     labels: Vec<String>,
     labels_known: usize,
+    view: ViewMode,
 }
 
 impl Allowed {
@@ -45,6 +46,7 @@ impl Allowed {
                 streamed: decision.obligations.durability == Durability::Streamed,
                 labels: decision.obligations.labels.clone(),
                 labels_known: decided.labels_known,
+                view: decision.obligations.view,
             }),
             Effect::Ask | Effect::Deny => None,
         }
@@ -68,6 +70,7 @@ impl Allowed {
             streamed: obligations.durability == Durability::Streamed,
             labels: obligations.labels.clone(),
             labels_known: decided.labels_known,
+            view: ViewMode::Watched,
         }
     }
 
@@ -89,6 +92,7 @@ impl Allowed {
                 streamed: decision.obligations.durability == Durability::Streamed,
                 labels: decision.obligations.labels.clone(),
                 labels_known: decided.labels_known,
+                view: ViewMode::Watched,
             }),
             Effect::Ask | Effect::Allow | Effect::Deny => None,
         }
@@ -113,6 +117,7 @@ impl Allowed {
             // Policy did not give it, and says nothing of what is read by it.
             labels: Vec::new(),
             labels_known: usize::MAX,
+            view: ViewMode::Watched,
         }
     }
 
@@ -152,6 +157,11 @@ impl Allowed {
     /// How many labels the session had when this was decided.
     pub(crate) fn labels_known(&self) -> usize {
         self.labels_known
+    }
+
+    /// How its tree may be served. What people were asked about is watched.
+    pub(crate) fn view(&self) -> ViewMode {
+        self.view
     }
 }
 

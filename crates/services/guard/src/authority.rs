@@ -99,6 +99,40 @@ impl SessionAuthority {
         self.desk.record(report).is_ok()
     }
 
+    /// Tells the agent of what a quiet tree does not give: each name once, since nobody is asked from within a system call there, and the
+    /// kernel refuses by itself what the bits of the name do not allow.
+    fn tell_quiet(
+        &self,
+        resource: Resource,
+        wanted: ActionSet,
+        problem: Problem,
+        purpose: Purpose,
+        visible: bool,
+    ) {
+        // A look at what is not to be seen is no refusal worth telling; what could be asked for is.
+        let is_told = purpose != Purpose::Lookup || problem.requestable || visible;
+        if !is_told {
+            return;
+        }
+        let problem = if problem.requestable {
+            problem.hinted(true, IN_A_QUIET_TREE)
+        } else {
+            problem
+        };
+        self.desk.refuse(resource, wanted, problem);
+    }
+
+    /// Tells that no more than reading is given of a name that was taken out of a quiet tree.
+    fn tell_read_only(&self, resource: Resource, wanted: ActionSet) {
+        let changes = !CHANGING.intersection(wanted).is_empty();
+        if changes || LOOKING.allows_all(wanted) {
+            return;
+        }
+        let problem = Problem::new(ProblemKind::Denied, READ_ONLY).hinted(true, IN_A_QUIET_TREE);
+        let changing = ActionSet::of(&[Action::Write]);
+        self.desk.refuse(resource, changing, problem);
+    }
+
     fn visible(&self, path: &Path) -> bool {
         self.desk
             .holdings
@@ -147,8 +181,9 @@ impl Authority for SessionAuthority {
             justification: None,
             file: Some(file_facts(facts)),
             change: None,
-            may_ask: why.purpose != Purpose::Lookup,
+            may_ask: why.may_ask && why.purpose != Purpose::Lookup,
         };
+        let asked = wanted_access.resource.clone();
         let answer = self
             .desk
             .ask_and_wait(wanted_access, || !interrupt.is_raised());
@@ -158,11 +193,21 @@ impl Authority for SessionAuthority {
                 if held.permits_path(path, wanted)
                     && self.record_use(&held, path, wanted, again(path).as_ref()) =>
             {
+                if !why.may_ask {
+                    self.tell_read_only(asked, wanted);
+                }
                 Verdict::Permitted(held)
             }
-            Ok(_) | Err(_) => Verdict::Refused {
+            Ok(_) => Verdict::Refused {
                 visible: self.visible(path),
             },
+            Err(problem) => {
+                let visible = self.visible(path);
+                if !why.may_ask {
+                    self.tell_quiet(asked, wanted, problem, why.purpose, visible);
+                }
+                Verdict::Refused { visible }
+            }
         }
     }
 
@@ -243,6 +288,11 @@ impl Authority for SessionAuthority {
 fn again(path: &Path) -> Option<FileFacts> {
     crate::facts::again(&Resource::file(path).ok()?)
 }
+/// What the agent is told of a name that a quiet tree does not give.
+const IN_A_QUIET_TREE: &str =
+    "this tree is quiet, where no system call waits for an answer: ask for it with `valetkey ask`";
+const READ_ONLY: &str =
+    "this name is taken out of the tree, and policy gives no more than reading it without asking";
 /// What the agent is told of a file that a rule may forbid by another name. It is not told where that name is.
 const MANY_NAMES: &str =
     "the file has several names: a rule forbids one of them, or they cannot all be found";

@@ -13,7 +13,7 @@ use valetkey_api::{
     StartGrant,
 };
 use valetkey_model::{Grant, Level, Resource};
-use valetkey_sandbox::{AskedLimit, Cell, CellSpec, Event, Launching, mount_points, root_links};
+use valetkey_sandbox::{AskedLimit, Beginning, Cell, CellSpec, Event, mount_points, root_links};
 use valetkey_sys::signals::{signal_descriptor, take_signal};
 use valetkey_view::{Connection, IdMap, SkeletonEntry, SkeletonKind, View, ViewConfig, ViewHandle};
 
@@ -21,8 +21,7 @@ use crate::authority::SessionAuthority;
 use crate::bus;
 use crate::command::{self, Found};
 use crate::desk::{Desk, problem_of};
-use crate::document::Documents;
-use crate::door::{self, AgentDoor};
+use crate::doors::Doors;
 use crate::environment;
 use crate::error::RunError;
 use crate::holdings::Holdings;
@@ -30,9 +29,9 @@ use crate::keeping::{self, UndoSpec};
 use crate::keyring::KeyRing;
 use crate::level::Reached;
 use crate::link::{Link, connect_or_start};
-use crate::network::{self, NetworkDoor};
 use crate::notice::Notices;
 use crate::prompt::{Overlay, Prepared};
+use crate::quiet;
 use crate::reporter::Reporter;
 use crate::terminal::{self, RawMode, Relays};
 use crate::watch;
@@ -72,6 +71,8 @@ pub struct RunSpec {
     pub environment: Vec<String>,
     /// Questions are not shown over the agent's terminal; a line says that they wait.
     pub no_prompt: bool,
+    /// Trees that policy lets be quiet are: see [`crate::quiet`].
+    pub quiet: bool,
     /// Where what the agent changes is kept; nowhere, and nothing can be undone.
     pub undo: Option<UndoSpec>,
 }
@@ -86,12 +87,12 @@ pub fn run(spec: &RunSpec, paths: &Paths) -> Result<u8, RunError> {
     let plan = Plan::make(spec, paths)?;
     let client = connect_or_start(&paths.guard_socket(), paths)?;
     // Forked before the session's tokens are in memory: the cell's first process starts as a copy of this one.
-    let launching = Cell::launch(&plan.cell)?;
-    let reached = Reached::new(&launching.foresight, paths.mode);
+    let beginning = Cell::begin(&plan.cell)?;
+    let reached = Reached::new(&beginning.foresight, paths.mode);
     reached.suffices(spec.require)?;
-    let enforcement = reached.told(&launching.foresight);
+    let enforcement = reached.told(&beginning.foresight);
     let session = Session::open(client, &plan, enforcement, paths)?;
-    let result = session.serve(launching, &plan);
+    let result = session.serve(beginning, &plan);
     let status = result.as_ref().copied().unwrap_or(1);
     session.close(status);
     result
@@ -108,6 +109,7 @@ struct Plan {
     hidden: Vec<PathBuf>,
     prompt: bool,
     paths: Paths,
+    quiet: bool,
     undo: Option<UndoSpec>,
 }
 
@@ -148,6 +150,7 @@ impl Plan {
         };
         bring_program(&mut cell, &agent.path, workspace.as_ref(), &grants);
         cell.shown_through = shown_through(&cwd, workspace.as_ref(), &grants);
+        cell.quiet_mounts = quiet::candidates(&cell, workspace.as_ref(), &grants);
         cell.cwd = cwd;
         cell.stdio = terminal::stdio();
         cell.terminal = terminal::shape();
@@ -172,11 +175,12 @@ impl Plan {
             hidden: hidden(paths),
             prompt: !spec.no_prompt,
             paths: paths.clone(),
+            quiet: spec.quiet,
             undo: spec.undo.clone(),
         })
     }
 
-    fn view(&self) -> ViewConfig {
+    fn view(&self, quiet: &[PathBuf]) -> ViewConfig {
         let own_gids = std::iter::once(self.cell.gid)
             .chain(
                 rustix::process::getgroups()
@@ -200,7 +204,11 @@ impl Plan {
             };
             SkeletonEntry { path, kind }
         };
-        config.skeleton = mount_points(&self.cell)
+        let mounted = CellSpec {
+            quiet_mounts: quiet.to_vec(),
+            ..self.cell.clone()
+        };
+        config.skeleton = mount_points(&mounted)
             .into_iter()
             .map(mounted_over)
             .collect();
@@ -307,6 +315,8 @@ fn shown_through(cwd: &Path, workspace: Option<&Resource>, grants: &[Grant]) -> 
 struct Session {
     desk: Arc<Desk>,
     link: Arc<Link>,
+    /// Trees that are served quietly.
+    quiet: Vec<PathBuf>,
 }
 
 impl Session {
@@ -343,7 +353,11 @@ impl Session {
             opened.session,
             Notices::new(),
         ));
-        let session = Self { desk, link };
+        let mut session = Self {
+            desk,
+            link,
+            quiet: Vec::new(),
+        };
         // The workspace is a place to work in: where policy does not give it whole, its files are decided one by one.
         let granted_by_name = |refused: &valetkey_api::RefusedGrant| {
             Some(&refused.resource) != plan.workspace.as_ref()
@@ -357,6 +371,8 @@ impl Session {
             });
         }
         session.hold_start(&opened.granted, plan)?;
+        let trees = quiet::chosen(&plan.cell.quiet_mounts, &opened.granted, plan.quiet);
+        session.quiet = quiet::recorded(&session.desk, trees);
         Ok(session)
     }
 
@@ -376,7 +392,7 @@ impl Session {
         Ok(())
     }
 
-    fn serve(&self, mut launching: Launching, plan: &Plan) -> Result<u8, RunError> {
+    fn serve(&self, beginning: Beginning, plan: &Plan) -> Result<u8, RunError> {
         let system = |what: &'static str| move |source| RunError::System { what, source };
         // Blocked before there are threads, so that every thread leaves them to the loop below.
         let signals = signal_descriptor(&watched_signals()).map_err(system("hear signals"))?;
@@ -393,8 +409,9 @@ impl Session {
             plan.cell.home.clone(),
         ));
         let (keeper, beating) = keeping::start(plan.undo.as_ref(), desk)?;
-        let view = View::keeping(plan.view(), authority, keeper.clone())
+        let view = View::keeping(plan.view(&self.quiet), authority, keeper.clone())
             .map_err(|error| RunError::View(error.to_string()))?;
+        let mut launching = beginning.mounted()?;
         let fuse = launching
             .view_fuse
             .take()
@@ -402,6 +419,7 @@ impl Session {
         let served: ViewHandle = view
             .serve(fuse, Vec::new(), Connection::Watched, SERVING_THREADS)
             .map_err(|error| RunError::View(error.to_string()))?;
+        let quiet = quiet::serve(&view, &plan.cell.quiet_mounts, &mut launching, &self.quiet)?;
         desk.watch_view(view.clone());
         for held in desk.holdings.live() {
             if let Some(pattern) = held.pattern() {
@@ -417,33 +435,22 @@ impl Session {
             .filter(|_| plan.prompt)
             .and_then(|_| Prepared::new());
         let mut cell = launching.prepare()?.start()?;
-        let documents = Documents::new(Arc::clone(desk), plan.hidden.clone(), keeper);
-        let listener = cell
-            .agent_listener
-            .try_clone()
-            .map_err(system("open the agent door"))?;
-        door::open(
-            listener,
-            AgentDoor {
-                desk: Arc::clone(desk),
-                documents: Arc::new(documents),
-            },
-        )
-        .map_err(system("open the agent door"))?;
-        network::open(&cell.network_listener, NetworkDoor::new(Arc::clone(desk)))
-            .map_err(system("open the network door"))?;
         if let Some(listener) = &cell.bus_listener {
             bus::open(listener, desk).map_err(system("open the bus door"))?;
         }
+        let doors = Doors::of(&cell, desk, plan.hidden.clone(), keeper)
+            .map_err(system("open the doors of the cell"))?;
         let status = attend(
             &mut cell,
+            doors,
             &signals,
             desk,
             prepared.map(|prepared| (prepared, &plan.paths)),
         );
         drop(cell);
         // The cell's mounts are gone with it, and so the connection has ended.
-        drop(served);
+        drop((served, quiet));
+        view.settle();
         if let Some(beating) = beating {
             beating.end();
         }
@@ -471,6 +478,7 @@ fn watched_signals() -> Vec<i32> {
 /// Attends to the running cell until its command has ended and everything it wrote has been passed on.
 fn attend(
     cell: &mut Cell,
+    mut doors: Doors,
     signals: &OwnedFd,
     desk: &Desk,
     prepared: Option<(Prepared, &Paths)>,
@@ -485,14 +493,19 @@ fn attend(
         desk.denials.publish_at(board);
     }
     let status = loop {
-        let mut waited = [
+        let mut waited = vec![
             PollFd::new(&*cell, PollFlags::IN),
             PollFd::new(signals, PollFlags::IN),
         ];
+        let listeners = doors.waiting();
+        waited.extend(listeners.map(|listener| PollFd::from_borrowed_fd(listener, PollFlags::IN)));
         match poll(&mut waited, None) {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(error) => return Err(system("wait")(error.into())),
         }
+        let came = waited.iter().skip(2);
+        let knocked: Vec<bool> = came.map(|waited| !waited.revents().is_empty()).collect();
+        doors.answer(&knocked)?;
         while let Some(signal) = take_signal(signals.as_fd()).map_err(system("hear signals"))? {
             pass_on(cell, i32::try_from(signal).unwrap_or(0), overlay)?;
         }

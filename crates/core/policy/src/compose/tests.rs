@@ -1,7 +1,7 @@
 //! The stricter answer of two counts, in every part.
 
 use proptest::prelude::*;
-use valetkey_model::{Constraints, Justification, LeaseScope};
+use valetkey_model::{Constraints, Justification, LeaseScope, ViewMode};
 
 use super::*;
 use crate::FAIL_CLOSED_POLICY_ID;
@@ -42,6 +42,27 @@ fn the_stricter_effect_counts_in_either_order() {
             assert_eq!(decision.approval.is_some(), expected == Effect::Ask);
         }
     }
+}
+
+#[test]
+fn the_view_of_the_stricter_layer_holds() {
+    let view = |said: &str, also: &str| {
+        let obliged = |view: &str| format!(r#", "obligations": {{"view": "{view}"}}"#);
+        let layered = set(&answer("allow", &obliged(said)));
+        let layered = layered.narrowed_by(policy(&answer("allow", &obliged(also))));
+        let decision = layered.decide(&asks("read", "file:/home/alice/work/**"));
+        decision.obligations.view
+    };
+    // The guardrails leave it to the others.
+    assert_eq!(view("quiet", "quiet"), ViewMode::Quiet);
+    for stricter in ["quiet_if_wanted", "watched"] {
+        let expected = view(stricter, stricter);
+        assert_eq!(view("quiet", stricter), expected, "{stricter}");
+        assert_eq!(view(stricter, "quiet"), expected, "{stricter}");
+    }
+    assert_eq!(view("quiet_if_wanted", "watched"), ViewMode::Watched);
+    let silent = set(&answer("allow", "")).decide(&asks("read", "file:/home/alice/work/**"));
+    assert_eq!(silent.obligations.view, ViewMode::Watched);
 }
 
 #[test]

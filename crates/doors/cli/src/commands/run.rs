@@ -47,6 +47,7 @@ pub(crate) fn in_cell(args: CellArgs, command: Vec<OsString>) -> Result<u8, Fail
         environment: args.environment,
         no_prompt: args.no_prompt
             || std::env::var_os("VALETKEY_PROMPT").is_some_and(|when| when == "never"),
+        quiet: args.quiet,
         undo,
     };
     Ok(valetkey_guard::run(&spec, &paths)?)

@@ -100,7 +100,7 @@ fn run(spec: &CellSpec, options: &Options) -> Result<i32, SandboxError> {
         let root = tree::Tree::for_view(spec);
         thread::spawn(move || tree::serve(&device, &root));
     }
-    for device in launching.quiet_fuse.drain(..) {
+    for device in launching.quiet_fuse.iter_mut().filter_map(Option::take) {
         thread::spawn(move || tree::serve(&device, &tree::Tree::quiet()));
     }
     let prepared = launching.prepare()?;

@@ -96,19 +96,22 @@ fn build_and_run(
         namespaces::become_throwaway()?;
     }
     let foresight = namespaces::foresee(plan, host_user);
+    // The guard opens its session with this, while the file systems are made here.
+    control::send(control.as_fd(), &Report::Foreseen(foresight), &[])
+        .at(Step::Control, "what is foreseen")?;
     let sources = mounts::open_sources(plan, taken)?;
     control::send(
         control.as_fd(),
-        &Report::Mounted(foresight),
+        &Report::Mounted,
         &sources.fuse_descriptors(),
     )
     .at(Step::Control, "fuse descriptors")?;
     let sources = sources.forget_fuse_devices();
-    if !next_order(control, &Order::Build)? {
+    let Some(Order::Build { quiet }) = next_order(control, "Build")? else {
         return Ok(EXIT_ABANDONED);
-    }
+    };
 
-    let built = mounts::build(plan, sources)?;
+    let built = mounts::build(plan, sources.with_quiet(&quiet))?;
     let covers = covered::make()?;
     let namespaces_frozen = namespaces::freeze();
     let covered_proc = covers.attach()?;
@@ -130,26 +133,26 @@ fn build_and_run(
         .at(Step::Control, "ready")?;
     let terminal = built.terminal.map(|terminal| terminal.slave);
     drop((built.listener, built.bus_listener, built.notices, network));
-    if !next_order(control, &Order::Start)? {
+    let Some(Order::Start) = next_order(control, "Start")? else {
         return Ok(EXIT_ABANDONED);
-    }
+    };
 
     let streams = agent::open_streams(plan.spec, pipes, terminal.as_ref())?;
     let agent = agent::start(plan, streams, terminal, umask)?;
     supervise::watch(plan, control, agent)
 }
 
-/// Waits for the guard to say `wanted`; false when the guard is gone.
-fn next_order(control: &OwnedFd, wanted: &Order) -> Result<bool, Fault> {
+/// Waits for the order that is due; nothing when the guard is gone.
+fn next_order(control: &OwnedFd, due: &str) -> Result<Option<Order>, Fault> {
     let Some((order, _)) = control::receive::<Order>(control.as_fd()).at(Step::Control, "order")?
     else {
-        return Ok(false);
+        return Ok(None);
     };
-    if std::mem::discriminant(&order) == std::mem::discriminant(wanted) {
-        return Ok(true);
+    match (&order, due) {
+        (Order::Build { .. }, "Build") | (Order::Start, "Start") => Ok(Some(order)),
+        _ => Err(Fault::new(
+            Step::Control,
+            format!("{order:?} where {due} was due"),
+        )),
     }
-    Err(Fault::new(
-        Step::Control,
-        format!("{order:?} where {wanted:?} was due"),
-    ))
 }

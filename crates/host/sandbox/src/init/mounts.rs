@@ -58,6 +58,8 @@ pub(super) struct Sources {
     fuse_devices: Vec<OwnedFd>,
     proc: OwnedFd,
     devices: Vec<(PathBuf, OwnedFd)>,
+    /// Quiet mounts with their places, as they are described.
+    quiet: Vec<(PathBuf, OwnedFd)>,
     /// Mounts with their places, in any order.
     further: Vec<(PathBuf, OwnedFd)>,
     asking_programs: Vec<(&'static str, OwnedFd)>,
@@ -89,6 +91,13 @@ impl Sources {
             fuse_devices: Vec::new(),
             ..self
         }
+    }
+
+    /// Keeps the quiet mounts that are wanted; the others end here.
+    pub(super) fn with_quiet(mut self, wanted: &[bool]) -> Self {
+        let mut wanted = wanted.iter();
+        self.quiet.retain(|_| wanted.next().is_some_and(|is| *is));
+        self
     }
 }
 
@@ -145,7 +154,6 @@ pub(super) fn take_from_host(plan: &Plan<'_>) -> Result<Taken, Fault> {
 /// Makes the file systems of the cell's own, as the user who owns them, while the host's tree is still there.
 pub(super) fn open_sources(plan: &Plan<'_>, taken: Taken) -> Result<Sources, Fault> {
     let spec = plan.spec;
-    let mut further = taken.further;
     let mut devices = taken.fuse_devices.iter();
     let mut fuse = || {
         let device = devices.next();
@@ -155,8 +163,9 @@ pub(super) fn open_sources(plan: &Plan<'_>, taken: Taken) -> Result<Sources, Fau
         Root::Fuse => fuse()?,
         Root::Tmpfs => bare_root(spec)?,
     };
+    let mut quiet = Vec::with_capacity(spec.quiet_mounts.len());
     for path in &spec.quiet_mounts {
-        further.push((path.clone(), fuse()?));
+        quiet.push((path.clone(), fuse()?));
     }
     let proc = new_mount("proc", &[], NO_SUID | NO_DEV | NO_EXEC).at(Step::MountProc, "")?;
     Ok(Sources {
@@ -164,7 +173,8 @@ pub(super) fn open_sources(plan: &Plan<'_>, taken: Taken) -> Result<Sources, Fau
         fuse_devices: taken.fuse_devices,
         proc,
         devices: taken.devices,
-        further,
+        quiet,
+        further: taken.further,
         asking_programs: taken.asking_programs,
     })
 }
@@ -174,7 +184,12 @@ pub(super) fn build(plan: &Plan<'_>, sources: Sources) -> Result<Built, Fault> {
     let spec = plan.spec;
     enter(&sources.root)?;
     let mut further = sources.further;
-    for path in &spec.shown_through {
+    let shown_through = spec.shown_through.iter().filter(|path| {
+        // What is quiet is shown by its own mount.
+        let mut quiet = sources.quiet.iter();
+        !quiet.any(|(place, _)| path.starts_with(place))
+    });
+    for path in shown_through {
         let tree = copy_tree(CWD, path, NO_SUID | NO_DEV).at(Step::Attach, path.display())?;
         further.push((path.clone(), tree));
     }
@@ -196,6 +211,7 @@ pub(super) fn build(plan: &Plan<'_>, sources: Sources) -> Result<Built, Fault> {
         &Path::new("/").join(&runtime),
     )?;
 
+    further.extend(sources.quiet);
     // A mount inside another comes after it.
     further.sort_by_key(|(path, _)| path.components().count());
     for (path, tree) in &further {

@@ -152,10 +152,9 @@ impl Watch<'_> {
                 self.send_signal(signal);
                 Ok(None)
             }
-            Some((order @ (Order::Settle(_) | Order::Build | Order::Start), _)) => Err(Fault::new(
-                Step::Control,
-                format!("{order:?} while the command runs"),
-            )),
+            Some((order @ (Order::Settle(_) | Order::Build { .. } | Order::Start), _)) => Err(
+                Fault::new(Step::Control, format!("{order:?} while the command runs")),
+            ),
         }
     }
 

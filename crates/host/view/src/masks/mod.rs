@@ -85,6 +85,13 @@ impl Server {
         };
         let kinds = node.mask.kinds().union(kinds);
         if pages.opened && pages.kinds != kinds {
+            if self.is_quiet() {
+                // This is a read already: it fails, and a later one finds the pages dropped.
+                node.mask.grow(kinds);
+                drop(pages);
+                self.watch.get().ok_or(Errno::IO)?.mask_again(node);
+                return Err(Errno::ACCESS.into());
+            }
             // Pages are dropped by another thread, which waits for reads that are under way.
             if caller.waiting.is_none() {
                 return Err(Fail::Defer);
@@ -101,6 +108,27 @@ impl Server {
             kinds,
         };
         Ok(kinds)
+    }
+
+    /// Puts on a node what its names ask for now, where the kernel sends no opens that would. To be followed by [`Notifier::invalidate_node`]:
+    /// until then pages may be kept that are masked less.
+    ///
+    /// [`Notifier::invalidate_node`]: valetkey_fuse::Notifier::invalidate_node
+    pub(crate) fn mask_again(&self, node: &Node) {
+        if !self.is_quiet() || node.is_directory() {
+            return;
+        }
+        let mut kinds = Kinds::NONE;
+        for name in node.names() {
+            if let Some(path) = self.nodes.path_of_name(&name) {
+                kinds = kinds.union(self.shared.authority.redacts(&path));
+            }
+        }
+        // Whoever has pages dropped at this moment does it for a greater mask than was there.
+        let kinds = node.mask.grow(kinds);
+        if let Ok(mut pages) = node.mask.pages.try_lock() {
+            pages.kinds = kinds;
+        }
     }
 
     /// Reads of a masked node into `place`: so many bytes.

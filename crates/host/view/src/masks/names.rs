@@ -93,7 +93,9 @@ impl Server {
         stat: &Stat,
         (path, wanted): (&Path, ActionSet),
     ) -> Result<(), Fail> {
-        if stat.attributes.size > AT_ONCE_BYTES_MAX && caller.waiting.is_none() {
+        // On a quiet connection this is a read already, and nothing waits then.
+        let may_wait = caller.waiting.is_none() && !self.is_quiet();
+        if stat.attributes.size > AT_ONCE_BYTES_MAX && may_wait {
             return Err(Fail::Defer);
         }
         match self.version(node, file) {

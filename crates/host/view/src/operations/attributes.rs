@@ -3,6 +3,7 @@
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustix::fs::{
     AtFlags, Mode, OFlags, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT, chmodat, fchmod, ftruncate,
@@ -81,6 +82,7 @@ impl Server {
         };
         for place in places {
             if let Some(sight) = self.see(caller, &place.path, || place.stat.facts())? {
+                self.acquaint(caller, &place)?;
                 return Ok(known(&place.stat, &place.path, &sight));
             }
         }
@@ -135,7 +137,12 @@ impl Server {
         });
         let stat = stat_descriptor(target.descriptor.as_fd())?;
         let attributes = self.shown(&stat, &target.path, &Sight::Covered);
-        Ok(Answer::Attributes(attributes, self.valid()))
+        let valid = if self.is_uncounted(&stat) {
+            Duration::ZERO
+        } else {
+            self.valid()
+        };
+        Ok(Answer::Attributes(attributes, valid))
     }
 
     fn change(&self, target: &Target, change: &SetAttributes) -> Result<(), Fail> {

@@ -3,6 +3,7 @@
 use std::io::IoSlice;
 use std::os::fd::AsFd;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use rustix::fs::{
     FallocateFlags, OFlags, SeekFrom, copy_file_range, fallocate, fdatasync, fsync, seek,
@@ -12,25 +13,22 @@ use valetkey_fuse::Operation;
 use valetkey_model::Action;
 
 use super::Outcome;
-use super::open::{How, before_write};
+use super::open::before_write;
 use crate::authority::{Permit, Purpose, Touched, Verdict};
-use crate::connection::{Answer, Caller, Fail, Server};
+use crate::connection::{Answer, Fail, Server};
 use crate::handle::{FileHandle, Writing};
 use crate::host::stat_descriptor;
 use crate::locks::lock;
 use crate::masks::MaskRefusal;
-use crate::node::Node;
 use crate::uses::{self, Begun};
 
-/// Handles that stand in for a kernel which sends none.
-const QUIET_HANDLES_MAX: usize = 1024;
 /// `SEEK_DATA` and `SEEK_HOLE`; every other kind of seek is the kernel's own business.
 const SEEK_DATA: u32 = 3;
 const SEEK_HOLE: u32 = 4;
 
 /// What a handle is needed for.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Need {
+pub(super) enum Need {
     Read,
     Write,
     /// Any open file will do.
@@ -80,7 +78,8 @@ impl Server {
                 let appends = !cached && OFlags::from_bits_retain(flags).contains(OFlags::APPEND);
                 self.write(node, handle, offset, data, appends, cached)
             }
-            // Nothing is held back here, so a close has nothing to flush.
+            // Nothing is held back here, so a close has nothing to flush; a kernel that sends no opens need not tell of closes either.
+            Operation::Flush { .. } if self.is_quiet() => Err(Errno::NOSYS.into()),
             Operation::Flush { .. } => Ok(Answer::Done),
             Operation::Sync { handle, data_only } => self.sync(node, handle, data_only),
             Operation::Seek {
@@ -221,6 +220,10 @@ impl Server {
             return Err(Errno::BADF.into());
         }
         self.live(&handle)?;
+        if self.is_quiet() {
+            self.tell_opened(&handle);
+            handle.used.store(true, Ordering::Relaxed);
+        }
         if need == Need::Write && handle.node.mask.is_masked() {
             return Err(self.refuse_masked(&handle.path, handle.wanted, MaskRefusal::Destroys));
         }
@@ -288,72 +291,6 @@ impl Server {
         self.begin(permits, handle.wanted, Purpose::Open, &touched)
             .map(Begun::done)
             .is_ok()
-    }
-
-    /// The standing handle of a file in a quiet tree: opened at the first read or write.
-    fn quiet_file(&self, node: u64, need: Need) -> Result<Arc<FileHandle>, Fail> {
-        let node = self.node(node)?;
-        let kept = lock(&node.quiet).clone();
-        let serves = |handle: &FileHandle| match need {
-            Need::Read => handle.readable,
-            Need::Write => handle.writing == Writing::Anywhere,
-            Need::Either => true,
-        };
-        if let Some(handle) = kept.as_ref().filter(|handle| serves(handle)) {
-            return Ok(Arc::clone(handle));
-        }
-        let caller = Caller {
-            pid: 0,
-            waiting: None,
-        };
-        let mut tries = match need {
-            Need::Read | Need::Either => vec![OFlags::RDONLY.bits(), OFlags::RDONLY.bits() | 0x20],
-            Need::Write => vec![OFlags::RDWR.bits(), OFlags::WRONLY.bits()],
-        };
-        if need == Need::Read && kept.is_some() {
-            tries.insert(0, OFlags::RDWR.bits());
-        }
-        let mut refused = Fail::Errno(Errno::ACCESS);
-        for flags in tries {
-            match self.open_node(&caller, &node, How::from_flags(flags), false) {
-                Ok((handle, _)) => {
-                    *lock(&node.quiet) = Some(Arc::clone(&handle));
-                    self.keep_quiet(&node);
-                    return Ok(handle);
-                }
-                // Nothing may wait while data moves.
-                Err(Fail::Defer) => refused = Fail::Errno(Errno::ACCESS),
-                Err(fail) => refused = fail,
-            }
-        }
-        Err(refused)
-    }
-
-    /// Opens the standing handle of a file that is about to lose its last name.
-    pub(super) fn quiet_hold(&self, node: &Arc<Node>) {
-        if self.quiet_file(node.id, Need::Write).is_err() {
-            // Whoever may neither write nor read has nothing to go on with.
-            drop(self.quiet_file(node.id, Need::Read));
-        }
-    }
-
-    fn keep_quiet(&self, node: &Arc<Node>) {
-        let mut quiet = lock(&self.quiet);
-        quiet.push_back(Arc::downgrade(node));
-        while quiet.len() > QUIET_HANDLES_MAX {
-            let Some(node) = quiet.pop_front().and_then(|node| node.upgrade()) else {
-                continue;
-            };
-            // What has no name any more could not be opened again; it goes when the kernel forgets it.
-            if !node.names().is_empty() {
-                self.close_quiet(&node);
-            }
-        }
-    }
-
-    pub(crate) fn is_quiet(&self) -> bool {
-        self.without_opens
-            .load(std::sync::atomic::Ordering::Acquire)
     }
 }
 

@@ -312,6 +312,10 @@ impl Listing<'_> {
             return Ok(true);
         };
         let parent = &self.handle.node;
+        // What is not known of it yet is found out when it is looked up by itself.
+        if self.server.is_stranger(&stat, &self.path) {
+            return Ok(self.push(&Entry::default(), name, ino, kind, next));
+        }
         let entry = self
             .server
             .entry(parent, name, &self.path, Some(&stat), &sight, self.long);

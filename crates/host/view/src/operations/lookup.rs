@@ -15,8 +15,8 @@ use crate::changes::WATCHED_VALID;
 use crate::config::SkeletonKind;
 use crate::connection::{Answer, Caller, Fail, Server};
 use crate::host::{Key, Stat};
-use crate::node::Node;
-use crate::sight::Sight;
+use crate::node::{Name, Node};
+use crate::sight::{Place, Sight};
 use crate::skeleton::Bone;
 use crate::watch::Watch;
 
@@ -38,6 +38,18 @@ impl Server {
                 self.shared.config.refusal_memory,
             )));
         };
+        if let Some(stat) = found.filter(|stat| self.is_stranger(stat, &path)) {
+            let place = Place {
+                directory: self.directory(&parent)?,
+                name: Name {
+                    parent: Arc::clone(&parent),
+                    name: name.to_owned(),
+                },
+                path: path.clone(),
+                stat,
+            };
+            self.acquaint(caller, &place)?;
+        }
         Ok(Answer::Entry(self.entry(
             &parent,
             name,
@@ -109,6 +121,9 @@ impl Server {
         sight: &Sight,
         long: bool,
     ) -> Duration {
+        if self.is_uncounted(stat) {
+            return Duration::ZERO;
+        }
         // What a file's other names bring is heard of elsewhere, if at all; what is made in a directory, in there.
         let heard_of = if stat.is_directory() {
             node.is_watched()

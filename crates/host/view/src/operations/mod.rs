@@ -7,6 +7,7 @@ mod directory;
 mod lookup;
 mod names;
 mod open;
+mod quiet;
 mod rename;
 mod temporary;
 mod xattr;
@@ -15,6 +16,8 @@ use rustix::io::Errno;
 use valetkey_fuse::{Operation, Request};
 
 use crate::connection::{Answer, Caller, Fail, Server};
+
+pub(crate) use quiet::{Counts, WRITER_RESTS};
 
 type Outcome = Result<Answer, Fail>;
 

@@ -282,6 +282,9 @@ impl Server {
                 })
             })
             .collect::<Result<Vec<_>, Fail>>()?;
+        if !permits.iter().all(|permit| self.suits(permit)) {
+            return Err(Errno::ACCESS.into());
+        }
         Ok(Rights {
             writing: writing(how, append_only, &permits),
             permits,
@@ -315,10 +318,6 @@ impl Server {
             wanted,
             writing,
         } = rights;
-        self.shared.authority.report(Observation::Opened {
-            path: path.clone(),
-            actions: wanted,
-        });
         self.kept_opened(writing, stat);
         let has_set_id = stat.attributes.mode & SET_ID != 0;
         let readable = how.readable;
@@ -333,6 +332,9 @@ impl Server {
             has_set_id,
         ));
         node.add_handle(&handle);
+        if !self.is_quiet() {
+            self.tell_opened(&handle);
+        }
         let flags = if handle.counted || writing == Writing::Append {
             // Nothing read ahead, nothing kept, and every write seen as it was made.
             open_flags::DIRECT_IO
@@ -354,16 +356,22 @@ impl Server {
         }
     }
 
-    /// Closes the handle that stands in for a kernel which sends none.
-    pub(crate) fn close_quiet(&self, node: &Node) {
-        let handle = lock(&node.quiet).take();
-        if let Some(handle) = handle {
-            self.report_closed(&handle);
+    /// Tells once that a file was opened.
+    pub(super) fn tell_opened(&self, handle: &FileHandle) {
+        if handle.told.load(Ordering::Relaxed) || handle.told.swap(true, Ordering::AcqRel) {
+            return;
         }
+        self.shared.authority.report(Observation::Opened {
+            path: handle.path.clone(),
+            actions: handle.wanted,
+        });
     }
 
-    fn report_closed(&self, handle: &FileHandle) {
+    pub(crate) fn report_closed(&self, handle: &FileHandle) {
         self.kept_closed(handle);
+        if !handle.told.load(Ordering::Acquire) {
+            return;
+        }
         self.shared.authority.report(Observation::Closed {
             path: handle.path.clone(),
             read_bytes: handle.read_bytes.load(Ordering::Relaxed),

@@ -193,6 +193,10 @@ impl Server {
         if host.hides_below(&from.path) || host.hides_below(&to.path) {
             return Err(Errno::BUSY.into());
         }
+        let shared = &self.shared;
+        if shared.leads_to_quiet(&from.path) || shared.leads_to_quiet(&to.path) {
+            return Err(Errno::BUSY.into());
+        }
         if self.widens(&from.path, &to.path) {
             return Err(Errno::ACCESS.into());
         }
@@ -273,6 +277,7 @@ impl Server {
 
     /// Brings the names of the nodes concerned up to date.
     fn renamed(&self, moved: &Stat, old: &End<'_>, new: &End<'_>, exchanged: bool) {
+        self.reopen_below(&new.path, &old.path);
         if let Some(target) = &new.found
             && target.key() != moved.key()
         {

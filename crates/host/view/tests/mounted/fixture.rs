@@ -31,6 +31,8 @@ pub(crate) struct TestPermit {
     pub(crate) uses_left: Option<usize>,
     /// Whether it wants to read what is opened.
     pub(crate) judges: bool,
+    /// Whether it has no word in how often it is used: then it is not told.
+    pub(crate) is_free: bool,
     /// The operations that were begun and not abandoned.
     pub(crate) begun: Mutex<Vec<Begun>>,
     /// The objects that were made.
@@ -57,6 +59,7 @@ impl TestPermit {
             write_left: write.map(AtomicU64::new),
             uses_left: None,
             judges: false,
+            is_free: false,
             begun: Mutex::default(),
             made: Mutex::default(),
         }
@@ -84,7 +87,7 @@ impl Permit for TestPermit {
     fn limits(&self) -> Limits {
         Limits {
             bytes: self.read_left.is_some() || self.write_left.is_some(),
-            uses: true,
+            uses: !self.is_free,
             content: self.judges,
         }
     }
@@ -227,8 +230,12 @@ impl Rules {
 
     /// Allows something that was left open.
     pub(crate) fn grant_first(&self, path: &str, actions: &str) -> Arc<TestPermit> {
+        self.grant_first_by(path, TestPermit::plain(actions, None, None))
+    }
+
+    pub(crate) fn grant_first_by(&self, path: &str, permit: TestPermit) -> Arc<TestPermit> {
         let pattern = PathPattern::parse(path).expect("pattern");
-        let permit = TestPermit::new(actions);
+        let permit = Arc::new(permit);
         let mut first = self.first.write().expect("lock");
         first.push((pattern, Arc::clone(&permit)));
         permit
@@ -399,6 +406,17 @@ impl Fixture {
     /// Grants the tree at `path`.
     pub(crate) fn grant(&self, path: &str, actions: &str) -> Arc<TestPermit> {
         let permit = self.rules.allow(&format!("{path}/**"), actions);
+        self.view.notify_granted(Path::new(path));
+        permit
+    }
+
+    /// Grants the tree at `path` without any limit, as a quiet connection wants it.
+    pub(crate) fn grant_freely(&self, path: &str, actions: &str) -> Arc<TestPermit> {
+        let permit = TestPermit {
+            is_free: true,
+            ..TestPermit::plain(actions, None, None)
+        };
+        let permit = self.rules.allow_by(&format!("{path}/**"), Arc::new(permit));
         self.view.notify_granted(Path::new(path));
         permit
     }

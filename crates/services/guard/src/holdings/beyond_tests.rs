@@ -39,6 +39,7 @@ fn held(constraints: Constraints) -> Arc<Held> {
             capability: Capability::from(&claims),
             token,
             streamed: false,
+            view: valetkey_model::ViewMode::Watched,
             lease_until: None,
             ended: Vec::new(),
         })

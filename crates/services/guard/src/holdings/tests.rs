@@ -64,6 +64,7 @@ impl Issuer {
             token: self.key.sign_claims(claims).unwrap(),
             capability: Capability::from(claims),
             streamed: true,
+            view: valetkey_model::ViewMode::Watched,
             lease_until: None,
             ended: Vec::new(),
         })

@@ -57,15 +57,14 @@ impl GuardDoor {
             .sessions
             .open(session_id.clone(), guard, opening, now)
             .ok_or_else(|| Problem::new(ProblemKind::Busy, "too many sessions are open"))?;
-        match self
-            .0
-            .recorder
-            .note(vec![events::session_opened(
-                &session,
-                &self.0.session_record(&session),
-            )])
-            .await
-        {
+        let event = events::session_opened(&session, &self.0.session_record(&session));
+        // Whatever is asked for at the start is recorded after it, and waited for.
+        let recorded = if open.workspace.is_some() || !open.grants.is_empty() {
+            self.0.recorder.precede(event)
+        } else {
+            self.0.recorder.note(vec![event]).await
+        };
+        match recorded {
             Ok(event) => session.set_opened(event),
             Err(problem) => {
                 self.0.sessions.remove(&session_id);
