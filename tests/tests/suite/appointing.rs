@@ -168,3 +168,71 @@ fn nobody_makes_a_second_person_of_themselves_in_system_mode() {
     drop(system.valetkey(ALICE, ["deny", id(&question)]).done().ok());
     assert_ne!(session.finish(SOON).code(), 0);
 }
+
+#[test]
+fn an_emergency_is_told_to_and_closed_by_whom_root_appointed() {
+    if !can_become_others("an_emergency_is_told_to") {
+        return;
+    }
+    needs_cells!();
+    let system = System::started();
+    let file = system.policy().join("base.rego");
+    let text = fs::read_to_string(&file).expect("the policy");
+    let changed = text
+        .replace(r#""review_role": "owner""#, r#""review_role": "reviewer""#)
+        .replace(
+            r#"sprintf("%s/**", [trim_suffix(input.subject.user.home_resource, "/")])"#,
+            r#""file:/var/tmp/**""#,
+        )
+        .replace("if {\n\tinput.subject.user.home_resource\n}", "if true");
+    assert!(!changed.contains("\tinput.subject.user.home_resource\n"));
+    assert!(changed.contains(r#""reviewer""#));
+    fs::write(&file, changed).expect("write");
+    for uid in [ALICE, BOB] {
+        system.give_key(uid);
+    }
+    let appoint = [
+        "approver", "appoint", "uid61002", "--role", "reviewer", "--for", "uid61001",
+    ];
+    drop(system.valetkey(0, appoint).done().ok());
+    // It looks at a name, and so holds something by which it is found.
+    let mut session = system.session(ALICE, "test -e notes.txt; echo up; read go");
+    session.wait_for("up", SOON);
+    let notes = format!("{}/notes.txt=read", system.home(ALICE).display());
+    let broken = system
+        .valetkey(
+            ALICE,
+            [
+                "break-glass",
+                "--because",
+                "the close run is stuck",
+                "--ticket",
+                "INC-7",
+                &notes,
+            ],
+        )
+        .done()
+        .ok();
+    assert!(broken.text().contains("is open"), "{}", broken.text());
+    // The one who reviews sees it; a third does not; she cannot close it herself.
+    let reviews = |uid| {
+        let listed = system.valetkey(uid, ["report", "review", "--json"]).done();
+        listed.ok().json().as_array().expect("a list").clone()
+    };
+    assert!(reviews(CAROL).is_empty());
+    let review = reviews(BOB).first().expect("a review").clone();
+    let id = review["emergency"].as_str().expect("an id").to_owned();
+    let close = [
+        "report",
+        "review",
+        "--close",
+        &id,
+        "--findings",
+        "it was needed",
+    ];
+    assert_ne!(system.valetkey(ALICE, close).done().code(), 0);
+    assert_ne!(system.valetkey(CAROL, close).done().code(), 0);
+    drop(system.valetkey(BOB, close).done().ok());
+    assert!(reviews(BOB).iter().all(|one| one["is_open"] == false));
+    drop(session);
+}

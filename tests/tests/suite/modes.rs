@@ -93,7 +93,7 @@ impl System {
         self.root.path().join("policy")
     }
 
-    fn home(&self, uid: u32) -> PathBuf {
+    pub(super) fn home(&self, uid: u32) -> PathBuf {
         self.root.path().join(format!("home-{uid}"))
     }
 

@@ -7,6 +7,7 @@ use valetkey_api::{Appoint, AppointmentList, Dismiss, Mode, Problem, ProblemKind
 use valetkey_approval::{Appointment, Appointments, Approvers, Asked};
 
 use crate::broker::Broker;
+use crate::bulletin::Raised;
 use crate::events;
 use crate::identify::{PeerIdentity, Scope};
 use crate::session::Session;
@@ -63,12 +64,31 @@ impl Appointed {
 impl Broker {
     /// Those whose answers count for a session: in user mode everyone of its user's registry, in system mode the user and whom root appointed.
     pub(crate) fn approvers_of(&self, session: &Session) -> Approvers {
-        let user = &session.opening.user;
+        self.people_of(session.opening.user.uid, &session.opening.user.name)
+    }
+
+    /// The same for a user of that name.
+    pub(crate) fn people_of(&self, uid: u32, name: &str) -> Approvers {
         match self.admission.mode() {
-            Mode::User => self.people.of(user.uid),
+            Mode::User => self.people.of(uid),
             Mode::System => {
                 let appointed = self.appointed.lock();
-                appointed.approvers(user.uid, &user.name, |uid| self.people.of(uid))
+                appointed.approvers(uid, name, |uid| self.people.of(uid))
+            }
+        }
+    }
+
+    /// Whether a user is one of those who answer for another's sessions, or the other themselves.
+    pub(crate) fn is_of_the_people(&self, uid: u32, whose: u32) -> bool {
+        uid == whose || self.appointed_for(whose).contains(&uid)
+    }
+
+    fn appointed_for(&self, whose: u32) -> Vec<u32> {
+        match self.admission.mode() {
+            Mode::User => Vec::new(),
+            Mode::System => {
+                let appointed = self.appointed.lock();
+                appointed.for_user(whose).map(|one| one.uid).collect()
             }
         }
     }
@@ -113,17 +133,18 @@ impl Broker {
     /// Says that something which waits for the people of a user's sessions has changed.
     pub(crate) fn tell_people_of(&self, uid: u32) {
         self.bulletin.changed(uid);
-        if self.admission.mode() == Mode::System {
-            let appointed: Vec<u32> = self
-                .appointed
-                .lock()
-                .for_user(uid)
-                .map(|one| one.uid)
-                .collect();
-            for other in appointed {
-                self.bulletin.changed(other);
-            }
+        for other in self.appointed_for(uid) {
+            self.bulletin.changed(other);
         }
+    }
+
+    /// Raises an alert among the people of a user's sessions.
+    pub(crate) fn alert_people_of(&self, uid: u32, raised: Raised) {
+        let now = self.now();
+        for other in self.appointed_for(uid) {
+            self.bulletin.raise(other, raised.clone(), now);
+        }
+        self.bulletin.raise(uid, raised, now);
     }
 
     /// The appointments that concern a peer: root sees all.

@@ -38,7 +38,7 @@ struct User {
 }
 
 /// An alert before it has a number.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Raised {
     pub(crate) kind: AlertKind,
     pub(crate) session: Option<SessionId>,

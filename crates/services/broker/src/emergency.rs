@@ -74,7 +74,7 @@ impl Broker {
                 signed.by, signed.asked.because
             ),
         };
-        self.bulletin.raise(user.uid, raised, now);
+        self.alert_people_of(user.uid, raised);
         let mut given = Vec::new();
         for grant in grants {
             let request = RequestId::new(self.now(), Self::random()?);
@@ -195,9 +195,9 @@ impl Broker {
         // One after the other: of two that come at once, the second finds it closed before anything is recorded.
         let _turn = self.reviews.turn().await;
         let kept = self.reviews.find(&review.signed.emergency);
-        let kept = kept.filter(|kept| kept.uid == user.uid);
+        let kept = kept.filter(|kept| self.is_of_the_people(user.uid, kept.uid));
         let kept = kept.ok_or_else(no_review)?;
-        let people = self.people.of(user.uid);
+        let people = self.people_of(kept.uid, kept.item.opened_by());
         let name = &review.signed.by;
         let unknown = || Problem::new(ProblemKind::Denied, format!("`{name}` is no approver here"));
         let by = people.by_name(name).ok_or_else(unknown)?;
@@ -217,7 +217,7 @@ impl Broker {
             self.recorder.note(vec![event]).await?;
             return Err(problem);
         }
-        self.tell_people_of(user.uid);
+        self.tell_people_of(kept.uid);
         Ok(())
     }
 

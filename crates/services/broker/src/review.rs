@@ -10,8 +10,6 @@ use valetkey_api::{Problem, ProblemKind, Review};
 use valetkey_approval::{Approver, ReviewItem, SignedEmergency, SignedReview};
 use valetkey_model::{Digest, Timestamp};
 
-use crate::identify::Scope;
-
 /// Reviews of one user that may be open before nobody breaks any more glass.
 const MAX_OPEN: usize = 64;
 /// Reviews in all; closed ones make room for new ones, oldest first.
@@ -148,9 +146,9 @@ impl Reviews {
     }
 
     /// The reviews in sight, oldest first.
-    pub(crate) fn list(&self, scope: Scope) -> Vec<Review> {
+    pub(crate) fn list(&self, is_seen: impl Fn(u32) -> bool) -> Vec<Review> {
         let kept = self.lock();
-        let seen = kept.values().filter(|one| scope.holds(one.uid));
+        let seen = kept.values().filter(|one| is_seen(one.uid));
         let mut reviews: Vec<Review> = seen
             .map(|one| Review {
                 emergency: one.id,
