@@ -274,12 +274,20 @@ fn glob_matches(parts: &[Vec<u8>], segment: &[u8]) -> bool {
     let Some((last, middle)) = rest.split_last() else {
         return first == segment;
     };
-    let Some(mut inner) = segment
-        .strip_prefix(first.as_slice())
-        .and_then(|s| s.strip_suffix(last.as_slice()))
-    else {
-        return false;
-    };
+    // An empty part is never compared: it may lie at no address, and comparing no bytes with those of none takes some processors very long.
+    let mut inner = segment;
+    if !first.is_empty() {
+        let Some(left) = inner.strip_prefix(first.as_slice()) else {
+            return false;
+        };
+        inner = left;
+    }
+    if !last.is_empty() {
+        let Some(left) = inner.strip_suffix(last.as_slice()) else {
+            return false;
+        };
+        inner = left;
+    }
     for part in middle.iter().filter(|part| !part.is_empty()) {
         // The first byte by itself: a comparison for every window takes most of the time that decisions take.
         let Some(at) = inner
