@@ -450,7 +450,7 @@ impl Drop for Fixture {
 }
 
 /// A fresh `/dev/fuse`; `None` where this process may not mount.
-fn open_device() -> Option<OwnedFd> {
+pub(crate) fn open_device() -> Option<OwnedFd> {
     let device = rustix::process::geteuid()
         .is_root()
         .then(|| rustix::fs::open("/dev/fuse", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty()).ok());

@@ -14,7 +14,7 @@ use rustix::io::Errno;
 use valetkey_model::{ActionSet, PathPattern};
 use valetkey_view::{Connection, Kinds, Observation, Verdict};
 
-use crate::fixture::{Fixture, TestPermit, errno, eventually, names, within};
+use crate::fixture::{Fixture, TestPermit, errno, eventually, names, open_device, within};
 
 /// A quiet view of `/work`: the mount is that tree.
 fn quiet() -> Option<(Fixture, std::sync::Arc<TestPermit>)> {
@@ -78,6 +78,29 @@ fn opens_are_silent_and_first_reads_are_reported() {
     }
     let opened = |seen: &Observation| matches!(seen, Observation::Opened { .. });
     assert_eq!(view.rules.reports(opened), 1);
+}
+
+#[test]
+fn what_was_read_once_is_not_asked_for_again() {
+    let Some((view, _permit)) = quiet() else {
+        return;
+    };
+    for number in 0..30 {
+        view.put(&format!("/work/sub/f{number}"), "content");
+    }
+    let read_all = || {
+        for name in names(&view.at("/sub")) {
+            let path = view.at("/sub").join(name);
+            assert!(fs::metadata(&path).expect("stat").is_file());
+            assert_eq!(fs::read(&path).expect("read"), b"content");
+        }
+    };
+    // The root, which nobody listed, is looked at once a second; what the fixture wrote is heard of first.
+    assert!(eventually(|| {
+        let before = view.rules.checked.load(Ordering::SeqCst);
+        read_all();
+        view.rules.checked.load(Ordering::SeqCst) - before < 10
+    }));
 }
 
 #[test]
@@ -374,6 +397,25 @@ fn a_root_that_was_moved_leads_nowhere() {
     )));
     assert!(fs::write(view.at("/new"), "x").is_err());
     assert!(!view.real("/elsewhere/new").exists() && !view.real("/work/new").exists());
+}
+
+#[test]
+fn what_leads_to_a_quiet_tree_stays_where_it_is() {
+    let Some(view) = Fixture::whole() else { return };
+    view.put("/work/sub/tree/f", "content");
+    view.put("/work/other/f", "content");
+    let device = open_device().expect("a device");
+    let connection = Connection::Quiet {
+        root: "/work/sub/tree".into(),
+    };
+    let _ends_at_once = view.view.serve(device, Vec::new(), connection, 1);
+    let moved = |from: &str, to: &str| fs::rename(view.at(from), view.at(to));
+    for name in ["/work/sub", "/work/sub/tree"] {
+        assert_eq!(errno(moved(name, "/work/away")), Errno::BUSY);
+    }
+    assert_eq!(errno(moved("/work/other", "/work/sub/tree")), Errno::BUSY);
+    assert!(moved("/work/other", "/work/sub/other").is_ok());
+    assert!(view.real("/work/sub/tree/f").exists());
 }
 
 #[test]
