@@ -2,6 +2,7 @@
 
 mod activation;
 mod agent_door;
+mod agents;
 mod alarming;
 mod appointing;
 mod approvers;
@@ -26,6 +27,7 @@ mod forging_places;
 mod hostile_bytes;
 mod hostile_peers;
 mod inbox;
+mod installing;
 mod keeping;
 mod links;
 mod listings;

@@ -215,6 +215,33 @@ fn what_is_granted_goes_through_and_is_recorded() {
 }
 
 #[test]
+fn a_granted_server_of_this_machine_stands_at_its_own_address() {
+    needs_cells!();
+    let home = Home::new();
+    let (server, other) = (Server::start(), Server::start());
+    let (port, not_granted) = (server.port(), other.port());
+    let script = format!(
+        "s = socket.create_connection(('127.0.0.1', {port}), timeout=9); s.sendall(b'hello?'); print(s.recv(99)); s.close()\n\
+         try: socket.create_connection(('127.0.0.1', {not_granted}), timeout=9); print('out')\n\
+         except OSError: print('refused')\n"
+    );
+    let grant = format!("tcp:127.0.0.1:{port}=connect");
+    let Some(call) = session(&home, &[grant], &script) else {
+        return;
+    };
+    let ended = call.done().ok();
+    assert_eq!(ended.text(), "b'told'\nrefused\n", "{}", ended.errors());
+    assert_eq!((server.connections(), other.connections()), (1, 0));
+    let resource = format!("tcp:127.0.0.1:{port}");
+    let performed = home.events("operation.performed");
+    let made = performed.iter().filter(|event| {
+        event["resource"] == resource.as_str() && event["attributes"]["operation"] == "connect"
+    });
+    assert_eq!(made.count(), 1, "{performed:?}");
+    home.verify();
+}
+
+#[test]
 fn a_name_that_leads_to_an_own_network_is_not_followed_there() {
     needs_cells!();
     let home = Home::new();

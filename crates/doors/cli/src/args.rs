@@ -87,6 +87,13 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: WitnessCommand,
     },
+    /// What is known of agents: their own files, hosts and variables
+    Profile {
+        #[command(subcommand)]
+        command: crate::agent_args::ProfileCommand,
+    },
+    /// Add the MCP server and a few words to an agent's own settings, or take them back
+    Install(crate::install::InstallArgs),
     /// Choose the policy of your sessions among those that are built in
     Init(crate::policy_args::InitArgs),
     /// Write, test, compare and try out policy
@@ -113,6 +120,15 @@ pub(crate) enum Command {
     Completions {
         /// The shell
         shell: clap_complete::Shell,
+    },
+    /// Makes the agent's own directory in a cell, and becomes the agent
+    #[command(name = "cell-start", hide = true)]
+    CellStart {
+        /// What is to be there
+        place: String,
+        /// The agent and its arguments
+        #[arg(required = true, trailing_var_arg = true)]
+        command: Vec<OsString>,
     },
     /// The doctor's attacks; run in its cell, and outside of it as the control
     #[command(name = "doctor-probe", hide = true)]
@@ -151,6 +167,8 @@ pub(crate) struct DemoArgs {
 pub(crate) struct RunArgs {
     #[command(flatten)]
     pub(crate) cell: CellArgs,
+    #[command(flatten)]
+    pub(crate) agent: crate::agent_args::AgentArgs,
     /// The command and its arguments
     #[arg(required = true, trailing_var_arg = true, value_name = "COMMAND")]
     pub(crate) command: Vec<OsString>,
@@ -186,6 +204,9 @@ pub(crate) struct CellArgs {
     /// each open, and nobody asked from within a system call
     #[arg(long)]
     pub(crate) quiet: bool,
+    /// Nobody is there to answer: what policy asks a person about is refused at once
+    #[arg(long)]
+    pub(crate) unattended: bool,
     /// Keep what the command changes, so that `valetkey undo` can put it back
     #[arg(long)]
     pub(crate) undo: bool,
@@ -207,6 +228,7 @@ impl CellArgs {
             environment,
             no_prompt,
             quiet,
+            unattended,
             undo,
             undo_budget: _,
         } = self;
@@ -219,6 +241,7 @@ impl CellArgs {
             || !environment.is_empty()
             || *no_prompt
             || *quiet
+            || *unattended
             || *undo
     }
 }

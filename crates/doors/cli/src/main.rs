@@ -1,6 +1,8 @@
 //! `valetkey`: the program that people run.
 #![forbid(unsafe_code)]
 
+mod agent_args;
+mod agents;
 mod approver;
 mod args;
 mod commands;
@@ -9,6 +11,7 @@ mod doctor;
 mod fail;
 mod grant;
 mod home;
+mod install;
 mod out;
 mod policy_args;
 

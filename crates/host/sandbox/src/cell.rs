@@ -33,6 +33,8 @@ pub struct Cell {
     pub network_listener: OwnedFd,
     /// The socket that listens at `/run/valetkey/bus.sock` in the cell, if it has one.
     pub bus_listener: Option<OwnedFd>,
+    /// The sockets that listen at the cell's [local ports](crate::CellSpec::local_ports), with their ports.
+    pub local_listeners: Vec<(u16, OwnedFd)>,
     /// Where the agent reads what was refused; to be taken by whoever publishes it.
     pub denials: Option<Noticeboard>,
     /// What is enforced.

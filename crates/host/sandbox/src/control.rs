@@ -36,7 +36,8 @@ pub(crate) enum Report {
     Foreseen(Foresight),
     /// Comes with the FUSE descriptors: the view's, then the quiet ones.
     Mounted,
-    /// Comes with the agent's listener, the notice directory, the network's listener and, if there are such, the bus's listener and the pty's master.
+    /// Comes with the agent's listener, the notice directory, the network's listener, one for each local port and, if there are such,
+    /// the bus's listener and the pty's master.
     Ready(Box<Posture>),
     /// The command was executed.
     Started,

@@ -76,6 +76,7 @@ pub(crate) fn collect(spec: &CellSpec) -> Vec<Entry> {
     for name in COPIED {
         entries.extend(copied(host, Path::new(name), &spec.system_dirs));
     }
+    keep_search_path(&mut entries, spec);
     for name in BOUND {
         entries.extend(bound(host, Path::new(name), &spec.system_dirs));
     }
@@ -90,6 +91,28 @@ pub(crate) fn collect(spec: &CellSpec) -> Vec<Entry> {
         }
     }
     entries
+}
+
+/// The host's own `profile` sets another search path: a login shell, in which some agents run every command, would not find what is in the
+/// cell. So the cell's path is set again behind it.
+fn keep_search_path(entries: &mut Vec<Entry>, spec: &CellSpec) {
+    let Some((_, path)) = spec.env.iter().find(|(name, _)| name == "PATH") else {
+        return;
+    };
+    let quoted = path.to_string_lossy().replace('\'', "'\\''");
+    let line = format!("\nPATH='{quoted}'\nexport PATH\n");
+    let wanted = Path::new("profile");
+    for entry in &mut *entries {
+        match entry {
+            Entry::File(name, bytes) if name == wanted => {
+                return bytes.extend_from_slice(line.as_bytes());
+            }
+            // It is a system directory's: nothing is known of what it does.
+            Entry::Link(name, _) if name == wanted => return,
+            Entry::File(..) | Entry::Link(..) | Entry::Bind(_) => {}
+        }
+    }
+    entries.push(Entry::File(wanted.to_owned(), line.into_bytes()));
 }
 
 fn generated(spec: &CellSpec) -> Vec<Entry> {
@@ -203,6 +226,20 @@ mod tests {
         (spec.uid, spec.gid, spec.user_name) = (1000, 1000, "al".to_owned());
         let al = text_of(&generated(&spec), "passwd");
         assert_eq!(al.lines().count(), 3);
+    }
+
+    #[test]
+    fn a_login_shell_keeps_the_search_path() {
+        let mut spec = CellSpec::new(vec!["true".into()]);
+        spec.env = vec![("PATH".into(), "/usr/bin:/it's/bin".into())];
+        let profile = text_of(&collect(&spec), "profile");
+        assert!(
+            profile.ends_with("\nPATH='/usr/bin:/it'\\''s/bin'\nexport PATH\n"),
+            "{profile}"
+        );
+        let mut entries = vec![Entry::File("profile".into(), b"PATH=/bin".to_vec())];
+        keep_search_path(&mut entries, &spec);
+        assert!(text_of(&entries, "profile").starts_with("PATH=/bin\nPATH='"));
     }
 
     #[test]

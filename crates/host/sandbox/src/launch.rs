@@ -64,6 +64,7 @@ pub struct Beginning {
     quiet_mounts: usize,
     terminal: bool,
     session_bus: bool,
+    local_ports: Vec<u16>,
 }
 
 impl Beginning {
@@ -95,6 +96,7 @@ impl Beginning {
             pipes: self.pipes,
             terminal: self.terminal,
             session_bus: self.session_bus,
+            local_ports: self.local_ports,
         })
     }
 }
@@ -112,6 +114,7 @@ pub struct Launching {
     pipes: [Option<OwnedFd>; 3],
     terminal: bool,
     session_bus: bool,
+    local_ports: Vec<u16>,
 }
 
 impl Launching {
@@ -155,6 +158,11 @@ impl Launching {
         let agent_listener = next("the agent's listener")?;
         let denials = Noticeboard::new(next("the notice directory")?);
         let network_listener = next("the network's listener")?;
+        let local_listeners = self
+            .local_ports
+            .iter()
+            .map(|port| Ok((*port, next("the listener of a local port")?)))
+            .collect::<Result<Vec<_>, Fault>>()?;
         let bus_listener = if self.session_bus {
             Some(next("the bus's listener")?)
         } else {
@@ -170,6 +178,7 @@ impl Launching {
             pipes: self.pipes,
             agent_listener,
             network_listener,
+            local_listeners,
             bus_listener,
             denials: Some(denials),
             posture,
@@ -245,6 +254,7 @@ fn begin(spec: &CellSpec) -> Result<Beginning, Fault> {
         quiet_mounts: spec.quiet_mounts.len(),
         terminal: spec.wants_terminal(),
         session_bus: spec.session_bus,
+        local_ports: spec.local_ports.clone(),
     })
 }
 

@@ -51,6 +51,7 @@ pub use limits::{Asked as AskedLimit, Held as HeldLimits, Limit, Limits};
 pub use posture::{Foresight, Posture, Shortfall};
 pub use service::{ServicePlaces, confine_service};
 pub use spec::{
-    CellSpec, NETWORK_PORT, Root, Stdio, Terminal, default_system_dirs, mount_points, root_links,
+    CellSpec, LOCAL_PORTS_MAX, NETWORK_PORT, Root, Stdio, Terminal, can_listen_at,
+    default_system_dirs, mount_points, root_links,
 };
 pub use worker::{WorkerLimits, confine_worker};

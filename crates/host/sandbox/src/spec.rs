@@ -12,6 +12,10 @@ use crate::limits::Limits;
 
 /// Where the cell's network door listens on its loopback interface: beyond the ports that a kernel gives out by itself.
 pub const NETWORK_PORT: u16 = 61_080;
+/// The most further ports at which a cell listens: what a person names, with room; their descriptors fit into one message.
+pub const LOCAL_PORTS_MAX: usize = 16;
+/// Ports below this one are for the privileged, also in the cell.
+const FIRST_PLAIN_PORT: u16 = 1024;
 
 /// Where the cell's root file system comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,6 +81,8 @@ pub struct CellSpec {
     pub shown_through: Vec<PathBuf>,
     /// Further directories of the host that are in the cell read-only, at their own places.
     pub extra_ro_binds: Vec<PathBuf>,
+    /// Ports of the cell's loopback interface at which it listens beside [`NETWORK_PORT`], for whoever serves them from outside.
+    pub local_ports: Vec<u16>,
     /// The text of `/run/valetkey/README.md`.
     pub readme: String,
     /// Programs of the host that are in the cell under `/run/valetkey/bin`, with their names there: how agents ask. One that is not
@@ -92,6 +98,12 @@ pub struct CellSpec {
 
 /// The cell's own file systems at the top of the tree.
 const OWN_MOUNTS: [&str; 5] = ["/etc", "/dev", "/proc", "/tmp", "/run"];
+
+/// Whether a cell can listen at this port for somebody outside.
+#[must_use]
+pub const fn can_listen_at(port: u16) -> bool {
+    port >= FIRST_PLAIN_PORT && port != NETWORK_PORT
+}
 
 impl CellSpec {
     /// A cell for the user of this process, with the standard system directories, a FUSE root and no
@@ -116,6 +128,7 @@ impl CellSpec {
             quiet_mounts: Vec::new(),
             shown_through: Vec::new(),
             extra_ro_binds: Vec::new(),
+            local_ports: Vec::new(),
             readme: String::new(),
             asking_programs: Vec::new(),
             session_bus: false,
@@ -153,6 +166,12 @@ impl CellSpec {
             if name.is_empty() || name.as_bytes().contains(&b'=') {
                 return refuse(format!("`{}` is no name for a variable", name.display()));
             }
+        }
+        if self.local_ports.len() > LOCAL_PORTS_MAX {
+            return refuse(format!("more than {LOCAL_PORTS_MAX} ports to listen at"));
+        }
+        if let Some(port) = self.local_ports.iter().find(|port| !can_listen_at(**port)) {
+            return refuse(format!("a cell does not listen at port {port}"));
         }
         let account = [
             self.user_name.as_bytes(),

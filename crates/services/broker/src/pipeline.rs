@@ -70,9 +70,7 @@ impl Broker {
                 }
                 if !ask.may_ask {
                     self.recorder.note(vec![decided]).await?;
-                    let problem = Problem::new(ProblemKind::Denied, "a person must be asked first")
-                        .about(&id)
-                        .hinted(true, HOW_TO_REQUEST);
+                    let problem = unasked(&id, &decision);
                     return Ok(Begun::settled(RequestState::Refused {
                         problem,
                         request_id: id,
@@ -481,6 +479,19 @@ fn granted(ask: &Ask, decision: &Decision) -> Grant {
 
 /// What an agent can do after a refusal that asking may change.
 pub(crate) const HOW_TO_REQUEST: &str = "POST /v1/requests at /run/valetkey/agent.sock with the resource, the actions and a justification";
+
+/// What is said where a person would be asked and none may be.
+fn unasked(id: &RequestId, decision: &Decision) -> Problem {
+    let reasons = decision.reasons.join("; ");
+    let detail = if reasons.is_empty() {
+        "a person must be asked first".to_owned()
+    } else {
+        format!("a person must be asked first: {reasons}")
+    };
+    Problem::new(ProblemKind::Denied, detail)
+        .about(id)
+        .hinted(true, HOW_TO_REQUEST)
+}
 
 fn refusal(id: &RequestId, decision: &Decision) -> Problem {
     let reasons = decision.reasons.join("; ");

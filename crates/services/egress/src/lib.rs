@@ -16,4 +16,4 @@ mod tunnel;
 pub use address::is_public;
 pub use endpoint::Endpoint;
 pub use gate::{Gate, Passage, Refusal, Traffic, Unmade, Wanted};
-pub use proxy::{CONNECTIONS_MAX, serve};
+pub use proxy::{CONNECTIONS_MAX, serve, serve_for};

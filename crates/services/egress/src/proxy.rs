@@ -22,8 +22,17 @@ const CONNECT_TIME: Duration = Duration::from_secs(15);
 /// How long a name may take to be found.
 const RESOLVE_TIME: Duration = Duration::from_secs(10);
 
-/// Serves clients until the listener fails.
+/// Serves clients of the proxy until the listener fails.
 pub async fn serve(listener: TcpListener, gate: Arc<dyn Gate>) {
+    accept(listener, gate, None).await;
+}
+
+/// Serves clients that want to one endpoint and say nothing of it, until the listener fails.
+pub async fn serve_for(listener: TcpListener, to: Endpoint, gate: Arc<dyn Gate>) {
+    accept(listener, gate, Some(to)).await;
+}
+
+async fn accept(listener: TcpListener, gate: Arc<dyn Gate>, to: Option<Endpoint>) {
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     loop {
         // Who finds no place waits in the kernel's queue.
@@ -38,9 +47,12 @@ pub async fn serve(listener: TcpListener, gate: Arc<dyn Gate>) {
             }
             Err(_) => return,
         };
-        let gate = Arc::clone(&gate);
+        let (gate, to) = (Arc::clone(&gate), to.clone());
         tokio::spawn(async move {
-            attend(client, &gate).await;
+            match to {
+                Some(to) => tunnel_at_once(client, &gate, &to).await,
+                None => attend(client, &gate).await,
+            }
             drop(place);
         });
     }
@@ -238,6 +250,14 @@ async fn tunnel_by_http(mut client: TcpStream, gate: &Arc<dyn Gate>, to: &Endpoi
             }
         }
         Err(refusal) => tell(&mut client, &refusal).await,
+    }
+}
+
+/// Who came to an endpoint's own port is told nothing of a refusal: the connection ends, as one that nobody serves.
+async fn tunnel_at_once(client: TcpStream, gate: &Arc<dyn Gate>, to: &Endpoint) {
+    drop(client.set_nodelay(true));
+    if let Ok((passage, server)) = connect(&client, gate, to).await {
+        pass(to, passage, None, (client, server), Vec::new()).await;
     }
 }
 

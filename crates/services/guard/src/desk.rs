@@ -22,6 +22,8 @@ use crate::link::Link;
 use crate::notice::Notices;
 use crate::operation;
 
+/// What the agent is told where a person would have to be asked, and nobody is there.
+const UNATTENDED: &str = "nobody is there to answer in this session: go on without it, or tell the person what you would need and why";
 /// How long one wait for an answer takes before the caller's interest is checked again.
 const WAIT_SLICE: Duration = Duration::from_secs(1);
 /// Ends that are remembered for tokens that are still on their way: far more than there are calls at once.
@@ -53,7 +55,7 @@ pub(crate) struct Wanted {
 }
 
 impl Wanted {
-    fn of(self, session: &SessionId) -> Ask {
+    fn of(self, session: &SessionId, may_ask: bool) -> Ask {
         Ask {
             session: session.clone(),
             resource: self.resource,
@@ -62,7 +64,7 @@ impl Wanted {
             justification: self.justification,
             file: self.file,
             change: self.change,
-            may_ask: self.may_ask,
+            may_ask: self.may_ask && may_ask,
         }
     }
 }
@@ -75,6 +77,8 @@ pub(crate) struct Desk {
     pub(crate) session: SessionId,
     pub(crate) denials: Denials,
     pub(crate) notices: Notices,
+    /// Nobody is there to answer: what people would be asked is refused at once.
+    is_unattended: bool,
     view: Mutex<Option<View>>,
     /// What was given at the start and is asked for again before it ends.
     renewable: Mutex<Vec<Arc<Held>>>,
@@ -90,6 +94,7 @@ impl Desk {
         holdings: Arc<Holdings>,
         session: SessionId,
         notices: Notices,
+        is_unattended: bool,
     ) -> Self {
         Self {
             link,
@@ -97,6 +102,7 @@ impl Desk {
             session,
             denials: Denials::default(),
             notices,
+            is_unattended,
             view: Mutex::default(),
             renewable: Mutex::default(),
             gone: Mutex::default(),
@@ -115,7 +121,7 @@ impl Desk {
     /// The refusal, which is also kept for the agent to read.
     pub(crate) fn ask(&self, wanted: Wanted) -> Result<Answer, Problem> {
         let (resource, actions, loud) = (wanted.resource.clone(), wanted.actions, wanted.may_ask);
-        let ask = wanted.of(&self.session);
+        let ask = wanted.of(&self.session, !self.is_unattended);
         let shown = ask.file.clone();
         let state = self
             .link
@@ -125,6 +131,7 @@ impl Desk {
             self.will_be_shown(&state, shown);
             self.settle(state)
         });
+        let answer = answer.map_err(|problem| self.in_words(problem));
         // A look that finds nothing is no refusal worth telling; an attempt that is refused is.
         if let (Err(problem), true) = (&answer, loud) {
             self.refuse(resource, actions, problem.clone());
@@ -148,7 +155,7 @@ impl Desk {
             session: self.session.clone(),
             requests: wanted
                 .into_iter()
-                .map(|one| one.of(&self.session))
+                .map(|one| one.of(&self.session, !self.is_unattended))
                 .collect(),
         };
         let asked: AskedAll = self
@@ -164,6 +171,7 @@ impl Desk {
             .map(|(state, (resource, actions, file))| {
                 self.will_be_shown(&state, file);
                 let answer = self.settle(state);
+                let answer = answer.map_err(|problem| self.in_words(problem));
                 if let Err(problem) = &answer {
                     self.refuse(resource, actions, problem.clone());
                 }
@@ -189,8 +197,16 @@ impl Desk {
             may_ask: false,
         };
         self.link
-            .post("/v1/considerations", &wanted.of(&self.session))
+            .post("/v1/considerations", &wanted.of(&self.session, false))
             .map_err(|error| problem_of(&error))
+    }
+
+    /// A refusal as it is true of this session: where nobody answers, asking again does not help.
+    fn in_words(&self, problem: Problem) -> Problem {
+        if self.is_unattended && problem.requestable {
+            return problem.hinted(false, UNATTENDED);
+        }
+        problem
     }
 
     /// Keeps what people are shown of a file, for the first use of what they approve.

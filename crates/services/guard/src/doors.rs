@@ -12,7 +12,7 @@ use crate::desk::Desk;
 use crate::document::Documents;
 use crate::door::{self, AgentDoor};
 use crate::error::RunError;
-use crate::network::{self, NetworkDoor};
+use crate::network;
 
 /// Doors that nobody has come to yet.
 pub(crate) struct Doors {
@@ -21,6 +21,8 @@ pub(crate) struct Doors {
     keeper: Option<Arc<dyn Keeper>>,
     agent: Option<OwnedFd>,
     network: Option<OwnedFd>,
+    /// The listeners of local ports, served with the network's.
+    local: Vec<(u16, OwnedFd)>,
 }
 
 impl Doors {
@@ -31,7 +33,10 @@ impl Doors {
         hidden: Vec<PathBuf>,
         keeper: Option<Arc<dyn Keeper>>,
     ) -> io::Result<Self> {
+        let local = cell.local_listeners.iter();
+        let local = local.map(|(port, listener)| Ok((*port, listener.try_clone()?)));
         Ok(Self {
+            local: local.collect::<io::Result<_>>()?,
             desk: Arc::clone(desk),
             hidden,
             keeper,
@@ -42,7 +47,8 @@ impl Doors {
 
     /// The listeners to wait at.
     pub(crate) fn waiting(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
-        let listeners = self.agent.iter().chain(&self.network);
+        let local = self.local.iter().map(|(_, listener)| listener);
+        let listeners = self.agent.iter().chain(&self.network).chain(local);
         listeners.map(|listener| listener.as_fd())
     }
 
@@ -66,10 +72,11 @@ impl Doors {
                 .map_err(system("open the agent door"))?;
         }
         if self.network.is_some()
-            && knocked.next() == Some(true)
+            && knocked.any(|knocked| knocked)
             && let Some(listener) = self.network.take()
         {
-            network::open(&listener, NetworkDoor::new(Arc::clone(&self.desk)))
+            let local = std::mem::take(&mut self.local);
+            network::open(&listener, &local, &self.desk)
                 .map_err(system("open the network door"))?;
         }
         Ok(())

@@ -1,7 +1,7 @@
 //! The agent's environment: what a program needs to run, and nothing that could hold a secret or lead out of the cell.
 
 use std::ffi::{OsStr, OsString};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use valetkey_sandbox::NETWORK_PORT;
 
@@ -32,6 +32,10 @@ pub(crate) struct Wanted<'a> {
     pub(crate) own: &'a [(OsString, OsString)],
     /// The names that the person lets through beside the usual ones.
     pub(crate) further: &'a [String],
+    /// What is set, whatever the person's own says.
+    pub(crate) variables: &'a [(String, OsString)],
+    /// Where programs are looked for first.
+    pub(crate) search: &'a [PathBuf],
     pub(crate) home: &'a Path,
     pub(crate) user: &'a str,
     pub(crate) cwd: &'a Path,
@@ -58,7 +62,11 @@ pub(crate) fn build(wanted: &Wanted<'_>) -> Vec<(OsString, OsString)> {
         env.retain(|(had, _)| had != name);
         env.push((name.into(), value));
     };
-    set("PATH", search_path(value("PATH"), wanted.in_cell));
+    let path = search_path(wanted.search, value("PATH"), wanted.in_cell);
+    for (name, value) in wanted.variables {
+        set(name, value.clone());
+    }
+    set("PATH", path);
     set("HOME", wanted.home.into());
     set("USER", wanted.user.into());
     set("LOGNAME", wanted.user.into());
@@ -76,14 +84,14 @@ pub(crate) fn build(wanted: &Wanted<'_>) -> Vec<(OsString, OsString)> {
 fn proxy() -> [(&'static str, String); 9] {
     const DIRECT: &str = "localhost,127.0.0.1,::1";
     let http = format!("http://127.0.0.1:{NETWORK_PORT}");
-    let socks = format!("socks5h://127.0.0.1:{NETWORK_PORT}");
     [
         ("HTTP_PROXY", http.clone()),
         ("http_proxy", http.clone()),
         ("HTTPS_PROXY", http.clone()),
-        ("https_proxy", http),
-        ("ALL_PROXY", socks.clone()),
-        ("all_proxy", socks),
+        ("https_proxy", http.clone()),
+        // Not as SOCKS: Python's HTTP clients fail whole where the package for it is not installed.
+        ("ALL_PROXY", http.clone()),
+        ("all_proxy", http),
         ("NO_PROXY", DIRECT.to_owned()),
         ("no_proxy", DIRECT.to_owned()),
         ("NODE_USE_ENV_PROXY", "1".to_owned()),
@@ -92,15 +100,21 @@ fn proxy() -> [(&'static str, String); 9] {
 
 /// The person's own search path, as far as it leads to places that are in the cell: each other place would only cost a question. The
 /// program that asks comes last, so that it hides nothing of the person's.
-fn search_path(own: Option<OsString>, in_cell: &dyn Fn(&Path) -> bool) -> OsString {
-    let own = own.unwrap_or_default();
-    let kept: Vec<_> = std::env::split_paths(&own)
+fn search_path(
+    first: &[PathBuf],
+    own: Option<OsString>,
+    in_cell: &dyn Fn(&Path) -> bool,
+) -> OsString {
+    let own = own.filter(|own| !own.is_empty());
+    let own = own.unwrap_or_else(|| DEFAULT_PATH.into());
+    let mut kept: Vec<_> = std::env::split_paths(&own)
         .filter(|dir| dir.is_absolute() && in_cell(dir))
         .collect();
-    let mut path = match std::env::join_paths(kept) {
-        Ok(path) if !path.is_empty() => path,
-        Ok(_) | Err(_) => DEFAULT_PATH.into(),
-    };
+    if kept.is_empty() {
+        kept = std::env::split_paths(DEFAULT_PATH).collect();
+    }
+    kept.splice(0..0, first.iter().cloned());
+    let mut path = std::env::join_paths(kept).unwrap_or_else(|_| DEFAULT_PATH.into());
     path.push(":/run/valetkey/bin");
     path
 }
@@ -134,6 +148,8 @@ mod tests {
         let wanted = Wanted {
             own: &own,
             further: &further,
+            variables: &[("CLAUDE_CONFIG_DIR".to_owned(), "/x".into())],
+            search: &[PathBuf::from("/home/a/node/bin")],
             home: Path::new("/home/a"),
             user: "a",
             cwd: Path::new("/w"),
@@ -147,6 +163,7 @@ mod tests {
                 "LANG",
                 "LC_ALL",
                 "CI",
+                "CLAUDE_CONFIG_DIR",
                 "PATH",
                 "HOME",
                 "USER",
@@ -165,6 +182,9 @@ mod tests {
                 "NODE_USE_ENV_PROXY"
             ]
         );
-        assert!(env.contains(&("PATH".into(), "/opt/x:/usr/bin:/run/valetkey/bin".into())));
+        assert!(env.contains(&(
+            "PATH".into(),
+            "/home/a/node/bin:/opt/x:/usr/bin:/run/valetkey/bin".into()
+        )));
     }
 }

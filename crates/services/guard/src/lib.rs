@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod authority;
+mod brought;
 mod bus;
 mod command;
 mod considered;
@@ -35,6 +36,7 @@ mod run;
 mod terminal;
 mod watch;
 
+pub use brought::is_in_every_cell;
 pub use error::RunError;
 pub use keeping::UndoSpec;
 pub use level::{Reached, reached};

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use valetkey_api::{Problem, ProblemKind};
 use valetkey_egress::{Endpoint, Gate, Passage, Refusal, Traffic, Unmade, Wanted as Waits};
 use valetkey_model::{Action, ActionSet, Constraints, Resource};
+use valetkey_sandbox::{LOCAL_PORTS_MAX, can_listen_at};
 use valetkey_view::{Permit as _, Purpose, Use};
 
 use crate::authority::limited;
@@ -24,7 +25,7 @@ const WAITING_MAX: usize = 64;
 
 /// Answers for the connections of one session.
 #[derive(Debug)]
-pub(crate) struct NetworkDoor {
+struct NetworkDoor {
     desk: Arc<Desk>,
 }
 
@@ -38,7 +39,7 @@ struct Connection {
 }
 
 impl NetworkDoor {
-    pub(crate) fn new(desk: Arc<Desk>) -> Self {
+    fn new(desk: Arc<Desk>) -> Self {
         Self { desk }
     }
 
@@ -249,15 +250,42 @@ impl Passage for Connection {
     }
 }
 
+/// The ports of this machine's loopback interface that were granted by its number. The cell listens at them too, so that programs find
+/// there what they would find outside: few use a proxy for a server of their own machine.
+pub(crate) fn local_ports<'a>(granted: impl Iterator<Item = &'a Resource>) -> Vec<u16> {
+    let mut ports: Vec<u16> = granted
+        .filter_map(|resource| {
+            let text = resource.to_string();
+            let port = text.strip_prefix("tcp:127.0.0.1:")?;
+            port.parse().ok()
+        })
+        .filter(|port| can_listen_at(*port))
+        .collect();
+    ports.sort_unstable();
+    ports.dedup();
+    // Beyond that many the proxy is the way to them.
+    ports.truncate(LOCAL_PORTS_MAX);
+    ports
+}
+
 /// Serves the cell's connections, on a thread of their own.
 ///
 /// # Errors
 /// When the thread or its runtime cannot be started.
-pub(crate) fn open(listener: &OwnedFd, door: NetworkDoor) -> std::io::Result<()> {
+pub(crate) fn open(
+    listener: &OwnedFd,
+    local: &[(u16, OwnedFd)],
+    desk: &Arc<Desk>,
+) -> std::io::Result<()> {
+    let door = NetworkDoor::new(Arc::clone(desk));
     // Two descriptors for each connection, beside those of the view. The cell keeps the limit that it began with.
     valetkey_api::raise_descriptor_limit()?;
-    let listener = TcpListener::from(listener.try_clone()?);
-    listener.set_nonblocking(true)?;
+    let proxy = served(listener)?;
+    let local = local
+        .iter()
+        .filter_map(|(port, listener)| Some((Endpoint::new("127.0.0.1", *port)?, listener)))
+        .map(|(to, listener)| Ok((to, served(listener)?)))
+        .collect::<std::io::Result<Vec<_>>>()?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(WAITING_MAX)
@@ -266,11 +294,23 @@ pub(crate) fn open(listener: &OwnedFd, door: NetworkDoor) -> std::io::Result<()>
         .name("network-door".to_owned())
         .spawn(move || {
             runtime.block_on(async move {
-                // It ends with the session; without a listener there is no way out.
-                if let Ok(listener) = tokio::net::TcpListener::from_std(listener) {
-                    valetkey_egress::serve(listener, Arc::new(door)).await;
+                let gate: Arc<dyn Gate> = Arc::new(door);
+                // They end with the session; without a listener there is no way out.
+                for (to, listener) in local {
+                    if let Ok(listener) = tokio::net::TcpListener::from_std(listener) {
+                        tokio::spawn(valetkey_egress::serve_for(listener, to, Arc::clone(&gate)));
+                    }
+                }
+                if let Ok(listener) = tokio::net::TcpListener::from_std(proxy) {
+                    valetkey_egress::serve(listener, gate).await;
                 }
             });
         })?;
     Ok(())
+}
+
+fn served(listener: &OwnedFd) -> std::io::Result<TcpListener> {
+    let listener = TcpListener::from(listener.try_clone()?);
+    listener.set_nonblocking(true)?;
+    Ok(listener)
 }

@@ -12,12 +12,13 @@ use valetkey_api::{
     BundleFile, Client, CloseSession, Enforcement, Granted, OpenSession, Paths, SessionOpened,
     StartGrant,
 };
-use valetkey_model::{Grant, Level, Resource};
+use valetkey_model::{AgentId, Grant, Level, Resource};
 use valetkey_sandbox::{AskedLimit, Beginning, Cell, CellSpec, Event, mount_points, root_links};
 use valetkey_sys::signals::{signal_descriptor, take_signal};
 use valetkey_view::{Connection, IdMap, SkeletonEntry, SkeletonKind, View, ViewConfig, ViewHandle};
 
 use crate::authority::SessionAuthority;
+use crate::brought::{bring_program, shown_through};
 use crate::bus;
 use crate::command::{self, Found};
 use crate::desk::{Desk, problem_of};
@@ -29,6 +30,7 @@ use crate::keeping::{self, UndoSpec};
 use crate::keyring::KeyRing;
 use crate::level::Reached;
 use crate::link::{Link, connect_or_start};
+use crate::network;
 use crate::notice::Notices;
 use crate::prompt::{Overlay, Prepared};
 use crate::quiet;
@@ -55,6 +57,8 @@ const FORWARDED: [i32; 6] = [
 pub struct RunSpec {
     /// The command and its arguments.
     pub command: Vec<OsString>,
+    /// What the agent is known as; its command's name otherwise.
+    pub agent: Option<String>,
     /// The tree to work in.
     pub workspace: Option<PathBuf>,
     /// What else the person grants.
@@ -73,6 +77,14 @@ pub struct RunSpec {
     pub no_prompt: bool,
     /// Trees that policy lets be quiet are: see [`crate::quiet`].
     pub quiet: bool,
+    /// Nobody is there to answer: what people would be asked is refused at once.
+    pub unattended: bool,
+    /// Words before the command in the cell: a program that prepares its place there and becomes it. What is known as the agent is the command.
+    pub starter: Vec<OsString>,
+    /// Variables that are set in the cell.
+    pub variables: Vec<(String, OsString)>,
+    /// Directories in which the command finds programs, before those of the person's own path.
+    pub search: Vec<PathBuf>,
     /// Where what the agent changes is kept; nowhere, and nothing can be undone.
     pub undo: Option<UndoSpec>,
 }
@@ -111,6 +123,7 @@ struct Plan {
     paths: Paths,
     quiet: bool,
     undo: Option<UndoSpec>,
+    unattended: bool,
 }
 
 impl Plan {
@@ -132,7 +145,10 @@ impl Plan {
             .command
             .first()
             .ok_or_else(|| RunError::NoCommand(PathBuf::new()))?;
-        let agent = command::find(program, &path, &cwd)?;
+        let mut agent = command::find(program, &path, &cwd)?;
+        if let Some(name) = &spec.agent {
+            agent.agent = AgentId::sanitised(name);
+        }
         let grants: Vec<Grant> = spec
             .grants
             .iter()
@@ -149,6 +165,8 @@ impl Plan {
             }
         };
         bring_program(&mut cell, &agent.path, workspace.as_ref(), &grants);
+        cell.command.splice(0..0, spec.starter.iter().cloned());
+        cell.local_ports = network::local_ports(grants.iter().map(|grant| &grant.resource));
         cell.shown_through = shown_through(&cwd, workspace.as_ref(), &grants);
         cell.quiet_mounts = quiet::candidates(&cell, workspace.as_ref(), &grants);
         cell.cwd = cwd;
@@ -177,6 +195,7 @@ impl Plan {
             paths: paths.clone(),
             quiet: spec.quiet,
             undo: spec.undo.clone(),
+            unattended: spec.unattended,
         })
     }
 
@@ -248,6 +267,8 @@ fn environment_of(spec: &RunSpec, cell: &CellSpec, cwd: &Path) -> Vec<(OsString,
     environment::build(&environment::Wanted {
         own: &own,
         further: &spec.environment,
+        variables: &spec.variables,
+        search: &spec.search,
         home: &cell.home,
         user: &cell.user_name,
         cwd,
@@ -261,54 +282,6 @@ fn hidden(paths: &Paths) -> Vec<PathBuf> {
     all.iter()
         .map(|path| std::fs::canonicalize(path).unwrap_or_else(|_| path.clone()))
         .collect()
-}
-
-/// Puts the program that the person named into the cell, read-only, where neither the system directories nor a grant hold it.
-fn bring_program(
-    cell: &mut CellSpec,
-    program: &Path,
-    workspace: Option<&Resource>,
-    grants: &[Grant],
-) {
-    let granted = |resource: &Resource| {
-        resource
-            .as_file()
-            .is_some_and(|pattern| pattern.matches(program))
-    };
-    let in_system = cell.system_dirs.iter().any(|dir| program.starts_with(dir));
-    if in_system
-        || workspace.is_some_and(granted)
-        || grants.iter().any(|grant| granted(&grant.resource))
-    {
-        return;
-    }
-    cell.extra_ro_binds.push(program.to_path_buf());
-    if let Some(first) = cell.command.first_mut() {
-        // Where it was found may be a link that is not in the cell.
-        *first = program.into();
-    }
-}
-
-/// Places of the view that lie where the cell has a file system of its own, such as below `/tmp`, and must show through it.
-fn shown_through(cwd: &Path, workspace: Option<&Resource>, grants: &[Grant]) -> Vec<PathBuf> {
-    const OWN: [&str; 1] = ["/tmp"];
-    let granted = workspace
-        .into_iter()
-        .chain(grants.iter().map(|grant| &grant.resource));
-    let mut places: Vec<PathBuf> = granted
-        .filter_map(Resource::as_file)
-        .map(valetkey_model::PathPattern::literal_prefix)
-        .chain([cwd.to_path_buf()])
-        .filter(|path| {
-            OWN.iter()
-                .any(|own| path.starts_with(own) && path != Path::new(own))
-        })
-        .filter(|path| path.exists())
-        .collect();
-    places.sort();
-    // A place below another one shows through with it.
-    places.dedup_by(|below, above| below.starts_with(above.as_path()));
-    places
 }
 
 /// An open session.
@@ -352,6 +325,7 @@ impl Session {
             holdings,
             opened.session,
             Notices::new(),
+            plan.unattended,
         ));
         let mut session = Self {
             desk,

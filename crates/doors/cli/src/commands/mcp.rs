@@ -10,6 +10,7 @@ use valetkey_client::IN_CELL;
 use valetkey_model::{Action, ActionSet, Constraints, Grant, Resource};
 
 use super::run::in_cell;
+use crate::agents::Prepared;
 use crate::args::CellArgs;
 use crate::fail::{Fail, Status};
 
@@ -55,7 +56,11 @@ pub(crate) fn command(command: McpCommand) -> Result<u8, Fail> {
         return Err(serve_here(args, &server));
     }
     let cell = with_directories(args)?;
-    in_cell(cell, vec![server.into(), OsString::from("serve")])
+    let prepared = Prepared {
+        command: vec![server.into(), OsString::from("serve")],
+        ..Prepared::default()
+    };
+    in_cell(cell, prepared)
 }
 
 /// Becomes the server, in the cell that this process is in already; returns only when that fails.

@@ -12,6 +12,7 @@ mod init;
 mod keys;
 mod mcp;
 mod policy;
+mod profile;
 mod report;
 mod requests;
 mod run;
@@ -51,6 +52,11 @@ pub(crate) fn dispatch(args: Args) -> Result<u8, Fail> {
         Command::Caps { command } => caps::command(command)?,
         Command::BreakGlass(args) => break_glass::command(args)?,
         Command::Report { command } => report::command(command)?,
+        Command::Profile { command } => return profile::command(command),
+        Command::CellStart { place, command } => {
+            return crate::agents::start::run(&place, &command);
+        }
+        Command::Install(args) => return crate::install::command(&args),
         Command::Init(args) => init::command(&args)?,
         Command::Keys { command } => keys::command(&command)?,
         Command::Witness { command } => witness::command(&command)?,

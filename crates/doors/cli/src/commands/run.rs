@@ -1,12 +1,12 @@
 //! `valetkey run`: a command in a cell.
 
-use std::ffi::OsString;
 use std::path::Path;
 
 use valetkey_api::BundleFile;
 use valetkey_guard::{RunSpec, UndoSpec};
 use valetkey_snapshot::Budget;
 
+use crate::agents::{self, Prepared};
 use crate::args::{CellArgs, RunArgs};
 use crate::fail::{Fail, Status};
 use crate::home;
@@ -18,11 +18,13 @@ const MAX_BUNDLE_FILES: usize = 256;
 
 /// Runs the command and passes its exit status on.
 pub(crate) fn run(args: RunArgs) -> Result<u8, Fail> {
-    in_cell(args.cell, args.command)
+    let agent = args.agent.agent.as_deref();
+    let prepared = agents::prepare(agent, args.agent.with_login, args.command)?;
+    in_cell(args.cell, prepared)
 }
 
 /// Runs a command in a cell of its own.
-pub(crate) fn in_cell(args: CellArgs, command: Vec<OsString>) -> Result<u8, Fail> {
+pub(crate) fn in_cell(args: CellArgs, prepared: Prepared) -> Result<u8, Fail> {
     let policy = match args.policy {
         Some(dir) => Some(dir),
         None => super::init::chosen()?,
@@ -37,17 +39,22 @@ pub(crate) fn in_cell(args: CellArgs, command: Vec<OsString>) -> Result<u8, Fail
         },
     });
     let spec = RunSpec {
-        command,
+        command: prepared.command,
+        agent: prepared.name,
         workspace: args.workspace,
-        grants: args.grant,
+        grants: [args.grant, prepared.grants].concat(),
         policy,
         purpose: args.purpose,
         require: args.require,
         limits: args.limits,
-        environment: args.environment,
+        environment: [args.environment, prepared.passed].concat(),
         no_prompt: args.no_prompt
             || std::env::var_os("VALETKEY_PROMPT").is_some_and(|when| when == "never"),
         quiet: args.quiet,
+        unattended: args.unattended,
+        starter: prepared.starter,
+        variables: prepared.variables,
+        search: prepared.search,
         undo,
     };
     Ok(valetkey_guard::run(&spec, &paths)?)

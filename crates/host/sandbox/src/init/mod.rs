@@ -19,7 +19,7 @@ use crate::error::{AtStep, Fault, Step};
 use crate::etc::Entry;
 use crate::host_user::HostUser;
 use crate::landlocked::Version;
-use crate::spec::{CellSpec, Stdio};
+use crate::spec::{CellSpec, NETWORK_PORT, Stdio};
 
 /// Everything that pid 1 needs to know, collected before the fork.
 #[derive(Debug)]
@@ -116,12 +116,12 @@ fn build_and_run(
     let namespaces_frozen = namespaces::freeze();
     let covered_proc = covers.attach()?;
     let posture = privilege::give_up(plan, host_user, namespaces_frozen, covered_proc)?;
-    let network = namespaces::listen_for_the_network()?;
-    let mut given = vec![
-        built.listener.as_fd(),
-        built.notices.as_fd(),
-        network.as_fd(),
-    ];
+    let ports = std::iter::once(&NETWORK_PORT).chain(&plan.spec.local_ports);
+    let network = ports
+        .map(|port| namespaces::listen_at(*port))
+        .collect::<Result<Vec<_>, _>>()?;
+    let mut given = vec![built.listener.as_fd(), built.notices.as_fd()];
+    given.extend(network.iter().map(AsFd::as_fd));
     given.extend(built.bus_listener.as_ref().map(AsFd::as_fd));
     given.extend(
         built

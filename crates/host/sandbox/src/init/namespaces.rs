@@ -21,7 +21,6 @@ use crate::etc::HOST_NAME;
 use crate::host_user::HostUser;
 use crate::limits::Held as HeldLimits;
 use crate::posture::Foresight;
-use crate::spec::NETWORK_PORT;
 
 /// Processes and threads of a cell: more than builds and browsers have, far less than a machine's.
 const PROCESSES_MAX: u64 = 16_384;
@@ -81,11 +80,11 @@ pub(super) fn foresee(plan: &Plan<'_>, host_user: HostUser) -> Foresight {
 }
 
 /// Listens on the cell's own loopback interface for connections that want out. Whoever holds the listener serves it from outside.
-pub(super) fn listen_for_the_network() -> Result<OwnedFd, Fault> {
+pub(super) fn listen_at(port: u16) -> Result<OwnedFd, Fault> {
     let flags = SocketFlags::CLOEXEC;
     let socket = socket_with(AddressFamily::INET, SocketType::STREAM, flags, None)
         .at(Step::NetworkSocket, "socket")?;
-    let address = SocketAddrV4::new(Ipv4Addr::LOCALHOST, NETWORK_PORT);
+    let address = SocketAddrV4::new(Ipv4Addr::LOCALHOST, port);
     bind(&socket, &address).at(Step::NetworkSocket, address)?;
     listen(&socket, NETWORK_BACKLOG).at(Step::NetworkSocket, address)?;
     Ok(socket)
