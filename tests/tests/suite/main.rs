@@ -29,6 +29,7 @@ mod hostile_peers;
 mod inbox;
 mod installing;
 mod keeping;
+mod learning;
 mod links;
 mod listings;
 mod masks;

@@ -3,6 +3,7 @@
 use clap::{Args as ClapArgs, Subcommand};
 
 use crate::args::ListArgs;
+use crate::learn::LearnArgs;
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct AgentArgs {
@@ -23,4 +24,6 @@ pub(crate) enum ProfileCommand {
         /// Its name
         name: String,
     },
+    /// Run a program once, closed but for files, and write down what it needed: a profile and a policy to review
+    Learn(Box<LearnArgs>),
 }

@@ -12,6 +12,7 @@ mod fail;
 mod grant;
 mod home;
 mod install;
+mod learn;
 mod out;
 mod policy_args;
 

@@ -30,6 +30,7 @@ use crate::{demo, doctor};
 pub(crate) use audit::one_line;
 pub(crate) use mcp::McpCommand;
 pub(crate) use requests::show as show_question;
+pub(crate) use run::in_cell_under;
 
 /// Runs a command and gives its exit status.
 pub(crate) fn dispatch(args: Args) -> Result<u8, Fail> {

@@ -6,10 +6,12 @@ use crate::agent_args::ProfileCommand;
 use crate::agents::profile::{self, Named};
 use crate::args::ListArgs;
 use crate::fail::Fail;
+use crate::learn;
 use crate::out::{self, Style, styled};
 
 pub(crate) fn command(command: ProfileCommand) -> Result<u8, Fail> {
     match command {
+        ProfileCommand::Learn(args) => return learn::command(*args),
         ProfileCommand::List(args) => list(&args)?,
         ProfileCommand::Show { name } => out::line(profile::named(&name)?.text.trim_end()),
     }

@@ -24,12 +24,21 @@ pub(crate) fn run(args: RunArgs) -> Result<u8, Fail> {
 }
 
 /// Runs a command in a cell of its own.
-pub(crate) fn in_cell(args: CellArgs, prepared: Prepared) -> Result<u8, Fail> {
-    let policy = match args.policy {
+pub(crate) fn in_cell(mut args: CellArgs, prepared: Prepared) -> Result<u8, Fail> {
+    let policy = match args.policy.take() {
         Some(dir) => Some(dir),
         None => super::init::chosen()?,
     };
     let policy = policy.as_deref().map(read_bundle).transpose()?;
+    in_cell_under(args, prepared, policy)
+}
+
+/// The same under a policy of which the files are at hand; none is the built-in one.
+pub(crate) fn in_cell_under(
+    args: CellArgs,
+    prepared: Prepared,
+    policy: Option<Vec<BundleFile>>,
+) -> Result<u8, Fail> {
     let paths = home::paths()?;
     let undo = args.undo.then(|| UndoSpec {
         directory: paths.undo(),
