@@ -24,4 +24,4 @@ pub use peer::{Answer, Guard, Peer};
 pub use place::{Device, cannot_run_cells, host_program, is_root, scratch, skipped};
 pub use process::{Call, Finished, Started, until};
 pub use pty::Pty;
-pub use signer::{Signer, asked_digest, give, post};
+pub use signer::{Signer, asked_digest, give, post, tagged, tagged_bytes};

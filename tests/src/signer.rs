@@ -127,11 +127,25 @@ pub fn give(home: &Home, answer: &Value) -> Answer {
 /// The digest of a question as an answer names it.
 #[must_use]
 pub fn asked_digest(question: &Value) -> String {
-    let domain = b"valetkey asked v1";
+    tagged("valetkey asked v1", question)
+}
+
+/// The digest of a value in a domain.
+#[must_use]
+pub fn tagged(domain: &str, value: &Value) -> String {
+    tagged_bytes(domain, &canonical(value))
+}
+
+/// The digest of bytes in a domain.
+///
+/// # Panics
+/// When the domain is longer than a name.
+#[must_use]
+pub fn tagged_bytes(domain: &str, bytes: &[u8]) -> String {
     let mut hasher = Sha256::new();
     hasher.update([u8::try_from(domain.len()).expect("a short domain")]);
-    hasher.update(domain);
-    hasher.update(canonical(question));
+    hasher.update(domain.as_bytes());
+    hasher.update(bytes);
     let hex: String = hasher
         .finalize()
         .iter()

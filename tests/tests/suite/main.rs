@@ -51,6 +51,7 @@ mod quiet;
 mod remembering;
 mod replaying;
 mod revoking;
+mod rolling_out;
 mod sessions;
 mod setup_errors;
 mod terminal;

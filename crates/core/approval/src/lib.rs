@@ -14,6 +14,7 @@ mod exported;
 mod group;
 mod memory;
 mod patience;
+mod policy_change;
 #[cfg(any(test, feature = "show"))]
 mod prompt;
 mod quorum;
@@ -39,6 +40,10 @@ pub use exported::{EXPORT_MAX_BYTES, Exported, ExportedError};
 pub use group::{GROUP_MAX, GROUP_WINDOW_MS, may_be_listed, put_together};
 pub use memory::{Before, Memory};
 pub use patience::{OverBudget, Patience, PromptBudget, Wait};
+pub use policy_change::{
+    ApprovedChange, PolicyChange, PolicyChangeError, PolicyStep, SignedPolicyChange, SignedTests,
+    UnsignedPolicyChange, UnsignedTests, approved_change, difference_digest,
+};
 #[cfg(any(test, feature = "show"))]
 pub use prompt::{Context, Emphasis, Field, Prompt};
 pub use quorum::{Approved, Standing, standing};

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use valetkey_model::{ApprovalId, Lease, Timestamp};
+use valetkey_model::{ApprovalId, Lease, Quorum, Timestamp};
 
 use crate::approver::{Approver, Approvers};
 use crate::asked::Asked;
@@ -96,39 +96,43 @@ fn is_requester(approver: &Approver, asked: &Asked) -> bool {
     approver.name.to_lowercase() == asked.user.to_lowercase()
 }
 
-/// Fills every seat of the quorum with a person of its own; greedy over seats, with the scarcest people first tried by backtracking.
+/// Fills every seat of the quorum with a person of its own.
 fn met(asked: &Asked, yes: &[(&Approver, &ApprovalId)]) -> Option<Vec<ApprovalId>> {
-    let mut seats: Vec<&str> = Vec::new();
-    for entry in &asked.requirement.quorum {
-        // More seats than answers can never be filled, whatever the count says.
-        let count = usize::try_from(entry.count)
-            .unwrap_or(usize::MAX)
-            .min(yes.len().saturating_add(1));
-        seats.extend(std::iter::repeat_n(entry.role.as_str(), count));
-    }
-    if seats.is_empty() || seats.len() > yes.len() {
-        return None;
-    }
-    let mut used = BTreeSet::new();
-    fill(&seats, yes, &mut used).then(|| {
+    let people: Vec<&Approver> = yes.iter().map(|(person, _)| *person).collect();
+    let used = seated(&asked.requirement.quorum, &people)?;
+    Some(
         yes.iter()
             .filter(|(person, _)| used.contains(person.name.as_str()))
             .map(|(_, id)| (*id).clone())
-            .collect()
-    })
+            .collect(),
+    )
 }
 
-fn fill<'a>(
-    seats: &[&str],
-    yes: &[(&'a Approver, &ApprovalId)],
-    used: &mut BTreeSet<&'a str>,
-) -> bool {
+/// Who sits where there is a seat for each: every seat has a person of its own; greedy over seats, with backtracking. Nothing when a seat
+/// stays empty, or there is none.
+pub(crate) fn seated<'a>(quorum: &[Quorum], people: &[&'a Approver]) -> Option<BTreeSet<&'a str>> {
+    let mut seats: Vec<&str> = Vec::new();
+    for entry in quorum {
+        // More seats than people can never be filled, whatever the count says.
+        let count = usize::try_from(entry.count)
+            .unwrap_or(usize::MAX)
+            .min(people.len().saturating_add(1));
+        seats.extend(std::iter::repeat_n(entry.role.as_str(), count));
+    }
+    if seats.is_empty() || seats.len() > people.len() {
+        return None;
+    }
+    let mut used = BTreeSet::new();
+    fill(&seats, people, &mut used).then_some(used)
+}
+
+fn fill<'a>(seats: &[&str], people: &[&'a Approver], used: &mut BTreeSet<&'a str>) -> bool {
     let Some((seat, rest)) = seats.split_first() else {
         return true;
     };
-    for (person, _) in yes {
+    for person in people {
         if person.roles.iter().any(|role| role == seat) && used.insert(&person.name) {
-            if fill(rest, yes, used) {
+            if fill(rest, people, used) {
                 return true;
             }
             used.remove(person.name.as_str());

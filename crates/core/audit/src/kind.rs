@@ -87,6 +87,22 @@ event_types! {
     PolicyLoaded = "policy.loaded",
     /// A policy was not usable and was turned away.
     PolicyRejected = "policy.rejected",
+    /// A bundle was installed with its approvals, and waits.
+    PolicyInstalled = "policy.installed",
+    /// The candidate is asked beside the policy that decides.
+    PolicyShadowed = "policy.shadowed",
+    /// The candidate decides for some.
+    PolicyCanaryStarted = "policy.canary_started",
+    /// A canary was taken back by itself, since it denied more.
+    PolicyCanaryReturned = "policy.canary_returned",
+    /// The candidate is in force.
+    PolicyActivated = "policy.activated",
+    /// The candidate was taken away.
+    PolicyWithdrawn = "policy.withdrawn",
+    /// A bundle that decided before is in force again.
+    PolicyRolledBack = "policy.rolled_back",
+    /// The candidate decided otherwise than the policy in force; the attributes say how often.
+    PolicyDiffered = "policy.differed",
     /// A person's key may approve from now on.
     RegistryApproverAdded = "registry.approver_added",
     /// A person's key may not approve any more.

@@ -2,6 +2,7 @@
 
 mod audit;
 mod bundle;
+mod rollout;
 mod witness;
 
 use std::ffi::OsString;
@@ -25,6 +26,10 @@ pub(crate) use bundle::{
     BuildArgs, BundleCommand, KeyArgs, ShowBundleArgs, SignArgs, VerifyBundleArgs,
 };
 pub(crate) use witness::{AuditWitnessArgs, WitnessCommand, WitnessInitArgs, WitnessServeArgs};
+
+pub(crate) use rollout::{
+    AttestArgs, CanaryArgs, CandidateArgs, InstallArgs, RollbackArgs, SignOffArgs, SigningArgs,
+};
 
 /// Give your agent the valet key, not the key ring.
 #[derive(Debug, Parser)]

@@ -5,7 +5,10 @@ use std::path::PathBuf;
 use clap::{Args as ClapArgs, Subcommand, ValueEnum};
 use valetkey_model::{ActionSet, Resource};
 
-use crate::args::BundleCommand;
+use crate::args::{
+    AttestArgs, BundleCommand, CanaryArgs, CandidateArgs, InstallArgs, ListArgs, RollbackArgs,
+    SignOffArgs,
+};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum PolicyCommand {
@@ -24,6 +27,24 @@ pub(crate) enum PolicyCommand {
         #[command(subcommand)]
         command: BundleCommand,
     },
+    /// Run a bundle's tests, and sign what came of them
+    Attest(AttestArgs),
+    /// Sign that a bundle may come into force, for somebody else to install it
+    SignOff(SignOffArgs),
+    /// Install a bundle that its approvers have signed; it waits to be put to work
+    Install(InstallArgs),
+    /// Have the waiting bundle asked beside the policy in force, without effect
+    Shadow(CandidateArgs),
+    /// Have the waiting bundle decide for some
+    Canary(CanaryArgs),
+    /// Put the waiting bundle in force
+    Activate(CandidateArgs),
+    /// Take the waiting bundle away
+    Withdraw(CandidateArgs),
+    /// Go back to a revision that decided before
+    Rollback(RollbackArgs),
+    /// Say what is installed, what waits, and what a change needs
+    Status(ListArgs),
     /// List the policies that are built in, or copy one to begin with
     Starters {
         /// Write the files of this one to --out

@@ -91,6 +91,10 @@ pub(crate) fn alert(alert: &Alert) -> Notice {
             "Something unusual in an agent's session",
             "`valetkey audit query --type alert` shows the alert and its evidence; `valetkey caps revoke --session` ends what the agent holds.",
         ),
+        AlertKind::Policy => (
+            "A new policy was taken back",
+            "`valetkey policy status` shows what decides now, `valetkey audit query --type policy` why.",
+        ),
     };
     let mut lines = vec![SafeText::of(&alert.text).to_string()];
     if let Some(agent) = &alert.agent {

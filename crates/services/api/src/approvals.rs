@@ -63,6 +63,8 @@ pub enum AlertKind {
     BreakGlass,
     /// A rule over the stream of events was met, such as many files in a short time.
     Watch,
+    /// The policy that decides for everyone has changed by itself: a canary was taken back.
+    Policy,
 }
 
 /// Guard door: files that are to be looked at again.

@@ -13,6 +13,7 @@ mod message;
 mod openapi;
 mod outside;
 mod paths;
+mod policy;
 mod problem;
 mod refusal;
 mod report;
@@ -37,6 +38,9 @@ pub use message::*;
 pub use openapi::openapi;
 pub use outside::{OutsideCapability, OutsideRequestState};
 pub use paths::{HomeError, Mode, Paths};
+pub use policy::{
+    Compared, InstallPolicy, NamedCandidate, PolicyFiles, PolicyState, RollBackPolicy, StartCanary,
+};
 pub use problem::{Problem, ProblemKind};
 pub use refusal::{Denial, Denials};
 pub use report::{OperationReport, Report};

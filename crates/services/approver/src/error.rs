@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 use valetkey_api::{ClientError, HomeError};
-use valetkey_approval::{ApprovalError, ChangeError};
+use valetkey_approval::{ApprovalError, ChangeError, PolicyChangeError};
 use valetkey_model::RequestId;
 
 /// Why a key cannot be had or used, or what it signed was not taken.
@@ -70,6 +70,9 @@ pub enum ApproverError {
     Approval(#[from] ApprovalError),
     /// It cannot be signed.
     #[error(transparent)]
+    Policy(#[from] PolicyChangeError),
+    /// It cannot be signed.
+    #[error(transparent)]
     Change(#[from] ChangeError),
     /// The broker did not take it.
     #[error(transparent)]
@@ -121,6 +124,7 @@ impl ApproverError {
             | Self::Unreadable(_)
             | Self::Name(_)
             | Self::Approval(_)
+            | Self::Policy(_)
             | Self::Change(_)
             | Self::Client(_)
             | Self::Entropy(_) => None,

@@ -105,7 +105,15 @@ impl Broker {
             let seen = looked.iter().find(|looked| looked.resource == *resource);
             seen.and_then(|looked| looked.file.clone())
         };
-        let valid = still_valid(asked, &session.id, &session.policy_digest(), facts);
+        // Of several files each has its policy, where a canary is for some of them.
+        let policy_now = asked
+            .resources()
+            .map(|(resource, _)| self.policies.choose(session, resource).rules.digest());
+        let other = policy_now
+            .into_iter()
+            .find(|now| *now != asked.policy_digest);
+        let policy_now = other.unwrap_or(asked.policy_digest);
+        let valid = still_valid(asked, &session.id, &policy_now, facts);
         let Err(changed) = valid else { return Ok(()) };
         let Some(question) = self.questions.take(&asked.request_id) else {
             return Err(Problem::new(ProblemKind::NotFound, "it is closed already"));

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use valetkey_api::{AlertKind, Ask, Problem, ProblemKind, RequestState};
 use valetkey_approval::{Asked, lease_within, may_be_listed, put_together};
-use valetkey_model::{Decision, Grant, Lease, LeaseScope, RequestId, Timestamp};
+use valetkey_model::{Decision, Digest, Grant, Lease, LeaseScope, RequestId, Timestamp};
 
 use crate::broker::Broker;
 use crate::bulletin::Raised;
@@ -360,7 +360,7 @@ pub(crate) fn question_of(
     ask: Ask,
     id: &RequestId,
     grant: Grant,
-    decision: &Decision,
+    (decision, policy_digest): (&Decision, Digest),
     now: Timestamp,
 ) -> Result<Asked, Problem> {
     let requirement = decision
@@ -389,7 +389,7 @@ pub(crate) fn question_of(
         before: None,
         reasons: decision.reasons.clone(),
         policy_id: decision.policy_id.clone(),
-        policy_digest: session.policy_digest(),
+        policy_digest,
         expires_at: now.plus_seconds(requirement.expires_seconds),
         requirement,
         asked_at: now,

@@ -22,11 +22,11 @@ use crate::identify::{Admission, Scope};
 use crate::issuer::Issuers;
 use crate::patience::Endurance;
 use crate::people::People;
+use crate::policies::Policies;
 use crate::question::Questions;
 use crate::record::Recorder;
 use crate::remembered::Remembered;
 use crate::review::Reviews;
-use crate::rules::Rules;
 use crate::session::Sessions;
 
 /// Everything that a broker is.
@@ -50,7 +50,8 @@ pub(crate) struct Broker {
     pub(crate) challenges: Challenges,
     /// What is new for people.
     pub(crate) bulletin: Bulletin,
-    pub(crate) built_in: Arc<Rules>,
+    /// What decides.
+    pub(crate) policies: Policies,
     pub(crate) admission: Admission,
     pub(crate) diagnostics: Arc<Diagnostics>,
     /// Trees that hold the broker's own state, keys and sockets.
@@ -75,7 +76,7 @@ pub(crate) struct Parts {
     pub(crate) appointed: Appointed,
     pub(crate) remembered: Remembered,
     pub(crate) reviews: Reviews,
-    pub(crate) built_in: Arc<Rules>,
+    pub(crate) policies: Policies,
     pub(crate) admission: Admission,
     pub(crate) diagnostics: Arc<Diagnostics>,
     pub(crate) protected: Vec<PathBuf>,
@@ -99,7 +100,7 @@ impl Broker {
             sessions: Sessions::default(),
             questions: Questions::default(),
             endurance: Endurance::default(),
-            built_in: parts.built_in,
+            policies: parts.policies,
             admission: parts.admission,
             diagnostics: parts.diagnostics,
             protected: parts.protected,

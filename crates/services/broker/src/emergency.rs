@@ -62,7 +62,8 @@ impl Broker {
         self.reviews.open(kept)?;
         let now = self.now();
         let approval = ApprovalId::new(now, Self::random()?);
-        let event = events::glass_broken(&session, &emergency, &id, &rule, &approval);
+        let digest = self.policies.of(&session).digest();
+        let event = events::glass_broken(&session, &emergency, &id, (&rule, digest), &approval);
         let opened = self.recorder.note(vec![event]).await?;
         let signed = &emergency.signed;
         let raised = Raised {
@@ -79,8 +80,8 @@ impl Broker {
         for grant in grants {
             let request = RequestId::new(self.now(), Self::random()?);
             let seconds = minutes.saturating_mul(60);
-            let allowed =
-                Allowed::by_emergency(request, grant, seconds, &rule.policy_id, approval.clone());
+            let by = (rule.policy_id.as_str(), digest);
+            let allowed = Allowed::by_emergency(request, grant, seconds, by, approval.clone());
             let first = First {
                 events: Vec::new(),
                 cause: Some(opened.clone()),
@@ -122,7 +123,8 @@ impl Broker {
             ));
         }
         let none = || denied("policy knows no emergencies".to_owned());
-        let said = opening.rules.break_glass(&opening.user).ok_or_else(none)?;
+        let rules = self.policies.of(session);
+        let said = rules.break_glass(&opening.user).ok_or_else(none)?;
         // A rule that does not read is none.
         let rule: BreakGlassRule = serde_json::from_value(said).map_err(|_| none())?;
         let mut asked = emergency.signed.asked.clone();
@@ -168,7 +170,7 @@ impl Broker {
             };
             let id = RequestId::new(self.now(), Self::random()?);
             let input = self.input(session, &ask, &id, self.now());
-            let held = session.opening.rules.guardrails(&input);
+            let held = self.policies.of(session).guardrails(&input);
             if held.effect == Effect::Deny {
                 let why = format!("not even in an emergency: {}", held.reasons.join("; "));
                 return Err(Problem::new(ProblemKind::Denied, why));

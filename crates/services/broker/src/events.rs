@@ -1,5 +1,7 @@
 //! The events that the broker writes, each built in one place.
 
+mod policies;
+
 use valetkey_api::{Auditors, ChangeAuditors, OperationReport, Undoing};
 use valetkey_approval::{
     Appointment, Approver, Asked, BreakGlassRule, Change, SignedApproval, SignedChange,
@@ -13,8 +15,14 @@ use valetkey_model::{
 };
 
 use crate::review::Kept;
+use crate::rules::Rules;
 use crate::session::Session;
 use crate::witness::Allowed;
+
+pub(crate) use policies::{
+    Signed, canary_returned, policy_activated, policy_differed, policy_installed, policy_rejected,
+    policy_rolled_back, policy_staged, policy_withdrawn,
+};
 
 /// An event about a session, with what every such event carries.
 pub(crate) fn of_session(kind: EventType, actor: Actor, session: &Session) -> Event {
@@ -59,10 +67,10 @@ pub(crate) fn with_facts<T: serde::Serialize>(event: Event, facts: Option<&T>) -
 }
 
 /// A session was opened.
-pub(crate) fn session_opened(session: &Session, record: &SessionRecord) -> Event {
+pub(crate) fn session_opened(session: &Session, rules: &Rules, record: &SessionRecord) -> Event {
     let opening = &session.opening;
     let mut event = of_session(EventType::SessionOpened, actor_of(session), session)
-        .policy(opening.rules.name(), Some(session.policy_digest()))
+        .policy(rules.name(), Some(rules.digest()))
         .attribute("grants", opening.grants.count())
         .attribute("attested", opening.agent.attested);
     if let Some(enforcement) = &opening.enforcement {
@@ -105,7 +113,7 @@ pub(crate) fn decided(
     session: &Session,
     asked: &valetkey_api::Ask,
     id: &RequestId,
-    decision: &Decision,
+    (decision, policy_digest): (&Decision, Digest),
     took_us: u64,
 ) -> Event {
     let outcome = match decision.effect {
@@ -121,7 +129,7 @@ pub(crate) fn decided(
     .resource(asked.resource.clone())
     .action(asked.actions)
     .decision(outcome)
-    .policy(&decision.policy_id, Some(session.policy_digest()))
+    .policy(&decision.policy_id, Some(policy_digest))
     .duration_us(took_us);
     if let Some(reason) = decision.reasons.first() {
         event = event.attribute("reason", reason.as_str());
@@ -145,7 +153,7 @@ pub(crate) fn minted(session: &Session, allowed: &Allowed, capability: &Capabili
         .resource(capability.resource.clone())
         .action(capability.actions)
         .decision(decision)
-        .policy(allowed.policy_id(), Some(session.policy_digest()))
+        .policy(allowed.policy_id(), Some(allowed.policy_digest()))
         .attribute("ttl_seconds", allowed.ttl_seconds())
         .attribute("single_use", capability.constraints.is_single_use());
     let minted = match allowed.view() {
@@ -257,12 +265,12 @@ pub(crate) fn glass_broken(
     session: &Session,
     emergency: &SignedEmergency,
     id: &Digest,
-    rule: &BreakGlassRule,
+    (rule, policy_digest): (&BreakGlassRule, Digest),
     approval: &ApprovalId,
 ) -> Event {
     of_emergency(EventType::BreakglassOpened, session, emergency)
         .decision(AuditDecision::Approved)
-        .policy(&rule.policy_id, Some(session.policy_digest()))
+        .policy(&rule.policy_id, Some(policy_digest))
         .attribute("emergency", id.to_string().as_str())
         .attribute("approval_id", approval.as_str())
         .attribute("signature", emergency.signature.as_str())

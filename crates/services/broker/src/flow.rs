@@ -113,9 +113,10 @@ impl Broker {
         };
         let now = self.now();
         let id = RequestId::new(now, Self::random()?);
+        let rules = self.policies.choose(session, &grant.resource).rules;
         let decide = |labels: &[String]| {
             let input = self.uncounted_input(session, &ask, &id, now, labels.to_vec());
-            session.opening.rules.decide(&input)
+            rules.decide(&input)
         };
         let then = decide(all.get(..known).unwrap_or_default());
         let now = decide(&all);

@@ -28,6 +28,7 @@ mod patience;
 mod people;
 mod per_user;
 mod pipeline;
+mod policies;
 mod privacy;
 mod question;
 mod record;

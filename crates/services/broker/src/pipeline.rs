@@ -76,7 +76,8 @@ impl Broker {
                         request_id: id,
                     }));
                 }
-                let asked = question_of(session, ask, &id, grant, decision, now)?;
+                let on = (decision, judged.policy_digest);
+                let asked = question_of(session, ask, &id, grant, on, now)?;
                 self.for_people(session, asked, judged, decided).await
             }
             Effect::Allow => {
@@ -139,6 +140,8 @@ impl Broker {
         let started = Instant::now();
         let mut facts = None;
         let mut labels_known = 0;
+        let chosen = self.policies.choose(session, &ask.resource);
+        let policy_digest = chosen.rules.digest();
         let decision = if session.was_taken_back(&ask.resource, ask.actions) {
             Decision::denied(
                 "valetkey/revoked",
@@ -149,7 +152,8 @@ impl Broker {
             let now = self.now();
             let input = self.input(session, ask, id, now);
             labels_known = input.subject.session.labels.len();
-            let mut decision = session.opening.rules.decide(&input);
+            let mut decision = chosen.rules.decide(&input);
+            self.policies.compare(chosen, &input, &decision);
             let age_ms = now.ms_since(session.opened_at);
             facts = Some(RequestRecord::of(&input, age_ms, decision.digest()));
             let given = input.request.granted_by_person.as_ref();
@@ -164,11 +168,12 @@ impl Broker {
             decision
         };
         let took_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
-        let decided = events::decided(session, ask, id, &decision, took_us);
+        let decided = events::decided(session, ask, id, (&decision, policy_digest), took_us);
         let decided = events::with_facts(decided, facts.as_ref());
         let decided_on = Decided {
             decision,
             labels_known,
+            policy_digest,
         };
         (decided_on, decided)
     }
@@ -328,6 +333,14 @@ impl Broker {
         minted: EventId,
     ) -> Result<Granted, Problem> {
         let (allowed, claims) = recorded.into_inner();
+        // Recording took its time: what another policy allowed meanwhile is no reason to mint.
+        let resource = &allowed.grant().resource;
+        if !self
+            .policies
+            .decides(session, resource, &allowed.policy_digest())
+        {
+            return Err(changed_meanwhile());
+        }
         let granted = signed(&self.issuer, &claims, allowed.streamed(), allowed.view())?;
         loop {
             // A label that came since the decision may forbid what was decided.
@@ -412,6 +425,14 @@ impl First {
     }
 }
 
+fn changed_meanwhile() -> Problem {
+    Problem::new(
+        ProblemKind::Busy,
+        "the policy was changed at this moment: nothing was given",
+    )
+    .hinted(true, "ask again")
+}
+
 /// What a lease gives, before it is minted.
 struct LeasedMint {
     allowed: Allowed,
@@ -449,7 +470,7 @@ fn claims(session: &Session, allowed: &Allowed, id: CapabilityId, now: Timestamp
         parent: None,
         approvals: allowed.approvals().to_vec(),
         policy_id: allowed.policy_id().to_owned(),
-        policy_digest: session.policy_digest(),
+        policy_digest: allowed.policy_digest(),
     }
 }
 

@@ -1,11 +1,11 @@
-//! The rules of a session: the built-in guardrails and the bundle that may grant, named for the log.
+//! The rules of a session: the built-in guardrails, the policy in force, and the bundle that a session brings, named for the log.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use valetkey_api::BundleFile;
 use valetkey_model::{Decision, Digest, PolicyInput, UserFacts};
-use valetkey_policy::{Bundle, BundleLimits, PolicyError, PolicySet, Prepared, starter};
+use valetkey_policy::{Bundle, BundleLimits, Policy, PolicyError, PolicySet, Prepared, starter};
 
 /// Decisions that are remembered in one generation; there are two.
 const REMEMBERED: usize = 2048;
@@ -17,7 +17,84 @@ const EXCEPT_MAX: usize = 16;
 pub(crate) struct Rules {
     name: String,
     set: PolicySet,
+    /// The bundle that is installed, where it is one: what a session brings only narrows it.
+    installed: Option<Digest>,
     answered: Mutex<Answered>,
+}
+
+/// What a session brings to the policy in force: nothing, or a bundle of its own.
+#[derive(Debug, Default)]
+pub(crate) struct OwnRules {
+    own: Option<Own>,
+    /// What comes of it under each policy that it met last; two, while a canary goes on.
+    under: Mutex<Vec<(Digest, Arc<Rules>)>>,
+}
+
+/// Policies under which a session's own bundle is kept ready.
+const UNDER_MAX: usize = 2;
+
+#[derive(Debug)]
+struct Own {
+    name: String,
+    /// Alone, where nothing is installed: it takes the place of the built-in policy.
+    alone: Arc<Rules>,
+    /// As a layer that must grant, too.
+    layer: Policy,
+}
+
+impl OwnRules {
+    /// Nothing: the policy in force decides.
+    pub(crate) fn none() -> Self {
+        Self::default()
+    }
+
+    /// A bundle that a session brings. The guardrails hold above it all the same, and an installed policy it only narrows.
+    ///
+    /// # Errors
+    /// With file, line, column and the compiler's words where it does not load.
+    pub(crate) fn load(files: Vec<BundleFile>) -> Result<Self, String> {
+        let files = files
+            .into_iter()
+            .map(|file| (file.path, file.text.into_bytes()))
+            .collect();
+        let words = |error: PolicyError| error.to_string();
+        let bundle = Bundle::from_files(files, BundleLimits::default()).map_err(words)?;
+        let set = PolicySet::new(&bundle).map_err(words)?;
+        let layer = Policy::compile(&bundle).map_err(words)?;
+        let revision = &bundle.manifest().revision;
+        let name = if revision.is_empty() {
+            "session".to_owned()
+        } else {
+            revision.clone()
+        };
+        let alone = Arc::new(Rules::new(&name, set, None));
+        Ok(Self {
+            own: Some(Own { name, alone, layer }),
+            under: Mutex::default(),
+        })
+    }
+
+    /// What decides for the session while `live` is in force.
+    pub(crate) fn under(&self, live: &Arc<Rules>) -> Arc<Rules> {
+        let Some(own) = &self.own else {
+            return Arc::clone(live);
+        };
+        let Some(installed) = live.installed else {
+            return Arc::clone(&own.alone);
+        };
+        let mut under = self.under.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, known)) = under.iter().find(|(digest, _)| *digest == installed) {
+            return Arc::clone(known);
+        }
+        let name = format!("{}+{}", live.name, own.name);
+        let set = live.set.clone().narrowed_by(own.layer.clone());
+        let rules = Arc::new(Rules::new(&name, set, Some(installed)));
+        while under.len() >= UNDER_MAX {
+            under.remove(0);
+        }
+        under.push((installed, Arc::clone(&rules)));
+        rules
+    }
 }
 
 /// Decisions by the digest of all that they can depend on. What was not asked for while a generation filled is forgotten with it.
@@ -48,34 +125,26 @@ impl Answered {
 impl Rules {
     /// The policy that sessions have that bring none.
     pub(crate) fn built_in() -> Result<Self, PolicyError> {
-        Ok(Self::new("base", PolicySet::new(&starter("base")?)?))
+        Ok(Self::new("base", PolicySet::new(&starter("base")?)?, None))
     }
 
-    /// A bundle that a session brings. The guardrails hold above it all the same.
-    ///
-    /// # Errors
-    /// With file, line, column and the compiler's words where it does not load.
-    pub(crate) fn load(files: Vec<BundleFile>) -> Result<Self, String> {
-        let files = files
-            .into_iter()
-            .map(|file| (file.path, file.text.into_bytes()))
-            .collect();
-        let bundle = Bundle::from_files(files, BundleLimits::default())
-            .map_err(|error| error.to_string())?;
-        let set = PolicySet::new(&bundle).map_err(|error| error.to_string())?;
-        let revision = &bundle.manifest().revision;
-        let name = if revision.is_empty() {
-            "session"
-        } else {
-            revision
-        };
-        Ok(Self::new(name, set))
+    /// A bundle that is installed for everyone.
+    pub(crate) fn installed(bundle: &Bundle, revision: u64) -> Result<Self, PolicyError> {
+        let set = PolicySet::new(bundle)?;
+        let name = format!("installed-{revision}");
+        Ok(Self::new(&name, set, Some(bundle.digest())))
     }
 
-    fn new(name: &str, set: PolicySet) -> Self {
+    /// Whether it is that bundle.
+    pub(crate) fn is_of(&self, bundle: &Digest) -> bool {
+        self.installed.as_ref() == Some(bundle)
+    }
+
+    fn new(name: &str, set: PolicySet, installed: Option<Digest>) -> Self {
         Self {
             name: name.to_owned(),
             set,
+            installed,
             answered: Mutex::default(),
         }
     }

@@ -7,14 +7,14 @@ use tokio::sync::Notify;
 use valetkey_api::{Enforcement, Granted, LiveLease, LookAgain, News};
 use valetkey_capability::{Capability, Claims};
 use valetkey_model::{
-    ActionSet, AgentFacts, CapabilityId, Digest, EventId, Grant, RequestId, Resource, SessionId,
-    Timestamp, UserFacts,
+    ActionSet, AgentFacts, CapabilityId, EventId, Grant, RequestId, Resource, SessionId, Timestamp,
+    UserFacts,
 };
 
 use crate::identify::PeerIdentity;
 use crate::lease::{Given, Leased, Leases};
 use crate::live::{Entry, Live, MAX_LIVE, NoRoom};
-use crate::rules::Rules;
+use crate::rules::OwnRules;
 use crate::start_grants::StartGrants;
 use crate::unheard::{Piece, Unheard};
 
@@ -59,7 +59,8 @@ pub(crate) struct Opening {
     pub(crate) purpose: Option<String>,
     pub(crate) workspace: Option<Resource>,
     pub(crate) grants: StartGrants,
-    pub(crate) rules: Arc<Rules>,
+    /// What it brings of its own to the policy that decides.
+    pub(crate) rules: OwnRules,
     /// What its guard says of the cell; nothing outside of one.
     pub(crate) enforcement: Option<Enforcement>,
 }
@@ -141,11 +142,6 @@ impl Changing {
 }
 
 impl Session {
-    /// The digest of the policy that this session is decided by.
-    pub(crate) fn policy_digest(&self) -> Digest {
-        self.opening.rules.digest()
-    }
-
     /// How many seconds have begun since it was opened: what is granted for a time is not given for longer.
     pub(crate) fn begun_seconds(&self, now: Timestamp) -> u64 {
         now.ms_since(self.opened_at).div_ceil(1000)

@@ -30,11 +30,11 @@ use crate::keys::{Keys, KeysError};
 use crate::listeners::{ListenError, Listeners};
 use crate::notify::Notifier;
 use crate::people::People;
+use crate::policies::Policies;
 use crate::privacy::Privacy;
 use crate::record::Recorder;
 use crate::remembered::Remembered;
 use crate::review::Reviews;
-use crate::rules::Rules;
 
 /// Why the broker did not start.
 #[derive(Debug, Error)]
@@ -71,9 +71,9 @@ pub enum StartError {
     /// What the log may say of people cannot be told.
     #[error("cannot use the rules for what the log says of people: {0}")]
     Privacy(String),
-    /// The built-in policy does not compile.
-    #[error("the built-in policy does not load: {0}")]
-    Policy(#[from] valetkey_policy::PolicyError),
+    /// What decides cannot be loaded: the built-in policy, or what is installed.
+    #[error("cannot load the policy that decides: {0}")]
+    Policy(String),
     /// The kernel does not let it give up its rights. It does not run with them.
     #[error("the broker cannot confine itself: {0}")]
     NotConfined(Box<SandboxError>),
@@ -192,6 +192,7 @@ fn start(
     let broker = Arc::new(broker);
     crate::alarm::start(&broker, paths.log(), &paths.alerts(), before)
         .map_err(system("start its watch over the log"))?;
+    crate::policies::start(&broker).map_err(system("start to compare policies"))?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         // Who has just come is looked for after every few steps of others, not after sixty: a flood would be ahead of it by as much.
@@ -254,6 +255,10 @@ fn confine(paths: &Paths) -> Result<(), StartError> {
     };
     if paths.mode == Mode::System {
         places.seen.push(PathBuf::from("/etc"));
+        // Who may change policy stands there, beside or below the other.
+        if paths.config.is_dir() {
+            places.seen.push(paths.config.clone());
+        }
     }
     confine_service(&SERVICE, &places).map_err(|error| StartError::NotConfined(Box::new(error)))
 }
@@ -265,7 +270,8 @@ fn prepare(
     diagnostics: Arc<Diagnostics>,
 ) -> Result<(Broker, u64), StartError> {
     let keys = Keys::load_or_create(&paths.state, &paths.log())?;
-    let built_in = Arc::new(Rules::built_in()?);
+    let policies =
+        Policies::load(&paths.state, &paths.config, paths.mode).map_err(StartError::Policy)?;
     let people = People::load(&paths.state, paths.mode).map_err(StartError::People)?;
     let appointed = Appointed::load(&paths.state).map_err(StartError::People)?;
     let remembered = Remembered::load(&paths.state, paths.mode, &diagnostics);
@@ -318,7 +324,7 @@ fn prepare(
         appointed,
         remembered,
         reviews,
-        built_in,
+        policies,
         admission,
         diagnostics,
         protected: paths.all(),
@@ -346,8 +352,9 @@ async fn serve_doors(served: Served<'_>) -> Result<End, StartError> {
         notifier,
         null,
     } = served;
+    let live = broker.policies.live();
     let loaded = Event::new(EventType::PolicyLoaded, Actor::Broker)
-        .policy(broker.built_in.name(), Some(broker.built_in.digest()))
+        .policy(live.name(), Some(live.digest()))
         .attribute("version", env!("CARGO_PKG_VERSION"));
     broker
         .recorder

@@ -161,7 +161,7 @@ impl Broker {
             questions: count(self.questions_for(peer).len()),
             events: self.recorder.size(),
             recording: self.recorder.is_recording(),
-            policy_digest: self.built_in.digest(),
+            policy_digest: self.policies.live().digest(),
             // How an approver's key is kept is not known here: the person's program says that of their own.
             posture: vec![posture.to_owned()],
             diagnostics: self.diagnostics.path().to_string_lossy().into_owned(),

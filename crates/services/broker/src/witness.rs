@@ -4,8 +4,8 @@ use valetkey_approval::{Approved, Asked};
 use valetkey_audit::Event;
 use valetkey_capability::{Claims, MAX_SINGLE_USE_TTL_SECONDS, MAX_TTL_SECONDS, NarrowError};
 use valetkey_model::{
-    Action, ActionSet, ApprovalId, CapabilityId, Decision, Durability, Effect, Grant, RequestId,
-    Timestamp, ViewMode,
+    Action, ActionSet, ApprovalId, CapabilityId, Decision, Digest, Durability, Effect, Grant,
+    RequestId, Timestamp, ViewMode,
 };
 
 use crate::lease::Given;
@@ -16,6 +16,8 @@ use crate::live::Entry;
 pub(crate) struct Decided {
     pub(crate) decision: Decision,
     pub(crate) labels_known: usize,
+    /// Of the policy that decided.
+    pub(crate) policy_digest: Digest,
 }
 
 /// Proof that a request was allowed, by policy alone or by people whom policy named.
@@ -30,6 +32,8 @@ pub(crate) struct Allowed {
     labels: Vec<String>,
     labels_known: usize,
     view: ViewMode,
+    /// Of the policy that decided.
+    policy_digest: Digest,
 }
 
 impl Allowed {
@@ -47,6 +51,7 @@ impl Allowed {
                 labels: decision.obligations.labels.clone(),
                 labels_known: decided.labels_known,
                 view: decision.obligations.view,
+                policy_digest: decided.policy_digest,
             }),
             Effect::Ask | Effect::Deny => None,
         }
@@ -71,6 +76,7 @@ impl Allowed {
             labels: obligations.labels.clone(),
             labels_known: decided.labels_known,
             view: ViewMode::Watched,
+            policy_digest: asked.policy_digest,
         }
     }
 
@@ -93,6 +99,7 @@ impl Allowed {
                 labels: decision.obligations.labels.clone(),
                 labels_known: decided.labels_known,
                 view: ViewMode::Watched,
+                policy_digest: decided.policy_digest,
             }),
             Effect::Ask | Effect::Allow | Effect::Deny => None,
         }
@@ -103,7 +110,7 @@ impl Allowed {
         request: RequestId,
         grant: Grant,
         seconds: u64,
-        policy_id: &str,
+        (policy_id, policy_digest): (&str, Digest),
         approval: ApprovalId,
     ) -> Self {
         Self {
@@ -118,6 +125,7 @@ impl Allowed {
             labels: Vec::new(),
             labels_known: usize::MAX,
             view: ViewMode::Watched,
+            policy_digest,
         }
     }
 
@@ -135,6 +143,10 @@ impl Allowed {
 
     pub(crate) fn policy_id(&self) -> &str {
         &self.policy_id
+    }
+
+    pub(crate) fn policy_digest(&self) -> Digest {
+        self.policy_digest
     }
 
     pub(crate) fn approvals(&self) -> &[ApprovalId] {

@@ -5,8 +5,9 @@ use schemars::{Schema, SchemaGenerator, json_schema};
 use super::{Door, Operation, of};
 use crate::{
     AddApprover, Alerts, Answer, Answered, Appoint, AppointmentList, Auditors, BrokenGlass,
-    Challenge, ChangeAuditors, Changes, Dismiss, Erase, Erased, IssuerKeys, LiveCapabilities,
-    OpenQuestions, ProblemKind, ReviewList, Revoke, Revoked, Status, Undoing,
+    Challenge, ChangeAuditors, Changes, Dismiss, Erase, Erased, InstallPolicy, IssuerKeys,
+    LiveCapabilities, NamedCandidate, OpenQuestions, PolicyFiles, PolicyState, ProblemKind,
+    ReviewList, Revoke, Revoked, RollBackPolicy, StartCanary, Status, Undoing,
 };
 use valetkey_approval::{Approvers, SignedChange, SignedEmergency, SignedReview};
 
@@ -205,6 +206,81 @@ pub(super) const DOOR: Door = Door {
                 "erase",
                 "/v1/erasures",
                 "Throws away what is sealed of a person; recorded first. Events and hashes stay",
+            )
+        },
+        Operation {
+            answers: &[of::<PolicyState>],
+            ..Operation::get(
+                "policy",
+                "/v1/policy",
+                "The policy that decides for everyone: what is installed, and what a change needs",
+            )
+        },
+        Operation {
+            query: &[(
+                "revision",
+                "of which installed bundle; of the one in force where absent",
+            )],
+            answers: &[of::<PolicyFiles>],
+            problems: &[ProblemKind::NotFound],
+            ..Operation::get(
+                "policyFiles",
+                "/v1/policy/files",
+                "The files of an installed bundle",
+            )
+        },
+        Operation {
+            request: Some(of::<InstallPolicy>),
+            answers: &[of::<PolicyState>],
+            ..Operation::post(
+                "installPolicy",
+                "/v1/policy/install",
+                "Installs a bundle that its approvers have signed; it waits, and decides nothing yet",
+            )
+        },
+        Operation {
+            request: Some(of::<NamedCandidate>),
+            answers: &[of::<PolicyState>],
+            ..Operation::post(
+                "shadowPolicy",
+                "/v1/policy/shadow",
+                "Has the waiting bundle asked beside the policy in force, without effect",
+            )
+        },
+        Operation {
+            request: Some(of::<StartCanary>),
+            answers: &[of::<PolicyState>],
+            ..Operation::post(
+                "startCanary",
+                "/v1/policy/canary",
+                "Has the waiting bundle decide for some, until it denies more",
+            )
+        },
+        Operation {
+            request: Some(of::<NamedCandidate>),
+            answers: &[of::<PolicyState>],
+            ..Operation::post(
+                "activatePolicy",
+                "/v1/policy/activate",
+                "Puts the waiting bundle in force",
+            )
+        },
+        Operation {
+            request: Some(of::<NamedCandidate>),
+            answers: &[of::<PolicyState>],
+            ..Operation::post(
+                "withdrawPolicy",
+                "/v1/policy/withdraw",
+                "Takes the waiting bundle away",
+            )
+        },
+        Operation {
+            request: Some(of::<RollBackPolicy>),
+            answers: &[of::<PolicyState>],
+            ..Operation::post(
+                "rollBackPolicy",
+                "/v1/policy/rollback",
+                "Goes back to a bundle that decided before, by its approvers' signatures",
             )
         },
         Operation {

@@ -3,6 +3,7 @@
 mod agent;
 mod guard;
 mod operator;
+mod policy;
 mod watching;
 
 pub(crate) use agent::AgentDoor;

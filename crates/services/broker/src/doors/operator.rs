@@ -13,6 +13,7 @@ use valetkey_api::{
 use valetkey_approval::{SignedChange, SignedEmergency, SignedReview};
 
 use crate::broker::Broker;
+use crate::doors::policy::{PolicyCall, PolicyStep};
 use crate::doors::reply;
 use crate::identify::PeerIdentity;
 
@@ -46,6 +47,7 @@ enum OperatorCall {
     RotateKey,
     Undone(Undoing),
     Keeping(Keeping),
+    Policy(PolicyCall),
     Stop,
 }
 
@@ -92,10 +94,18 @@ enum Kind {
     Auditors,
     ChangeAuditors,
     Erase,
+    Policy,
+    PolicyFiles,
+    InstallPolicy,
+    ShadowPolicy,
+    StartCanary,
+    ActivatePolicy,
+    WithdrawPolicy,
+    RollPolicyBack,
     Stop,
 }
 
-const ROUTES: [Route<Kind>; 23] = [
+const ROUTES: [Route<Kind>; 31] = [
     Route::new("GET", "/v1/status", Kind::Status),
     Route::new("GET", "/v1/requests", Kind::Questions),
     Route::new("GET", "/v1/alerts", Kind::Alerts),
@@ -118,6 +128,14 @@ const ROUTES: [Route<Kind>; 23] = [
     Route::new("GET", "/v1/auditors", Kind::Auditors),
     Route::new("POST", "/v1/auditors", Kind::ChangeAuditors),
     Route::new("POST", "/v1/erasures", Kind::Erase),
+    Route::new("GET", "/v1/policy", Kind::Policy),
+    Route::new("GET", "/v1/policy/files", Kind::PolicyFiles),
+    Route::new("POST", "/v1/policy/install", Kind::InstallPolicy),
+    Route::new("POST", "/v1/policy/shadow", Kind::ShadowPolicy),
+    Route::new("POST", "/v1/policy/canary", Kind::StartCanary),
+    Route::new("POST", "/v1/policy/activate", Kind::ActivatePolicy),
+    Route::new("POST", "/v1/policy/withdraw", Kind::WithdrawPolicy),
+    Route::new("POST", "/v1/policy/rollback", Kind::RollPolicyBack),
     Route::new("POST", "/v1/stop", Kind::Stop),
 ];
 
@@ -158,6 +176,26 @@ impl TryFrom<&Request> for OperatorCall {
             Kind::Auditors => Self::Keeping(Keeping::Auditors),
             Kind::ChangeAuditors => Self::Keeping(Keeping::ChangeAuditors(request.json()?)),
             Kind::Erase => Self::Keeping(Keeping::Erase(request.json()?)),
+            Kind::Policy => Self::Policy(PolicyCall::State),
+            Kind::PolicyFiles => Self::Policy(PolicyCall::Files(request.query_number("revision")?)),
+            Kind::InstallPolicy => Self::Policy(PolicyCall::Step(PolicyStep::Install(Box::new(
+                request.json()?,
+            )))),
+            Kind::ShadowPolicy => {
+                Self::Policy(PolicyCall::Step(PolicyStep::Shadow(request.json()?)))
+            }
+            Kind::StartCanary => Self::Policy(PolicyCall::Step(PolicyStep::Canary(Box::new(
+                request.json()?,
+            )))),
+            Kind::ActivatePolicy => {
+                Self::Policy(PolicyCall::Step(PolicyStep::Activate(request.json()?)))
+            }
+            Kind::WithdrawPolicy => {
+                Self::Policy(PolicyCall::Step(PolicyStep::Withdraw(request.json()?)))
+            }
+            Kind::RollPolicyBack => Self::Policy(PolicyCall::Step(PolicyStep::RollBack(Box::new(
+                request.json()?,
+            )))),
             Kind::Stop => Self::Stop,
         })
     }
@@ -228,10 +266,26 @@ impl OperatorDoor {
                 Ok(Reply::json(&()))
             }
             OperatorCall::Keeping(what) => self.keep_log(&operator, what).await,
+            OperatorCall::Policy(call) => self.policy(&operator, call).await,
             OperatorCall::Stop => {
                 broker.only_for_everyone(&operator)?;
                 broker.stopping.notify_one();
                 Ok(Reply::json(&()))
+            }
+        }
+    }
+
+    async fn policy(&self, operator: &PeerIdentity, call: PolicyCall) -> Result<Reply, Problem> {
+        let broker = &self.0;
+        match call {
+            PolicyCall::State => Ok(Reply::json(&broker.policy_state())),
+            PolicyCall::Files(revision) => Ok(Reply::json(&broker.policy_files(revision)?)),
+            PolicyCall::Step(step) => {
+                // It decides for everyone, and so is changed by whom the broker is everyone's.
+                broker.only_for_everyone(operator)?;
+                let user = broker.admission.user_of(operator);
+                let taken = step.take(Arc::clone(broker), user);
+                Ok(Reply::json(&to_its_end(taken).await?))
             }
         }
     }

@@ -25,6 +25,7 @@ fn part(questions: &Questions, asked: &Asked) -> Part {
         decided: Decided {
             decision: Decision::denied("p", "so"),
             labels_known: 0,
+            policy_digest: asked.policy_digest,
         },
         waiter: waiter.expect("room"),
     }

@@ -8,6 +8,7 @@ use serde_json::json;
 use valetkey_approval::SafeText;
 use valetkey_model::{Resource, Timestamp};
 use valetkey_policy::tools::{Scene, Summary, Trial, corpus, diff};
+use valetkey_policy::{Bundle, PolicySet};
 
 use super::logged::Reader;
 use super::replay::{open, unreadable};
@@ -18,12 +19,17 @@ use crate::policy_args::{DiffArgs, FailOn};
 
 /// Names of a directory that are tried.
 const MAX_TREE: usize = 10_000;
+/// Lines that are signed under a change, and characters of each: what a person reads.
+const LINES_MAX: usize = 200;
+const LINE_MAX: usize = 400;
+/// Requests that a policy must fail on before it is given up.
+const PROBES: usize = 4;
 /// Requests of a log that are tried.
 const MAX_LOGGED: usize = 100_000;
 
 pub(super) fn command(args: &DiffArgs) -> Result<u8, Fail> {
     let (before, after) = (source::load(&args.before)?, source::load(&args.after)?);
-    let scene = scene(args)?;
+    let scene = scene(args.tree.as_deref())?;
     let refused = |error| Fail::new(Status::Usage, error);
     let (mut trials, cut) = corpus(&[&before, &after], &scene).map_err(refused)?;
     let made = trials.len();
@@ -79,7 +85,47 @@ fn show(summary: &Summary) {
     out::line(&format!("{sign} {text} ({policy})"));
 }
 
-fn scene(args: &DiffArgs) -> Result<Scene, Fail> {
+/// What differs, in lines for people, and whether more is given.
+pub(super) fn in_words(before: &Bundle, after: &Bundle) -> Result<(Vec<String>, bool), Fail> {
+    let refused = |error| Fail::new(Status::Usage, error);
+    let (trials, cut) = corpus(&[before, after], &scene(None)?).map_err(refused)?;
+    if let Some(why) = hopeless(after, &trials)? {
+        return Ok((vec![why], false));
+    }
+    let bar = out::Progress::new("requests");
+    let found = diff(before, after, &trials, |done, of| bar.show(done, of));
+    bar.end();
+    let found = found.map_err(refused)?;
+    let lines = found.summaries.iter().take(LINES_MAX).map(|one| {
+        let sign = if one.change.widens() { '+' } else { '-' };
+        let line = format!("{sign} {} ({})", one.text, one.policy_id);
+        line.chars().take(LINE_MAX).collect()
+    });
+    let mut lines: Vec<String> = lines.collect();
+    let left = found.summaries.len().saturating_sub(lines.len());
+    if left > 0 {
+        lines.push(format!("{left} more, as `valetkey policy diff` says"));
+    }
+    if cut {
+        lines.push("the policies speak of more places than were tried".to_owned());
+    }
+    Ok((lines, found.widens()))
+}
+
+/// What to say of a policy that answers none of the first requests: to try all of them could take it hours.
+fn hopeless(bundle: &Bundle, trials: &[Trial]) -> Result<Option<String>, Fail> {
+    let set = PolicySet::new(bundle).map_err(|error| Fail::new(Status::Usage, error))?;
+    let mut fault = None;
+    for trial in trials.iter().take(PROBES) {
+        match set.judge(&trial.input).faults.into_iter().next() {
+            Some(found) => fault = Some(found),
+            None => return Ok(None),
+        }
+    }
+    Ok(fault.map(|fault| format!("- it gives no usable answer, and so denies: {fault}")))
+}
+
+fn scene(tree_dir: Option<&Path>) -> Result<Scene, Fail> {
     let user = eval::user();
     let home = Path::new(&user.home);
     let workspace = Resource::tree(&home.join("work"))
@@ -88,12 +134,7 @@ fn scene(args: &DiffArgs) -> Result<Scene, Fail> {
     let ms = now.map_or(0, |now| u64::try_from(now.as_millis()).unwrap_or(u64::MAX));
     Ok(Scene {
         workspace,
-        tree: args
-            .tree
-            .as_deref()
-            .map(tree)
-            .transpose()?
-            .unwrap_or_default(),
+        tree: tree_dir.map(tree).transpose()?.unwrap_or_default(),
         platform: std::env::consts::OS.to_owned(),
         time: Timestamp::from_unix_ms(ms),
         user,

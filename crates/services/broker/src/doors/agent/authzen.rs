@@ -7,7 +7,9 @@ use valetkey_api::{
     EvaluationDecisions, Evaluations, Problem, Reply, Semantic,
 };
 use valetkey_audit::Event;
-use valetkey_model::{Action, ActionSet, Constraints, Decision, Effect, RequestId, Resource};
+use valetkey_model::{
+    Action, ActionSet, Constraints, Decision, Digest, Effect, RequestId, Resource,
+};
 
 use super::HOW_TO_REQUEST;
 use crate::broker::Broker;
@@ -92,20 +94,20 @@ fn decide(
         Ok(ask) => ask,
         Err(why) => {
             let decision = Decision::denied("valetkey/form", &why);
-            return Ok((said(session, id, &decision, &Constraints::default()), None));
+            let own = (&decision, broker.policies.of(session).digest());
+            return Ok((said(id, own, &Constraints::default()), None));
         }
     };
     if !is_self {
         let why = "a process may ask about itself alone: as {\"type\":\"agent\",\"id\":\"self\"}";
         let decision = Decision::denied("valetkey/subject", why);
-        let event = events::decided(session, &ask, &id, &decision, 0);
-        return Ok((said(session, id, &decision, &ask.constraints), Some(event)));
+        let own = (&decision, broker.policies.of(session).digest());
+        let event = events::decided(session, &ask, &id, own, 0);
+        return Ok((said(id, own, &ask.constraints), Some(event)));
     }
     let (decided, event) = broker.decide(session, &ask, &id);
-    Ok((
-        said(session, id, &decided.decision, &ask.constraints),
-        Some(event),
-    ))
+    let own = (&decided.decision, decided.policy_digest);
+    Ok((said(id, own, &ask.constraints), Some(event)))
 }
 
 /// Whether a subject is the peer: by the word `self`, its attested name, or its session.
@@ -152,9 +154,8 @@ fn asked(session: &Session, one: Evaluation) -> Result<Ask, String> {
 /// What the peer is told. It is a yes only where policy allows the whole of it as it was asked: a limit or an exception that only the
 /// answer would name could be passed over by whoever reads no more than the decision.
 fn said(
-    session: &Session,
     request_id: RequestId,
-    decision: &Decision,
+    (decision, policy_digest): (&Decision, Digest),
     offered: &Constraints,
 ) -> EvaluationDecision {
     let reasons = decision.reasons.join("; ");
@@ -189,7 +190,7 @@ fn said(
             requestable,
             how_to_request: requestable.then(|| HOW_TO_REQUEST.to_owned()),
             policy_id: decision.policy_id.clone(),
-            policy_digest: session.policy_digest(),
+            policy_digest,
         },
     }
 }

@@ -12,6 +12,7 @@ use crate::doors::guard::end_session;
 use crate::doors::watching::end_of;
 use crate::events;
 use crate::identify::PeerIdentity;
+use crate::rules::OwnRules;
 use crate::session::{Opening, Session};
 use crate::start_grants::StartGrants;
 
@@ -171,7 +172,7 @@ impl Outsiders {
             purpose: None,
             workspace: None,
             grants: StartGrants::default(),
-            rules: Arc::clone(&broker.built_in),
+            rules: OwnRules::none(),
             enforcement: None,
         };
         let opened = {
@@ -218,6 +219,7 @@ impl Outsiders {
         let attested = opened.attested();
         let event = events::session_opened(
             &opened.session,
+            &self.broker.policies.of(&opened.session),
             &self.broker.session_record(&opened.session),
         )
         .attribute("executable", attested.program.path.as_str());

@@ -13,7 +13,7 @@ use crate::doors::guard::GuardDoor;
 use crate::doors::guard::ending::{end_session, watch_guard};
 use crate::events;
 use crate::identify::PeerIdentity;
-use crate::rules::Rules;
+use crate::rules::OwnRules;
 use crate::session::{Opening, Session};
 
 /// Grants at the start of a session.
@@ -34,8 +34,8 @@ impl GuardDoor {
             ));
         }
         let rules = match open.policy {
-            None => Arc::clone(&self.0.built_in),
-            Some(files) => Arc::new(self.load_rules(files).await?),
+            None => OwnRules::none(),
+            Some(files) => self.load_rules(files).await?,
         };
         let opening = Opening {
             user: self.0.admit(&guard)?,
@@ -57,7 +57,11 @@ impl GuardDoor {
             .sessions
             .open(session_id.clone(), guard, opening, now)
             .ok_or_else(|| Problem::new(ProblemKind::Busy, "too many sessions are open"))?;
-        let event = events::session_opened(&session, &self.0.session_record(&session));
+        let event = events::session_opened(
+            &session,
+            &self.0.policies.of(&session),
+            &self.0.session_record(&session),
+        );
         // Whatever is asked for at the start is recorded after it, and waited for.
         let recorded = if open.workspace.is_some() || !open.grants.is_empty() {
             self.0.recorder.precede(event)
@@ -79,8 +83,8 @@ impl GuardDoor {
             .await
     }
 
-    async fn load_rules(&self, files: Vec<valetkey_api::BundleFile>) -> Result<Rules, Problem> {
-        match Rules::load(files) {
+    async fn load_rules(&self, files: Vec<valetkey_api::BundleFile>) -> Result<OwnRules, Problem> {
+        match OwnRules::load(files) {
             Ok(rules) => Ok(rules),
             Err(error) => {
                 let event = valetkey_audit::Event::new(
@@ -123,7 +127,7 @@ impl GuardDoor {
             keys: self.0.jwks(),
             granted: Vec::new(),
             refused: Vec::new(),
-            policy_digest: session.policy_digest(),
+            policy_digest: self.0.policies.of(session).digest(),
         };
         for grant in work
             .into_iter()
