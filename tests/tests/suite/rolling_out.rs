@@ -1,12 +1,14 @@
 //! A policy on its way into force: installed by signatures, watched, tried on some, put in force under live sessions, and gone back from.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use valetkey_tests::{Finished, Home, Peer, Signer, post as send, tagged, tagged_bytes, until};
 
+use super::modes::{ALICE, BOB, CAROL, System, can_become_others};
 use super::needs_cells;
 use super::outside_door::{House, Outsider};
 
@@ -477,4 +479,97 @@ fn a_sessions_own_policy_only_narrows_what_is_installed() {
         opened.last().expect("a session")["policy_id"],
         "installed-1+session"
     );
+}
+
+#[test]
+fn in_system_mode_two_people_sign_over_the_tests_and_root_installs() {
+    if !can_become_others("in_system_mode_two_people_sign_over_the_tests_and_root_installs") {
+        return;
+    }
+    let system = System::started();
+    let share = system.path("share");
+    let dir = share.join("policy");
+    fs::create_dir_all(&dir).expect("a directory");
+    fs::write(dir.join("team.rego"), policy("one")).expect("a policy");
+    let test = "package valetkey_test\n\nimport data.valetkey.decision\n\ntest_one if {\n\tasked := {\"request\": {\"actions\": [\"read\"], \"resource\": \"file:/srv/one/x\"}}\n\tdecision.effect == \"allow\" with input as asked\n}\n\ntest_nothing_else if {\n\tevery request in [{\"actions\": [\"read\"], \"resource\": \"file:/srv/two/x\"}, {\"actions\": [\"write\"], \"resource\": \"file:/srv/one/x\"}] {\n\t\tdecision.effect == \"deny\" with input as {\"request\": request}\n\t}\n}\n";
+    fs::write(dir.join("team_test.rego"), test).expect("a test");
+    let file = share.join("team.tar.gz");
+    let text = |path: &PathBuf| path.to_str().expect("text").to_owned();
+    let (dir, file) = (text(&dir), text(&file));
+    let build = ["policy", "bundle", "build", &dir, "-o", &file, "--revision", "1"];
+    drop(system.valetkey(0, build).done().ok());
+
+    for uid in [ALICE, BOB, CAROL] {
+        system.give_key(uid);
+    }
+    let approver = |uid: u32, name: &str, role: &str| {
+        let shown = system.valetkey(uid, ["approver", "show-key", "--json"]).done().ok();
+        json!({"name": name, "roles": [role], "public_key": shown.json()["public_key"]})
+    };
+    let governance = json!({
+        "format": "valetkey governance v1", "quorum": [{"role": "policy", "count": 2}],
+        "approvers": [approver(ALICE, "ann", "policy"), approver(BOB, "bob", "policy"), approver(CAROL, "ci", "ci")],
+        "tests": {"role": "ci", "min_coverage_percent": 90},
+    });
+    let place = system.path("etc/valetkey/governance.json");
+    let sign = |uid: u32, name: &str, more: &[&str]| {
+        let out = system.path(&format!("home-{uid}/{name}.json"));
+        let out = text(&out);
+        let args = ["policy", "sign-off", &file, "--yes", "-o", &out];
+        (system.valetkey(uid, args).args(more).done(), out)
+    };
+    let install = |uid: u32, more: &[&str]| {
+        system.valetkey(uid, ["policy", "install", &file]).args(more).done()
+    };
+    // Without a file nobody may.
+    let (unnamed, _) = sign(ALICE, "early", &[]);
+    drop(unnamed);
+    let told = install(0, &["--yes"]);
+    assert_ne!(told.code(), 0, "{}", told.errors());
+    fs::write(&place, governance.to_string()).expect("a file");
+    let attested = text(&system.path(&format!("home-{CAROL}/tests.json")));
+    drop(system.valetkey(CAROL, ["policy", "attest", &file, "-o", &attested]).done().ok());
+    let tests = text(&share.join("tests.json"));
+    fs::copy(&attested, &tests).expect("a copy");
+    let with_tests = ["--tests", tests.as_str()];
+    let (signed, ann) = sign(ALICE, "ann", &with_tests);
+    let shown = signed.ok();
+    assert!(shown.errors().contains("in place of the built-in `base`"), "{}", shown.errors());
+    let (signed, bob) = sign(BOB, "bob", &with_tests);
+    drop(signed.ok());
+    let (signed, blind) = sign(BOB, "blind", &[]);
+    drop(signed.ok());
+    drop(sign(CAROL, "ci", &with_tests).0.ok());
+    let args = |one: &str, other: &str| {
+        let args = ["--approvals", one, "--approvals", other, "--tests", &tests];
+        args.map(str::to_owned)
+    };
+    let with = |uid: u32, one: &str, other: &str| {
+        let args = args(one, other);
+        install(uid, &args.each_ref().map(String::as_str))
+    };
+    let refused = |told: Finished, why: &str| {
+        let told = told.expect(3);
+        assert!(told.errors().contains(why), "{why}: {}", told.errors());
+    };
+    refused(with(0, &ann, &ann), "signed twice");
+    refused(with(0, &ann, &blind), "without having seen tests that suffice");
+    let ci = text(&system.path(&format!("home-{CAROL}/ci.json")));
+    refused(with(0, &ann, &ci), "needed are 2 × `policy`");
+    fs::set_permissions(&place, fs::Permissions::from_mode(0o666)).expect("mode");
+    refused(with(0, &ann, &bob), "can be changed by others");
+    fs::set_permissions(&place, fs::Permissions::from_mode(0o644)).expect("mode");
+    // The people of the broker sign; only root does something with it.
+    let copies = [&ann, &bob].map(|path| {
+        let copy = share.join(PathBuf::from(path).file_name().expect("a name"));
+        fs::copy(path, &copy).expect("a copy");
+        text(&copy)
+    });
+    drop(with(ALICE, &copies[0], &copies[1]).expect(3));
+    drop(with(0, &ann, &bob).ok());
+    drop(system.valetkey(ALICE, ["policy", "activate"]).done().expect(3));
+    drop(system.valetkey(0, ["policy", "activate"]).done().ok());
+    let state = system.valetkey(BOB, ["policy", "status", "--json"]).done().ok().json();
+    assert_eq!(state["rollout"]["live"]["revision"], 1);
+    assert_eq!(state["governance"]["quorum"][0]["count"], 2);
 }

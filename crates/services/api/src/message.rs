@@ -514,7 +514,10 @@ pub struct Status {
     pub events: u64,
     /// Whether the log takes events; nothing is granted otherwise.
     pub recording: bool,
-    /// The built-in policy's digest.
+    /// What decides where a session brings nothing of its own: `base`, or `installed-` and the revision.
+    #[serde(default)]
+    pub policy: String,
+    /// The digest of what decides then.
     pub policy_digest: Digest,
     /// What this way of running cannot keep, in words.
     pub posture: Vec<String>,

@@ -161,6 +161,7 @@ impl Broker {
             questions: count(self.questions_for(peer).len()),
             events: self.recorder.size(),
             recording: self.recorder.is_recording(),
+            policy: self.policies.live().name().to_owned(),
             policy_digest: self.policies.live().digest(),
             // How an approver's key is kept is not known here: the person's program says that of their own.
             posture: vec![posture.to_owned()],

@@ -112,26 +112,44 @@ pub(crate) fn policy_staged(one: Installed, stage: &Stage) -> Event {
 }
 
 /// The candidate is about to be in force.
-pub(crate) fn policy_activated(one: Installed, before: Option<Installed>) -> Event {
+pub(crate) fn policy_activated(
+    one: Installed,
+    before: Option<Installed>,
+    compared: Option<Compared>,
+) -> Event {
     let before = before.map(|before| before.bundle.to_string());
-    of_bundle(EventType::PolicyActivated, Actor::Approver, one)
-        .attribute("previous", before.as_deref().unwrap_or("base"))
+    let event = of_bundle(EventType::PolicyActivated, Actor::Approver, one)
+        .attribute("previous", before.as_deref().unwrap_or("base"));
+    with_figures(event, compared)
 }
 
-/// The candidate is about to be taken away.
-pub(crate) fn policy_withdrawn(one: Installed) -> Event {
-    of_bundle(EventType::PolicyWithdrawn, Actor::Approver, one)
-}
-
-/// A canary was taken back.
-pub(crate) fn canary_returned(one: Installed, compared: Compared) -> Event {
-    of_bundle(EventType::PolicyCanaryReturned, Actor::Broker, one)
-        .attribute("reason", "it denied more than the policy in force")
+/// How a candidate's answers compared up to now.
+fn with_figures(event: Event, compared: Option<Compared>) -> Event {
+    let Some(compared) = compared else {
+        return event;
+    };
+    event
         .attribute("same", compared.same)
         .attribute("wider", compared.wider)
         .attribute("narrower", compared.narrower)
         .attribute("otherwise", compared.otherwise)
         .attribute("failed", compared.failed)
+        .attribute("skipped", compared.skipped)
+}
+
+/// The candidate is about to be taken away.
+pub(crate) fn policy_withdrawn(one: Installed, compared: Option<Compared>) -> Event {
+    with_figures(
+        of_bundle(EventType::PolicyWithdrawn, Actor::Approver, one),
+        compared,
+    )
+}
+
+/// A canary was taken back.
+pub(crate) fn canary_returned(one: Installed, compared: Compared) -> Event {
+    let event = of_bundle(EventType::PolicyCanaryReturned, Actor::Broker, one)
+        .attribute("reason", "it denied more than the policy in force");
+    with_figures(event, Some(compared))
 }
 
 /// A candidate decided otherwise, so many times.

@@ -188,7 +188,9 @@ impl Broker {
             Ok(next) => next,
             Err(why) => return Err(self.reject(user, refused(why)).await),
         };
-        let event = installed(&before).map(|one| events::policy_activated(one, before.live))?;
+        let compared = self.policies.compared();
+        let event = installed(&before)
+            .map(|one| events::policy_activated(one, before.live, compared))?;
         self.take_step(user, &before, next, event).await
     }
 
@@ -207,7 +209,8 @@ impl Broker {
             Ok(next) => next,
             Err(why) => return Err(self.reject(user, refused(why)).await),
         };
-        let event = installed(&before).map(events::policy_withdrawn)?;
+        let compared = self.policies.compared();
+        let event = installed(&before).map(|one| events::policy_withdrawn(one, compared))?;
         self.take_step(user, &before, next, event).await
     }
 
@@ -270,7 +273,9 @@ impl Broker {
         next: Rollout,
         event: Event,
     ) -> Result<PolicyState, Problem> {
-        let current = match self.policies.prepared(&next) {
+        // Compiling takes its time: others are served meanwhile.
+        let prepared = tokio::task::block_in_place(|| self.policies.prepared(&next));
+        let current = match prepared {
             Ok(current) => current,
             Err(why) => return Err(self.reject(user, refused(why)).await),
         };
