@@ -496,14 +496,26 @@ fn in_system_mode_two_people_sign_over_the_tests_and_root_installs() {
     let file = share.join("team.tar.gz");
     let text = |path: &PathBuf| path.to_str().expect("text").to_owned();
     let (dir, file) = (text(&dir), text(&file));
-    let build = ["policy", "bundle", "build", &dir, "-o", &file, "--revision", "1"];
+    let build = [
+        "policy",
+        "bundle",
+        "build",
+        &dir,
+        "-o",
+        &file,
+        "--revision",
+        "1",
+    ];
     drop(system.valetkey(0, build).done().ok());
 
     for uid in [ALICE, BOB, CAROL] {
         system.give_key(uid);
     }
     let approver = |uid: u32, name: &str, role: &str| {
-        let shown = system.valetkey(uid, ["approver", "show-key", "--json"]).done().ok();
+        let shown = system
+            .valetkey(uid, ["approver", "show-key", "--json"])
+            .done()
+            .ok();
         json!({"name": name, "roles": [role], "public_key": shown.json()["public_key"]})
     };
     let governance = json!({
@@ -519,7 +531,10 @@ fn in_system_mode_two_people_sign_over_the_tests_and_root_installs() {
         (system.valetkey(uid, args).args(more).done(), out)
     };
     let install = |uid: u32, more: &[&str]| {
-        system.valetkey(uid, ["policy", "install", &file]).args(more).done()
+        system
+            .valetkey(uid, ["policy", "install", &file])
+            .args(more)
+            .done()
     };
     // Without a file nobody may.
     let (unnamed, _) = sign(ALICE, "early", &[]);
@@ -528,13 +543,22 @@ fn in_system_mode_two_people_sign_over_the_tests_and_root_installs() {
     assert_ne!(told.code(), 0, "{}", told.errors());
     fs::write(&place, governance.to_string()).expect("a file");
     let attested = text(&system.path(&format!("home-{CAROL}/tests.json")));
-    drop(system.valetkey(CAROL, ["policy", "attest", &file, "-o", &attested]).done().ok());
+    drop(
+        system
+            .valetkey(CAROL, ["policy", "attest", &file, "-o", &attested])
+            .done()
+            .ok(),
+    );
     let tests = text(&share.join("tests.json"));
     fs::copy(&attested, &tests).expect("a copy");
     let with_tests = ["--tests", tests.as_str()];
     let (signed, ann) = sign(ALICE, "ann", &with_tests);
     let shown = signed.ok();
-    assert!(shown.errors().contains("in place of the built-in `base`"), "{}", shown.errors());
+    assert!(
+        shown.errors().contains("in place of the built-in `base`"),
+        "{}",
+        shown.errors()
+    );
     let (signed, bob) = sign(BOB, "bob", &with_tests);
     drop(signed.ok());
     let (signed, blind) = sign(BOB, "blind", &[]);
@@ -553,7 +577,10 @@ fn in_system_mode_two_people_sign_over_the_tests_and_root_installs() {
         assert!(told.errors().contains(why), "{why}: {}", told.errors());
     };
     refused(with(0, &ann, &ann), "signed twice");
-    refused(with(0, &ann, &blind), "without having seen tests that suffice");
+    refused(
+        with(0, &ann, &blind),
+        "without having seen tests that suffice",
+    );
     let ci = text(&system.path(&format!("home-{CAROL}/ci.json")));
     refused(with(0, &ann, &ci), "needed are 2 × `policy`");
     fs::set_permissions(&place, fs::Permissions::from_mode(0o666)).expect("mode");
@@ -567,9 +594,18 @@ fn in_system_mode_two_people_sign_over_the_tests_and_root_installs() {
     });
     drop(with(ALICE, &copies[0], &copies[1]).expect(3));
     drop(with(0, &ann, &bob).ok());
-    drop(system.valetkey(ALICE, ["policy", "activate"]).done().expect(3));
+    drop(
+        system
+            .valetkey(ALICE, ["policy", "activate"])
+            .done()
+            .expect(3),
+    );
     drop(system.valetkey(0, ["policy", "activate"]).done().ok());
-    let state = system.valetkey(BOB, ["policy", "status", "--json"]).done().ok().json();
+    let state = system
+        .valetkey(BOB, ["policy", "status", "--json"])
+        .done()
+        .ok()
+        .json();
     assert_eq!(state["rollout"]["live"]["revision"], 1);
     assert_eq!(state["governance"]["quorum"][0]["count"], 2);
 }

@@ -48,7 +48,10 @@ pub(crate) fn status(args: &ListArgs) -> Result<(), Fail> {
         ("capabilities", format!("{} live{of}", status.capabilities)),
         ("requests", format!("{} waiting{of}", status.questions)),
         ("log", format!("{} events, {health}", status.events)),
-        ("policy", format!("{}, {}", status.policy, status.policy_digest)),
+        (
+            "policy",
+            format!("{}, {}", status.policy, status.policy_digest),
+        ),
         ("diagnostics", visible(&status.diagnostics)),
     ];
     for (name, value) in lines {

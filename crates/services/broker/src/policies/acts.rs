@@ -189,8 +189,8 @@ impl Broker {
             Err(why) => return Err(self.reject(user, refused(why)).await),
         };
         let compared = self.policies.compared();
-        let event = installed(&before)
-            .map(|one| events::policy_activated(one, before.live, compared))?;
+        let event =
+            installed(&before).map(|one| events::policy_activated(one, before.live, compared))?;
         self.take_step(user, &before, next, event).await
     }
 
