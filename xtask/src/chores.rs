@@ -35,6 +35,43 @@ pub(crate) fn test(cargo: &Cargo, args: &[String]) -> Result<u8, String> {
     Ok(u8::from(!succeeds(&mut tests)?))
 }
 
+/// Most bytes of the static verifier: what one sends along with an export.
+const VERIFIER_MAX_BYTES: u64 = 2_000_000;
+
+/// Builds `valetkey-verify` without a library that it needs, and checks that it is so and small.
+pub(crate) fn verifier(cargo: &Cargo) -> Result<u8, String> {
+    const TARGET: &str = "x86_64-unknown-linux-gnu";
+    let build = [
+        "build",
+        "--profile",
+        "verifier",
+        "--package",
+        "valetkey-verify",
+        "--target",
+        TARGET,
+    ];
+    let mut build = cargo.command(build);
+    build.env("RUSTFLAGS", "-C target-feature=+crt-static");
+    if !succeeds(&mut build)? {
+        return Ok(1);
+    }
+    let file = cargo
+        .target_directory()?
+        .join(TARGET)
+        .join("verifier/valetkey-verify");
+    let bytes = std::fs::read(&file).map_err(|error| format!("{}: {error}", file.display()))?;
+    let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+    say::line(&format!("{}: {length} bytes", file.display()));
+    let loader = b"ld-linux";
+    if bytes.windows(loader.len()).any(|window| window == loader) {
+        return Err("it needs a loader, so it is not static".to_owned());
+    }
+    if length > VERIFIER_MAX_BYTES {
+        return Err(format!("it has more than {VERIFIER_MAX_BYTES} bytes"));
+    }
+    Ok(0)
+}
+
 /// Says before the tests, in one line, what most often keeps them from running on a fresh machine.
 fn note_what_is_missing() {
     let opened = std::fs::File::options()

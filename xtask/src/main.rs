@@ -13,6 +13,7 @@ const USAGE: &str = "usage: cargo xtask CHORE
 
   demo [ARGS]        build in release mode and run `valetkey demo` with ARGS
   test [ARGS]        build the programs, then run every test of the workspace; ARGS go to `cargo test`
+  verifier           build the static verifier, and check that it is small and needs no library
   check              check that the tree is as its documents say
   schemas [--check]  write the JSON Schemas that are made from the types, or only compare them";
 
@@ -23,6 +24,7 @@ fn main() -> ExitCode {
     let result = Cargo::find().and_then(|cargo| match (chore.as_str(), rest.as_slice()) {
         ("demo", _) => chores::demo(&cargo, &rest),
         ("test", _) => chores::test(&cargo, &rest),
+        ("verifier", []) => chores::verifier(&cargo),
         ("check", []) => tell(&check::all(&cargo)),
         ("schemas", []) => schemas::write(&cargo).map(|()| 0),
         ("schemas", [only]) if only == "--check" => tell(&schemas::stale(&cargo)),

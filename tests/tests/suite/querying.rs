@@ -187,3 +187,62 @@ fn figures_add_up() {
     let words = home.valetkey(["audit", "stats"]).done().ok().text();
     assert!(words.contains("approval.given"), "{words}");
 }
+
+#[test]
+fn an_index_finds_the_same_and_none_of_it_is_believed() {
+    needs_cells!();
+    let home = lived_in();
+    let queries: [&[&str]; 5] = [
+        &["--type", "operation"],
+        &["--decision", "allowed", "--type", "approval"],
+        &["--resource", "file:/**"],
+        &["--user", "nobody-of-this-name"],
+        &["--type", "session", "-n", "1"],
+    ];
+    let before = queries.map(|query| events(&home, query));
+    let index = ["audit", "index", "--json"];
+    let made = home.valetkey(index).done().ok().json();
+    assert_eq!(made["events"], home.trail().len());
+    let dir = home.state().join("state/log-index");
+    let file = dir.join(format!("{:020}", 0));
+    let whole = std::fs::read(&file).expect("an index");
+    let same = |what: &str| {
+        for (query, before) in queries.iter().zip(&before) {
+            assert_eq!(events(&home, query), *before, "{what} {query:?}");
+        }
+    };
+    same("whole");
+    // Damaged, cut, empty, of another log, open to others: it counts for nothing.
+    for at in (0..whole.len()).step_by(whole.len() / 8) {
+        let mut changed = whole.clone();
+        changed[at] ^= 1;
+        std::fs::write(&file, &changed).expect("write");
+        same(&format!("byte {at}"));
+    }
+    std::fs::write(&file, &whole[..whole.len() / 2]).expect("write");
+    same("cut");
+    std::fs::write(&file, "").expect("write");
+    same("empty");
+    // What came after it was made is found, too.
+    std::fs::write(&file, &whole).expect("write");
+    home.write("work/later.txt", "a\n");
+    drop(home.in_workspace("cat later.txt").done().ok());
+    drop(home.valetkey(["stop"]).done().ok());
+    let later = events(&home, &["--type", "operation", "--no-index"]);
+    assert!(later.len() > before[0].len());
+    assert_eq!(events(&home, &["--type", "operation"]), later);
+    let again = home.valetkey(index).done().ok().json();
+    assert_eq!(
+        (&again["segments_made"], &again["events"]),
+        (&1.into(), &home.trail().len().into())
+    );
+    // A log that was put in its place is read, not what the index says of the one before.
+    let other = lived_in();
+    let logs = [&home, &other].map(|home| home.state().join("state/log"));
+    let segment = format!("segment-{:020}", 0);
+    std::fs::copy(logs[1].join(&segment), logs[0].join(&segment)).expect("copy");
+    assert_eq!(
+        events(&home, &["--type", "operation"]),
+        events(&other, &["--type", "operation"])
+    );
+}

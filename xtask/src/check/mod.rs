@@ -28,6 +28,7 @@ pub fn quick(cargo: &Cargo) -> Vec<String> {
     };
     findings.extend(found(cargo.workspace().map(|it| layers::misplaced(&it))));
     findings.extend(found(weight::broker(cargo)));
+    findings.extend(found(weight::verifier(cargo)));
     findings.extend(found(licences::refused(cargo)));
     findings
 }

@@ -42,6 +42,52 @@ pub fn broker(cargo: &Cargo) -> Result<Vec<String>, String> {
     Ok(findings(&cargo.output(&args)?, BROKER_CRATES_MAX))
 }
 
+/// What the static verifier must never be built from: it is for those who want to read all of it.
+const NEVER_IN_VERIFIER: [(&str, &str); 6] = [
+    ("valetkey-broker", "the verifier has no code of the broker"),
+    ("valetkey-store", "the verifier writes nothing"),
+    ("valetkey-policy", "the verifier decides nothing"),
+    (
+        "valetkey-sys",
+        "the verifier makes no system calls of its own",
+    ),
+    ("tokio", "the verifier waits for nothing"),
+    ("clap", "the verifier's command line is read by hand"),
+];
+
+/// Crates that the static verifier is built from at most, those that only run while it is compiled included.
+pub const VERIFIER_CRATES_MAX: usize = 36;
+
+/// What is wrong with the static verifier's tree.
+///
+/// # Errors
+/// When cargo cannot tell it.
+pub fn verifier(cargo: &Cargo) -> Result<Vec<String>, String> {
+    let args = [
+        "tree",
+        "--package",
+        "valetkey-verify",
+        "--edges",
+        "normal",
+        "--prefix",
+        "none",
+    ];
+    let tree = cargo.output(&args)?;
+    let crates = crates(&tree);
+    let forbidden = NEVER_IN_VERIFIER
+        .iter()
+        .filter(|(name, _)| crates.iter().any(|(own, _)| own == name))
+        .map(|(name, reason)| format!("valetkey-verify: depends on `{name}`: {reason}"));
+    let mut findings: Vec<String> = forbidden.collect();
+    if crates.len() > VERIFIER_CRATES_MAX {
+        findings.push(format!(
+            "valetkey-verify: {} crates, more than {VERIFIER_CRATES_MAX}; see `cargo tree -p valetkey-verify -e normal`",
+            crates.len()
+        ));
+    }
+    Ok(findings)
+}
+
 /// The same for the text that `cargo tree` prints.
 #[must_use]
 pub fn findings(tree: &str, most: usize) -> Vec<String> {

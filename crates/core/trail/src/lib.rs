@@ -8,6 +8,7 @@ mod filter;
 mod format;
 mod graph;
 mod harmless;
+pub mod index;
 #[cfg(test)]
 mod testing;
 mod when;

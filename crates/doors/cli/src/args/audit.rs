@@ -21,6 +21,8 @@ pub(crate) enum AuditCommand {
     },
     /// Draw what led to an event, and what came of it
     Graph(GraphArgs),
+    /// Make an index beside the log, or what is missing of it: `query` is faster with it, and believes none of it
+    Index(IndexArgs),
     /// Count events by type, decision, agent, person, resource and hour
     Stats(Box<StatsArgs>),
     /// Check every event, hash and signature
@@ -248,12 +250,27 @@ pub(crate) struct QueryArgs {
     /// Only the last so many
     #[arg(short = 'n', long)]
     pub(crate) lines: Option<usize>,
+    /// Go through the log itself, also where there is an index beside it
+    #[arg(long)]
+    pub(crate) no_index: bool,
     #[command(flatten)]
     pub(crate) log: LogArgs,
     #[command(flatten)]
     pub(crate) format: FormatArgs,
     #[command(flatten)]
     pub(crate) filter: FilterArgs,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct IndexArgs {
+    /// Make all of it anew
+    #[arg(long)]
+    pub(crate) rebuild: bool,
+    #[command(flatten)]
+    pub(crate) log: LogArgs,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -3,6 +3,7 @@
 mod auditor;
 mod export;
 mod graph;
+mod index;
 mod keys;
 mod print;
 mod prove;
@@ -33,6 +34,7 @@ pub(crate) fn command(command: AuditCommand) -> Result<(), Fail> {
         AuditCommand::Query(args) => query::query(&args),
         AuditCommand::Show { event, log } => show(&event, &log),
         AuditCommand::Graph(args) => graph::graph(&args),
+        AuditCommand::Index(args) => index::index(&args),
         AuditCommand::Stats(args) => stats::stats(&args),
         AuditCommand::Verify(args) => verify::verify(&args),
         AuditCommand::Prove(args) => prove::prove(&args),

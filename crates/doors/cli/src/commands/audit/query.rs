@@ -7,6 +7,7 @@ use valetkey_privacy::{PrivacyKey, variants};
 use valetkey_store::{Entry, LogReader};
 use valetkey_trail::{Filter, UserTerm};
 
+use super::index::Asked;
 use super::print::Printer;
 use super::{open, unreadable};
 use crate::args::{FilterArgs, QueryArgs, TailArgs};
@@ -50,14 +51,20 @@ pub(super) fn tail(args: &TailArgs) -> Result<(), Fail> {
 
 /// Prints the events that are asked for.
 pub(super) fn query(args: &QueryArgs) -> Result<(), Fail> {
-    let (reader, _) = open(&args.log)?;
+    let (reader, dir) = open(&args.log)?;
     let filter = filter(&args.filter)?;
+    let indexed = Asked::of(&dir, &filter).filter(|_| !args.no_index);
     let mut printer = Printer::new(args.format.format());
-    match args.lines {
-        Some(lines) => last(&reader, &filter, lines)?
+    match (args.lines, &indexed) {
+        (Some(lines), Some(indexed)) => indexed
+            .last(&reader, lines)?
             .iter()
             .for_each(|entry| printer.print(entry)),
-        None => each(&reader, &filter, |entry| printer.print(&entry))?,
+        (Some(lines), None) => last(&reader, &filter, lines)?
+            .iter()
+            .for_each(|entry| printer.print(entry)),
+        (None, Some(indexed)) => indexed.each(&reader, |entry| printer.print(&entry))?,
+        (None, None) => each(&reader, &filter, |entry| printer.print(&entry))?,
     }
     printer.finish();
     Ok(())
