@@ -62,7 +62,8 @@ pub(crate) fn verifier(cargo: &Cargo) -> Result<u8, String> {
     let bytes = std::fs::read(&file).map_err(|error| format!("{}: {error}", file.display()))?;
     let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
     say::line(&format!("{}: {length} bytes", file.display()));
-    let loader = b"ld-linux";
+    // The path of the loader; its bare name is in every C library.
+    let loader = b"/lib64/ld-linux";
     if bytes.windows(loader.len()).any(|window| window == loader) {
         return Err("it needs a loader, so it is not static".to_owned());
     }

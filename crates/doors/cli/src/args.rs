@@ -18,8 +18,8 @@ use valetkey_model::{CapabilityId, Digest, Grant, Level, Resource, SessionId};
 
 pub(crate) use audit::{
     AuditCommand, AuditKeysArgs, AuditorCommand, CheckProofArgs, EraseArgs, ExportArgs,
-    ExportFormat, FilterArgs, Format, GraphArgs, IndexArgs, LogArgs, ProveArgs, QueryArgs, StatsArgs,
-    TailArgs, TilesArgs, UnsealArgs, VerifyArgs, VerifyExportArgs,
+    ExportFormat, FilterArgs, Format, GraphArgs, IndexArgs, LogArgs, ProveArgs, QueryArgs,
+    StatsArgs, TailArgs, TilesArgs, UnsealArgs, VerifyArgs, VerifyExportArgs,
 };
 
 pub(crate) use bundle::{
