@@ -70,7 +70,7 @@ impl Broker {
                 }
                 if !ask.may_ask {
                     self.recorder.note(vec![decided]).await?;
-                    let problem = unasked(&id, &decision);
+                    let problem = unasked(&id, decision);
                     return Ok(Begun::settled(RequestState::Refused {
                         problem,
                         request_id: id,
