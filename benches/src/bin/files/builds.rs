@@ -17,6 +17,7 @@ const PACKAGES: usize = 30;
 const PACKAGE_FILES: usize = 50;
 /// What is built: a program with a dependency that has some of its own, all of them kept beside it.
 const MANIFEST: &str = "[package]\nname = \"built\"\nversion = \"0.1.0\"\nedition = \"2021\"\n\n[dependencies]\nserde_json = \"1\"\n\n[workspace]\n";
+const VENDORED: &str = "[source.crates-io]\nreplace-with = \"kept\"\n\n[source.kept]\ndirectory = \"vendor\"\n";
 const PROGRAM: &str =
     "fn main() {\n    println!(\"{}\", serde_json::json!({\"built\": true}));\n}\n";
 
@@ -56,8 +57,8 @@ fn fill_sources(sources: &Path, sysroot: &Path) -> Result<(), Failure> {
     // From what was fetched before for this very workspace.
     let mut vendor = Command::new(sysroot.join("bin/cargo"));
     vendor.args(["vendor", "--offline", "--quiet"]);
-    let config = output(vendor.current_dir(sources))?;
-    fs::write(sources.join(".cargo/config.toml"), config)?;
+    run(vendor.current_dir(sources).stdout(Stdio::null()))?;
+    fs::write(sources.join(".cargo/config.toml"), VENDORED)?;
     // So that the build can be told where the compiler is, and nothing else is.
     let place = sysroot.to_string_lossy();
     Ok(fs::write(sources.join("sysroot"), &*place)?)

@@ -91,14 +91,21 @@ fn build_and_run(
         return Ok(EXIT_ABANDONED);
     };
     let umask = namespaces::settle(plan, host_user)?;
-    let taken = mounts::take_from_host(plan)?;
-    if host_user == HostUser::Throwaway {
-        namespaces::become_throwaway()?;
+    // The guard opens its session with this, while everything is taken hold of and made here.
+    let foretell = || {
+        let foresight = namespaces::foresee(plan, host_user);
+        control::send(control.as_fd(), &Report::Foreseen(foresight), &[])
+            .at(Step::Control, "what is foreseen")
+    };
+    let becomes_another = host_user == HostUser::Throwaway;
+    if !becomes_another {
+        foretell()?;
     }
-    let foresight = namespaces::foresee(plan, host_user);
-    // The guard opens its session with this, while the file systems are made here.
-    control::send(control.as_fd(), &Report::Foreseen(foresight), &[])
-        .at(Step::Control, "what is foreseen")?;
+    let taken = mounts::take_from_host(plan)?;
+    if becomes_another {
+        namespaces::become_throwaway()?;
+        foretell()?;
+    }
     let sources = mounts::open_sources(plan, taken)?;
     control::send(
         control.as_fd(),
