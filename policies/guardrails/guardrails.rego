@@ -271,6 +271,17 @@ services contains sprintf("`%s` is a desktop service that is never called from a
 	startswith(concat("", [called, "."]), concat("", [listed, "."]))
 }
 
+is_kept if {
+	is_file
+	count(secrets) > 0
+}
+
+# A program that may be run may be read.
+is_kept if {
+	input.resource.scheme == "exec"
+	count(secrets) > 0
+}
+
 asks if {
 	count(changes) > 0
 	count(lasting) > 0
@@ -298,8 +309,7 @@ answer := {
 	"policy_id": "valetkey-guardrails",
 	"reasons": [reason | some reason in secrets],
 } if {
-	is_file
-	count(secrets) > 0
+	is_kept
 } else := {
 	"effect": "ask",
 	"policy_id": "valetkey-guardrails",

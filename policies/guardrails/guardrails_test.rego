@@ -429,3 +429,10 @@ test_services_that_lead_out_are_never_called if {
 		decision.effect == "allow" with input as calls(service)
 	}
 }
+
+test_a_secret_is_no_program if {
+	every path in ["/home/alice/.ssh/id_rsa", "/srv/x/.env", "/etc/shadow", "/srv/key.pem"] {
+		decision.effect == "deny" with input as asks_with(["execute"], path, {"scheme": "exec"})
+	}
+	decision.effect == "allow" with input as asks_with(["execute"], "/srv/tool", {"scheme": "exec"})
+}

@@ -26,17 +26,21 @@ pub struct PolicyInput {
 impl PolicyInput {
     /// The input with every *derived* fact worked out anew from the others, so that no derived fact can be stale,
     /// forgotten or contradict the request: `request.granted_by_person`, `subject.user.home_resource`, and of `resource`
-    /// its `scheme`, `path`, `is_pattern`, `in_workspace`, `in_home` and `is_protected`.
+    /// its `scheme`, `path`, `digest`, `is_pattern`, `in_workspace`, `in_home` and `is_protected`.
     #[must_use]
     pub fn with_derived_facts(mut self) -> Self {
         let asked = &self.request.resource;
-        let covered = |tree: &Resource| tree.covers(asked);
+        // Where a program lies is where its file does.
+        let place = asked.as_path().cloned().map(Resource::File);
+        let place = place.as_ref().unwrap_or(asked);
+        let covered = |tree: &Resource| tree.covers(place);
         let (home, home_tree) = home_of(&self.subject.user);
         let text = ResourceFacts::of(asked);
 
         self.resource = ResourceFacts {
             scheme: text.scheme,
             path: text.path,
+            digest: text.digest,
             is_pattern: text.is_pattern,
             in_workspace: self.subject.session.workspace.iter().any(covered),
             in_home: home_tree.iter().any(covered),
@@ -186,10 +190,13 @@ pub enum FileKind {
 pub struct ResourceFacts {
     /// Derived: the scheme: `file`, `exec`, `https`, `tcp`, `tool`, `secret` or `bus`.
     pub scheme: String,
-    /// Derived, for files: the decoded path, lossily, for policies that look at its parts; of a pattern, the longest
+    /// Derived, for files and programs: the decoded path, lossily, for policies that look at its parts; of a pattern, the longest
     /// prefix of whole segments without a `*`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
+    /// Derived: the digest of a program's content, where it is pinned; the guard pins each that is asked for by its path.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<Digest>,
     /// Derived: whether the resource holds a `*`, and so names many things.
     #[serde(default)]
     pub is_pattern: bool,
@@ -235,8 +242,17 @@ impl ResourceFacts {
         Self {
             scheme: resource.scheme().to_owned(),
             path: resource
-                .as_file()
+                .as_path()
                 .map(|pattern| pattern.literal_prefix().to_string_lossy().into_owned()),
+            digest: match resource {
+                Resource::Exec(program) => program.digest().copied(),
+                Resource::File(_)
+                | Resource::Https(_)
+                | Resource::Tcp { .. }
+                | Resource::Tool { .. }
+                | Resource::Secret(_)
+                | Resource::Bus(_) => None,
+            },
             is_pattern,
             in_workspace: false,
             in_home: false,

@@ -110,6 +110,20 @@ impl Resource {
         }
     }
 
+    /// The pattern of paths, for a file or a program.
+    #[must_use]
+    pub fn as_path(&self) -> Option<&PathPattern> {
+        match self {
+            Self::File(pattern) => Some(pattern),
+            Self::Exec(program) => Some(program.path()),
+            Self::Https(_)
+            | Self::Tcp { .. }
+            | Self::Tool { .. }
+            | Self::Secret(_)
+            | Self::Bus(_) => None,
+        }
+    }
+
     /// The scheme: `file`, `exec`, `https`, `tcp`, `tool`, `secret` or `bus`.
     #[must_use]
     pub fn scheme(&self) -> &'static str {

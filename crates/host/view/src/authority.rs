@@ -142,6 +142,8 @@ pub enum Limit {
     Rows,
     /// What the content is.
     MediaType,
+    /// That the content is what was granted.
+    Digest,
 }
 
 impl Limit {
@@ -155,6 +157,7 @@ impl Limit {
             Self::Files => "max_files",
             Self::Rows => "max_rows",
             Self::MediaType => "media_types",
+            Self::Digest => "digest",
         }
     }
 
@@ -165,7 +168,7 @@ impl Limit {
             Self::Bytes | Self::WriteBytes | Self::Operations | Self::Files | Self::Rows => {
                 Errno::DQUOT
             }
-            Self::MediaType => Errno::ACCESS,
+            Self::MediaType | Self::Digest => Errno::ACCESS,
         }
     }
 }

@@ -86,16 +86,25 @@ impl SessionAuthority {
                     .use_up(held, &format!("open for {wanted}"))
                     .is_ok();
         }
+        // A program is recorded by its content, so it is looked at before; when it is opened it is looked at again.
+        if let Some(pin) = held.pin()
+            && !pin.holds_at(path)
+        {
+            let resource = held.capability().resource.clone();
+            self.desk.refuse(resource, wanted, limited(Limit::Digest));
+            return false;
+        }
         let Ok(resource) = Resource::file(path) else {
             return false;
         };
-        let report = operation::done(
+        let mut report = operation::done(
             self.desk.holdings.now(),
             resource,
             wanted,
             &held.id(),
             "open",
         );
+        report.file_hash = held.pin().map(crate::programs::Pin::digest);
         self.desk.record(report).is_ok()
     }
 
@@ -328,6 +337,7 @@ pub(crate) fn limited(limit: Limit) -> Problem {
         Limit::Operations => "max_operations: all operations that may be made have been made",
         Limit::Files => "max_files: as many distinct files as may be touched have been touched",
         Limit::Rows => "max_rows: fewer rows may be appended than this appends",
+        Limit::Digest => "the program is not the one that was granted: its content changed",
         Limit::MediaType => {
             "media_types: name and content do not agree on a media type that is given"
         }

@@ -22,7 +22,7 @@ pub(crate) fn bring_program(
 ) {
     let granted = |resource: &Resource| {
         resource
-            .as_file()
+            .as_path()
             .is_some_and(|pattern| pattern.matches(program))
     };
     let in_system = cell.system_dirs.iter().any(|dir| program.starts_with(dir));
@@ -50,7 +50,7 @@ pub(crate) fn shown_through(
         .into_iter()
         .chain(grants.iter().map(|grant| &grant.resource));
     let mut places: Vec<PathBuf> = granted
-        .filter_map(Resource::as_file)
+        .filter_map(Resource::as_path)
         .map(valetkey_model::PathPattern::literal_prefix)
         .chain([cwd.to_path_buf()])
         .filter(|path| {

@@ -19,6 +19,7 @@ use valetkey_model::{CapabilityId, RequestId};
 
 use crate::desk::{Answer, Desk, Wanted};
 use crate::document::Documents;
+use crate::programs;
 
 /// The longest wait in one call.
 const MAX_WAIT_SECONDS: u64 = 55;
@@ -205,9 +206,16 @@ fn wanted(ask: AgentAsk) -> Result<Wanted, Problem> {
             format!("a justification has at most {MAX_JUSTIFICATION} bytes"),
         ));
     }
+    // A program is asked for as it is now, so that policy and people know what they give.
+    let resource = programs::pinned(ask.resource).map_err(|error| {
+        Problem::new(
+            ProblemKind::NotFound,
+            format!("the program cannot be looked at: {error}"),
+        )
+    })?;
     Ok(Wanted {
-        file: crate::facts::of(&ask.resource),
-        resource: ask.resource,
+        file: crate::facts::of(&resource),
+        resource,
         actions: ask.actions,
         constraints: ask.constraints,
         justification: ask.justification,

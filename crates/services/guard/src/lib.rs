@@ -28,6 +28,7 @@ mod media;
 mod network;
 mod notice;
 mod operation;
+mod programs;
 mod prompt;
 mod quiet;
 mod replacement;

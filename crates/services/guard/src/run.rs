@@ -32,6 +32,7 @@ use crate::level::Reached;
 use crate::link::{Link, connect_or_start};
 use crate::network;
 use crate::notice::Notices;
+use crate::programs;
 use crate::prompt::{Overlay, Prepared};
 use crate::quiet;
 use crate::reporter::Reporter;
@@ -149,11 +150,9 @@ impl Plan {
         if let Some(name) = &spec.agent {
             agent.agent = AgentId::sanitised(name);
         }
-        let grants: Vec<Grant> = spec
-            .grants
-            .iter()
-            .map(|start| start.grant.clone())
-            .collect();
+        let started = programs::all_pinned(&spec.grants)
+            .map_err(system("look at a program that is granted"))?;
+        let grants: Vec<Grant> = started.iter().map(|start| start.grant.clone()).collect();
         let workspace = match &spec.workspace {
             None => None,
             Some(path) => {
@@ -187,7 +186,7 @@ impl Plan {
             cell,
             agent,
             workspace,
-            grants: spec.grants.clone(),
+            grants: started,
             policy: spec.policy.clone(),
             purpose: spec.purpose.clone(),
             hidden: hidden(paths),
@@ -256,7 +255,7 @@ fn environment_of(spec: &RunSpec, cell: &CellSpec, cwd: &Path) -> Vec<(OsString,
     let own: Vec<(OsString, OsString)> = std::env::vars_os().collect();
     let in_cell = |dir: &Path| {
         let granted = |start: &StartGrant| {
-            let pattern = start.grant.resource.as_file();
+            let pattern = start.grant.resource.as_path();
             pattern.is_some_and(|pattern| pattern.matches(dir))
         };
         let workspace = spec.workspace.as_ref();

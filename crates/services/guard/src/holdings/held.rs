@@ -16,6 +16,7 @@ use super::Budget;
 use super::reach::Reach;
 use super::shown::Shown;
 use crate::media;
+use crate::programs::Pin;
 
 /// What reads bytes, and what writes them.
 const READING: ActionSet = ActionSet::of(&[Action::Read, Action::Execute]);
@@ -26,6 +27,8 @@ const WRITING: ActionSet = ActionSet::of(&[Action::Write, Action::Append]);
 pub(crate) struct Held {
     pub(super) grant: Grant,
     reach: Reach,
+    /// What a program that it gives has to be.
+    pin: Option<Pin>,
     pub(super) capability: RwLock<Arc<Capability>>,
     streamed: bool,
     /// The person granted it when the session began.
@@ -69,6 +72,7 @@ impl Held {
             life_seconds: claims.exp.saturating_sub(claims.iat),
             spent: AtomicBool::new(false),
             reach: Reach::new(&grant),
+            pin: Pin::of(&grant.resource),
             grant,
             depth: parent
                 .as_ref()
@@ -147,19 +151,38 @@ impl Held {
 
     /// Whether an open under it needs no word with the broker first: it may be recorded as it streams, and is not the only one.
     pub(crate) fn opens_at_once(&self) -> bool {
-        self.streamed && !self.grant.constraints.is_single_use() && !self.shown.is_unused()
+        self.streamed
+            && !self.grant.constraints.is_single_use()
+            && !self.shown.is_unused()
+            && self.grant.resource.as_file().is_some()
     }
 
-    /// The file pattern that it speaks of.
+    /// The pattern of files, or of programs, that it speaks of.
     pub(crate) fn pattern(&self) -> Option<&PathPattern> {
-        self.grant.resource.as_file()
+        self.grant.resource.as_path()
+    }
+
+    /// What a program that it gives has to be.
+    pub(crate) fn pin(&self) -> Option<&Pin> {
+        self.pin.as_ref()
+    }
+
+    /// Whether it gives all of these actions.
+    fn gives(&self, wanted: ActionSet) -> bool {
+        self.actions().allows_all(wanted)
+    }
+
+    /// Whether it is of a program and masks: what runs is not masked, so such a one gives nothing.
+    fn masks_a_program(&self) -> bool {
+        self.grant.constraints.redact.is_some() && self.grant.resource.as_file().is_none()
     }
 
     /// Whether it gives all of `wanted` on the path. What its limits leave is asked when the operation begins.
     pub(crate) fn permits_path(&self, path: &Path, wanted: ActionSet) -> bool {
         // The path last: that takes the longest.
         !self.is_spent()
-            && self.grant.actions.allows_all(wanted)
+            && self.gives(wanted)
+            && !self.masks_a_program()
             && (wanted.is_empty() || !self.grant.constraints.are_beyond_files())
             && self.speaks_of(path)
     }
@@ -249,6 +272,15 @@ impl Held {
         self.live.store(false, Ordering::Release);
     }
 
+    /// Whether what is touched is the program that it is pinned to; without a pin everything is.
+    fn is_the_program(&self, touched: &Touched<'_>) -> bool {
+        self.pin.as_ref().is_none_or(|pin| match touched.content {
+            Content::Read(file) => pin.holds(file),
+            Content::Nothing | Content::Judged => true,
+            Content::New | Content::Unread => false,
+        })
+    }
+
     /// Whether what is touched is of a media type that it gives; without such a limit everything is.
     fn is_of_a_given_type(&self, touched: &Touched<'_>) -> bool {
         let Some(given) = &self.grant.constraints.media_types else {
@@ -282,11 +314,14 @@ impl Permit for Held {
     }
 
     fn actions(&self) -> ActionSet {
-        self.grant.actions
+        match self.pin {
+            Some(_) => Pin::widened(self.grant.actions),
+            None => self.grant.actions,
+        }
     }
 
     fn limits(&self) -> Limits {
-        let content = self.grant.constraints.media_types.is_some();
+        let content = self.grant.constraints.media_types.is_some() || self.pin.is_some();
         Limits {
             bytes: self.budget.limits_bytes(),
             uses: content || self.budget.limits_uses(),
@@ -318,6 +353,13 @@ impl Permit for Held {
             .all(|touched| self.is_of_a_given_type(touched))
         {
             return Err(Limit::MediaType);
+        }
+        if !usage
+            .touched
+            .iter()
+            .all(|touched| self.is_the_program(touched))
+        {
+            return Err(Limit::Digest);
         }
         let objects: Vec<Identity> = usage
             .touched

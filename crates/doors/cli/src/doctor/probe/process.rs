@@ -1,6 +1,7 @@
 //! Probes of processes, privilege and environment: who one is, whom one sees, what came in with one.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 
 use super::{Answer, Probe, Wall, probe, unless};
 use crate::doctor::aim::{self, Aim, DECOY, VARIABLE};
@@ -47,6 +48,21 @@ pub(super) const PROBES: &[Probe] = &[
         "be in the host's cgroup namespace",
         Wall::Namespaces,
         |aim| shared(aim, "cgroup"),
+    ),
+    // Root alone owns the system's files, so of anybody else this shows nothing.
+    probe(
+        "system_owner",
+        "be the owner of the system's files",
+        Wall::Privilege,
+        |_| {
+            let own = rustix::process::geteuid().as_raw();
+            let owner = fs::metadata("/usr").map(|meta| meta.uid());
+            let is_own = owner.is_ok_and(|owner| owner == own);
+            unless(
+                is_own.then(|| "they are one's own".to_owned()),
+                "they are somebody else's",
+            )
+        },
     ),
     probe(
         "process_seen",
