@@ -12,8 +12,11 @@ use super::needs_cells;
 
 const SOON: Duration = Duration::from_secs(30);
 
+/// A program outside of the home, where the built-in policy asks nobody.
 fn program(home: &Home, name: &str, text: &str) -> PathBuf {
-    let path = home.write(name, text);
+    let path = home.outside(name);
+    std::fs::create_dir_all(path.parent().expect("a directory")).expect("make");
+    std::fs::write(&path, text).expect("write");
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).expect("mode");
     path
 }
@@ -32,14 +35,14 @@ fn a_granted_program_runs_until_its_content_changes() {
     needs_cells!();
     let home = Home::new();
     let tool = program(&home, "tools/tool", "#!/bin/sh\necho \"ran $1\"\n");
-    let native = home.path("tools/native");
+    let native = home.outside("tools/native");
     std::fs::copy("/bin/echo", &native).expect("copy");
     program(&home, "tools/other", "#!/bin/sh\necho other\n");
     let known = digest(&tool);
     let script = format!(
         "cd {0}; ./tool one; ./native two; ./other 2>/dev/null || echo no other; ls; (echo x >> tool) 2>/dev/null || echo not written; \
          read go; ./tool three 2>/dev/null || echo refused; ./native four; grep -c 'content changed' /run/valetkey/denials.json",
-        home.path("tools").display()
+        home.outside("tools").display()
     );
     let grants = [
         format!("exec:{}=execute", tool.display()),
@@ -106,7 +109,7 @@ fn a_program_of_another_content_is_not_the_one_that_was_granted() {
         let wanted = if runs { "ran\n" } else { "refused\nunread\n" };
         assert_eq!(ended.text().replace('\r', ""), wanted, "{}", ended.errors());
     }
-    let secret = program(&home, ".ssh/id_rsa", "#!/bin/sh\necho secret\n");
+    let secret = home.write(".ssh/id_rsa", "#!/bin/sh\necho secret\n");
     let grant = format!("exec:{}=execute", secret.display());
     assert_eq!(home.run(&["--grant", &grant], &["true"]).done().code(), 3);
 }
@@ -136,4 +139,46 @@ fn a_policy_decides_by_the_content_of_a_program() {
         "{}",
         ended.errors()
     );
+}
+
+#[test]
+fn a_session_executes_the_commands_that_were_named() {
+    needs_cells!();
+    let home = Home::new();
+    let work = home.path("work");
+    home.make_dir(&work);
+    let tool = home.write("work/tool", "#!/bin/sh\necho tool\n");
+    std::fs::set_permissions(&tool, std::fs::Permissions::from_mode(0o755)).expect("mode");
+    let script = "cat /etc/hostname >/dev/null && echo cat; id >/dev/null 2>&1 && echo id; ./tool 2>/dev/null && echo tool; valetkey ask file:/x=read >/dev/null 2>&1; echo $?";
+    let options = [
+        "--workspace".as_ref(),
+        work.as_os_str(),
+        "--commands".as_ref(),
+        "cat".as_ref(),
+    ];
+    let ended = home
+        .run(&options, &["sh", "-c", script])
+        .cwd(&work)
+        .done()
+        .ok();
+    assert_eq!(
+        ended.text().replace('\r', ""),
+        "cat\n3\n",
+        "{}",
+        ended.errors()
+    );
+    let opened = home.events("session.opened").pop().expect("an event");
+    assert!(
+        opened["attributes"]["posture"]
+            .to_string()
+            .contains("2 commands of the system alone"),
+        "{opened}"
+    );
+    for bad in ["no-such-command", "/etc/passwd"] {
+        assert_eq!(
+            home.run(&["--commands", bad], &["true"]).done().code(),
+            2,
+            "{bad}"
+        );
+    }
 }

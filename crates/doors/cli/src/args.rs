@@ -199,6 +199,9 @@ pub(crate) struct CellArgs {
     /// What the cell may take of the machine: `memory=2G`, `pids=4096`, `cpu=200%`, `io=50` (a weight), or `none` for each; it does not start where that cannot be held
     #[arg(long = "limit", value_name = "NAME=VALUE", value_delimiter = ',')]
     pub(crate) limits: Vec<AskedLimit>,
+    /// The only commands of the system that are executed, such as `git,make,/usr/lib/git-core`; then nothing of the workspace is either (docs/programs.md)
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub(crate) commands: Vec<String>,
     /// A variable of the environment that passes into the cell
     #[arg(long = "env", value_name = "NAME")]
     pub(crate) environment: Vec<String>,
@@ -230,6 +233,7 @@ impl CellArgs {
             purpose,
             require,
             limits,
+            commands,
             environment,
             no_prompt,
             quiet,
@@ -243,6 +247,7 @@ impl CellArgs {
             || purpose.is_some()
             || require.is_some()
             || !limits.is_empty()
+            || !commands.is_empty()
             || !environment.is_empty()
             || *no_prompt
             || *quiet

@@ -6,10 +6,13 @@ use landlock::{
     RulesetAttr, RulesetCreated, RulesetCreatedAttr, RulesetError, RulesetStatus, Scope,
 };
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use crate::commands::Commands;
 use crate::error::{AtStep, Fault, Step};
 
+/// Where agents find the programs with which they ask.
+const ASKING_PROGRAMS: &str = "/run/valetkey/bin";
 /// Scopes (signals, abstract sockets) came with this ABI.
 const ABI_WITH_SCOPES: i32 = 6;
 /// TCP rules came with this ABI.
@@ -44,14 +47,38 @@ impl Version {
     /// rule on `/` is wide; device nodes may never be made, devices may be driven (`ioctl`) only
     /// below `/dev`, no mount may be changed (Landlock forbids that by itself), and no signal or
     /// abstract socket leaves the domain.
-    pub(crate) fn confine_agent(self) -> Result<(), Fault> {
+    ///
+    /// Where commands are narrowed, they and the loaders of programs alone are executed.
+    pub(crate) fn confine_agent(
+        self,
+        commands: Option<&Commands>,
+        further: &[PathBuf],
+    ) -> Result<(), Fault> {
         let devices = AccessFs::MakeChar | AccessFs::MakeBlock;
         let driving = AccessFs::from_all(self.abi) & AccessFs::IoctlDev;
-        let everywhere = AccessFs::from_all(self.abi) & !(devices | AccessFs::IoctlDev);
+        let mut everywhere = AccessFs::from_all(self.abi) & !(devices | AccessFs::IoctlDev);
+        let mut executed = Vec::new();
+        if let Some(commands) = commands {
+            everywhere &= !AccessFs::Execute;
+            let places = commands
+                .places
+                .iter()
+                .chain(&commands.loaders)
+                .chain(further);
+            for place in places
+                .map(PathBuf::as_path)
+                .chain([Path::new(ASKING_PROGRAMS)])
+            {
+                executed.extend(PathFd::new(place));
+            }
+        }
         let (root, dev) = (path("/")?, path("/dev")?);
         let build = || -> Result<RulesetCreated, RulesetError> {
             let ruleset = self.handled()?.create()?;
-            let ruleset = ruleset.add_rule(PathBeneath::new(root, everywhere))?;
+            let mut ruleset = ruleset.add_rule(PathBeneath::new(root, everywhere))?;
+            for place in executed {
+                ruleset = ruleset.add_rule(PathBeneath::new(place, AccessFs::Execute))?;
+            }
             if driving.is_empty() {
                 return Ok(ruleset);
             }

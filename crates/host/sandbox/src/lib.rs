@@ -28,6 +28,7 @@
 mod attestor;
 mod cell;
 mod cgroup;
+mod commands;
 mod control;
 mod error;
 mod etc;
@@ -44,6 +45,7 @@ mod worker;
 
 pub use attestor::{confine_attestor, confine_attestor_keeper};
 pub use cell::{Cell, Event, Noticeboard, Prepared};
+pub use commands::Commands;
 pub use error::{SandboxError, Step};
 pub use host_user::HostUser;
 pub use launch::{Beginning, Launching};

@@ -7,6 +7,7 @@ use std::path::{Component, Path, PathBuf};
 
 use rustix::termios::{Termios, Winsize};
 
+use crate::commands::Commands;
 use crate::error::{Fault, Step};
 use crate::limits::Limits;
 
@@ -88,6 +89,8 @@ pub struct CellSpec {
     /// Programs of the host that are in the cell under `/run/valetkey/bin`, with their names there: how agents ask. One that is not
     /// there is left out.
     pub asking_programs: Vec<(&'static str, PathBuf)>,
+    /// The only commands that are executed, where they are narrowed. Then nothing of the view and of the cell's own file systems is.
+    pub commands: Option<Commands>,
     /// Whether there is a socket for a session bus, at `/run/valetkey/bus.sock`.
     pub session_bus: bool,
     /// What it may take of the machine.
@@ -131,6 +134,7 @@ impl CellSpec {
             local_ports: Vec::new(),
             readme: String::new(),
             asking_programs: Vec::new(),
+            commands: None,
             session_bus: false,
             limits: Limits::default(),
             tmp_bytes: 1 << 30,

@@ -180,6 +180,15 @@ impl Authority for SessionAuthority {
         if let Some(held) = self.recorded_first(path, wanted, facts) {
             return Verdict::Permitted(held);
         }
+        // What was granted by its content is not asked for as any other file because it changed.
+        if self
+            .desk
+            .holdings
+            .find_for(path, |held| held.is_another_program(path, wanted))
+            .is_some()
+        {
+            return Verdict::Refused { visible: true };
+        }
         let Ok(resource) = Resource::file(path) else {
             return Verdict::Refused { visible: false };
         };

@@ -7,6 +7,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use valetkey_model::{AgentId, Digest};
+use valetkey_sandbox::Commands;
 
 use crate::error::RunError;
 
@@ -50,6 +51,19 @@ pub(crate) fn find(program: &OsStr, path: &OsStr, cwd: &Path) -> Result<Found, R
 fn is_executable(path: &Path) -> bool {
     std::fs::metadata(path)
         .is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
+}
+
+/// The only commands of the system that the cell executes: what the person named, and the command that is started.
+pub(crate) fn narrowed(
+    names: &[String],
+    agent: &Found,
+    path: &OsStr,
+    system_dirs: &[PathBuf],
+) -> Result<Commands, RunError> {
+    let started = system_dirs.iter().any(|dir| agent.path.starts_with(dir));
+    let started = started.then(|| agent.path.to_string_lossy().into_owned());
+    let names: Vec<String> = names.iter().cloned().chain(started).collect();
+    Commands::find(&names, path, system_dirs).map_err(RunError::Commands)
 }
 
 fn digest(path: &Path) -> io::Result<Digest> {

@@ -18,6 +18,9 @@ pub enum RunError {
     /// The command is not there.
     #[error("{}: command not found", .0.display())]
     NoCommand(PathBuf),
+    /// A command that is to be executed alone is none of the system's.
+    #[error("--commands: {0}")]
+    Commands(String),
     /// The broker cannot be reached or started.
     #[error("{0}")]
     Link(#[from] LinkError),
@@ -77,6 +80,7 @@ impl RunError {
     pub fn exit_status(&self) -> u8 {
         match self {
             Self::NoCommand(_) => 127,
+            Self::Commands(_) => 2,
             Self::Link(_) => 6,
             Self::Refused(problem) | Self::GrantRefused { problem, .. } => match problem.kind {
                 valetkey_api::ProblemKind::Invalid => 2,
@@ -114,6 +118,7 @@ impl RunError {
                     .to_owned(),
             ],
             Self::Home(_)
+            | Self::Commands(_)
             | Self::Link(_)
             | Self::Sandbox(_)
             | Self::View(_)

@@ -2,7 +2,7 @@
 
 use valetkey_api::{Enforcement, Mode};
 use valetkey_model::Level;
-use valetkey_sandbox::{Cell, CellSpec, Foresight, HostUser, Shortfall, seccomp};
+use valetkey_sandbox::{Cell, CellSpec, Commands, Foresight, HostUser, Shortfall, seccomp};
 
 use crate::error::RunError;
 
@@ -70,7 +70,7 @@ impl Reached {
     }
 
     /// The same for the broker and its log.
-    pub(crate) fn told(&self, foresight: &Foresight) -> Enforcement {
+    pub(crate) fn told(&self, foresight: &Foresight, commands: Option<&Commands>) -> Enforcement {
         let with = |there: bool, what: &str| {
             if there {
                 what.to_owned()
@@ -97,6 +97,10 @@ impl Reached {
                 }
                 .to_owned(),
                 foresight.limits.to_string(),
+                commands.map_or_else(
+                    || "all commands of the system".to_owned(),
+                    Commands::to_string,
+                ),
             ]
             .join(", "),
         }
@@ -148,7 +152,7 @@ mod tests {
         };
         let reached = Reached::new(&unlimited, Mode::System);
         assert_eq!(reached.level, Level::Standard);
-        assert!(reached.told(&unlimited).posture.contains("no limits"));
+        assert!(reached.told(&unlimited, None).posture.contains("no limits"));
     }
 
     #[test]
@@ -163,7 +167,7 @@ mod tests {
             };
             assert_eq!(missing.len(), reasons);
         }
-        let told = weak.told(&foresight(3));
+        let told = weak.told(&foresight(3), None);
         assert_eq!(told.level, Level::Basic);
         assert!(told.posture.contains("landlock 3"));
     }

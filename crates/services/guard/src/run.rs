@@ -72,6 +72,8 @@ pub struct RunSpec {
     pub require: Option<Level>,
     /// What the cell may take of the machine, in place of what is usual.
     pub limits: Vec<AskedLimit>,
+    /// The only commands of the system that are executed; all of them where there is none.
+    pub commands: Vec<String>,
     /// Names of variables that pass into the cell beside the usual ones.
     pub environment: Vec<String>,
     /// Questions are not shown over the agent's terminal; a line says that they wait.
@@ -103,7 +105,7 @@ pub fn run(spec: &RunSpec, paths: &Paths) -> Result<u8, RunError> {
     let beginning = Cell::begin(&plan.cell)?;
     let reached = Reached::new(&beginning.foresight, paths.mode);
     reached.suffices(spec.require)?;
-    let enforcement = reached.told(&beginning.foresight);
+    let enforcement = reached.told(&beginning.foresight, plan.cell.commands.as_ref());
     let session = Session::open(client, &plan, enforcement, paths)?;
     let result = session.serve(beginning, &plan);
     let status = result.as_ref().copied().unwrap_or(1);
@@ -163,6 +165,14 @@ impl Plan {
                 })?)
             }
         };
+        if !spec.commands.is_empty() {
+            cell.commands = Some(command::narrowed(
+                &spec.commands,
+                &agent,
+                &path,
+                &cell.system_dirs,
+            )?);
+        }
         bring_program(&mut cell, &agent.path, workspace.as_ref(), &grants);
         cell.command.splice(0..0, spec.starter.iter().cloned());
         cell.local_ports = network::local_ports(grants.iter().map(|grant| &grant.resource));

@@ -56,6 +56,7 @@ pub(crate) fn in_cell_under(
         purpose: args.purpose,
         require: args.require,
         limits: args.limits,
+        commands: args.commands,
         environment: [args.environment, prepared.passed].concat(),
         no_prompt: args.no_prompt
             || std::env::var_os("VALETKEY_PROMPT").is_some_and(|when| when == "never"),

@@ -21,7 +21,7 @@ use std::process::ExitCode;
 use std::thread;
 use std::time::Instant;
 
-use valetkey_sandbox::{Cell, CellSpec, Event, Root, SandboxError, Stdio};
+use valetkey_sandbox::{Cell, CellSpec, Commands, Event, Root, SandboxError, Stdio};
 
 /// What the command line asks for.
 #[derive(Default)]
@@ -78,6 +78,17 @@ fn parse(mut words: impl Iterator<Item = OsString>) -> (CellSpec, Options) {
             "--through" => spec.shown_through.push(PathBuf::from(value())),
             "--bind" => spec.extra_ro_binds.push(PathBuf::from(value())),
             "--cwd" => spec.cwd = PathBuf::from(value()),
+            "--commands" => {
+                let names: Vec<String> = value()
+                    .to_string_lossy()
+                    .split(',')
+                    .map(str::to_owned)
+                    .collect();
+                match Commands::find(&names, "/usr/bin:/bin".as_ref(), &spec.system_dirs) {
+                    Ok(commands) => spec.commands = Some(commands),
+                    Err(error) => eprintln!("cell: {error}"),
+                }
+            }
             "--limit" => match value().to_str().unwrap_or_default().parse() {
                 Ok(asked) => spec.limits.set(asked),
                 Err(error) => eprintln!("cell: {error}"),

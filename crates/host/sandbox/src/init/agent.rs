@@ -17,7 +17,7 @@ use valetkey_sys::{descriptors, signals};
 use super::Plan;
 use crate::control::Report;
 use crate::error::{AtStep, Fault, Step};
-use crate::seccomp::{AGENT, Compiled};
+use crate::seccomp::{AGENT, Compiled, Profile, WITHOUT_FILES_IN_MEMORY};
 use crate::spec::{CellSpec, Stdio};
 
 /// Where programs are looked for when the environment does not say.
@@ -66,7 +66,17 @@ pub(super) fn start(
     terminal: Option<OwnedFd>,
     mask: Mode,
 ) -> Result<Agent, Fault> {
-    let filters = AGENT.compile()?;
+    let beneath = plan
+        .spec
+        .commands
+        .as_ref()
+        .map(|_| &WITHOUT_FILES_IN_MEMORY);
+    // Of two that refuse, the last one gives the answer.
+    let filters = beneath
+        .into_iter()
+        .chain([&AGENT])
+        .map(Profile::compile)
+        .collect::<Result<Vec<_>, _>>()?;
     let signals = signals::signal_descriptor(&[libc::SIGCHLD, libc::SIGHUP])
         .at(Step::StartCommand, "signals")?;
     let (failure, tell) = pipe_with(PipeFlags::CLOEXEC).at(Step::StartCommand, "pipe")?;
@@ -98,7 +108,7 @@ pub(super) fn start(
 /// Runs in the child and returns only to say what failed, with the exit status.
 fn become_command(
     plan: &Plan<'_>,
-    filters: &Compiled,
+    filters: &[Compiled],
     streams: &[OwnedFd],
     terminal: Option<&OwnedFd>,
     mask: Mode,
@@ -133,7 +143,7 @@ fn become_command(
 
 fn confine(
     plan: &Plan<'_>,
-    filters: &Compiled,
+    filters: &[Compiled],
     streams: &[OwnedFd],
     terminal: Option<&OwnedFd>,
     mask: Mode,
@@ -157,8 +167,9 @@ fn confine(
     umask(mask);
     signals::reset_all().at(step, "signals")?;
     descriptors::close_on_exec_from(3).at(step, "descriptors")?;
-    plan.version.confine_agent()?;
-    filters.install()
+    plan.version
+        .confine_agent(plan.spec.commands.as_ref(), &plan.spec.extra_ro_binds)?;
+    filters.iter().try_for_each(Compiled::install)
 }
 
 /// A command as the kernel wants it.

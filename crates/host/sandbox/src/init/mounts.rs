@@ -20,6 +20,7 @@ use super::tree::{
 };
 use super::{Plan, etc_tree};
 use crate::cell::{DENIALS, NEXT_DENIALS};
+use crate::commands::Commands;
 use crate::error::{AtStep, Fault, Step};
 use crate::etc::Entry;
 use crate::spec::{self, CellSpec, Root};
@@ -117,9 +118,17 @@ pub(super) fn take_from_host(plan: &Plan<'_>) -> Result<Taken, Fault> {
         .collect::<Result<_, _>>()?;
     let mut further = Vec::new();
     let system = READ_ONLY | NO_SUID | NO_DEV;
-    for path in spec.real_system_dirs().iter().chain(&spec.extra_ro_binds) {
-        let tree = copy_tree(CWD, path, system).at(Step::BindSystem, path.display())?;
-        further.push((path.clone(), tree));
+    let mut take = |path: &Path, attributes: MountAttrFlags| {
+        let tree = copy_tree(CWD, path, attributes).at(Step::BindSystem, path.display())?;
+        further.push((path.to_owned(), tree));
+        Ok(())
+    };
+    for path in &spec.real_system_dirs() {
+        take_system(spec, path, system, &mut take)?;
+    }
+    let narrowed = spec.commands.iter().flat_map(|commands| &commands.places);
+    for path in narrowed.chain(&spec.extra_ro_binds) {
+        take(path, system)?;
     }
     for entry in &plan.etc {
         if let Entry::Bind(name) = entry {
@@ -151,13 +160,31 @@ pub(super) fn take_from_host(plan: &Plan<'_>) -> Result<Taken, Fault> {
     })
 }
 
+/// Takes a system directory: whole, or where commands are narrowed with only its libraries executable.
+fn take_system(
+    spec: &CellSpec,
+    path: &Path,
+    system: MountAttrFlags,
+    take: &mut dyn FnMut(&Path, MountAttrFlags) -> Result<(), Fault>,
+) -> Result<(), Fault> {
+    if spec.commands.is_none() || Commands::is_library(path) {
+        return take(path, system);
+    }
+    take(path, system | NO_EXEC)?;
+    for part in Commands::libraries_in(path) {
+        take(&part, system)?;
+    }
+    Ok(())
+}
+
 /// Makes the file systems of the cell's own, as the user who owns them, while the host's tree is still there.
 pub(super) fn open_sources(plan: &Plan<'_>, taken: Taken) -> Result<Sources, Fault> {
     let spec = plan.spec;
     let mut devices = taken.fuse_devices.iter();
     let mut fuse = || {
         let device = devices.next();
-        fuse_mount(device.ok_or_else(|| Fault::new(Step::MountFuse, "a device is missing"))?)
+        let device = device.ok_or_else(|| Fault::new(Step::MountFuse, "a device is missing"))?;
+        fuse_mount(device, no_exec(spec))
     };
     let root = match spec.root {
         Root::Fuse => fuse()?,
@@ -197,8 +224,8 @@ pub(super) fn build(plan: &Plan<'_>, sources: Sources) -> Result<Built, Fault> {
     let etc = etc_tree::write(&plan.etc)?;
     attach(&etc, Path::new("/etc"))?;
     attach(&sources.proc, Path::new("/proc"))?;
-    let dev = device_directory(sources.devices, spec.scratch_bytes())?;
-    attach(&scratch("1777", spec.scratch_bytes())?, Path::new("/tmp"))?;
+    let dev = device_directory(spec, sources.devices)?;
+    attach(&scratch(spec, "1777")?, Path::new("/tmp"))?;
     let run = memory("0755", SMALL_BYTES, NO_SUID | NO_DEV | NO_EXEC)?;
     attach(&run, Path::new("/run"))?;
     let (listener, bus_listener, notices) = notice_directory(spec, &sources.asking_programs)?;
@@ -206,10 +233,7 @@ pub(super) fn build(plan: &Plan<'_>, sources: Sources) -> Result<Built, Fault> {
     let root = root_directory()?;
     let top = Directory(root.as_fd());
     top.make_all(&runtime)?;
-    attach(
-        &scratch("0700", spec.scratch_bytes())?,
-        &Path::new("/").join(&runtime),
-    )?;
+    attach(&scratch(spec, "0700")?, &Path::new("/").join(&runtime))?;
 
     further.extend(sources.quiet);
     // A mount inside another comes after it.
@@ -246,7 +270,7 @@ pub(super) fn null_streams() -> Result<(), Fault> {
     rustix::stdio::dup2_stderr(&above).at(Step::BindLife, "standard error")
 }
 
-fn fuse_mount(device: &OwnedFd) -> Result<OwnedFd, Fault> {
+fn fuse_mount(device: &OwnedFd, further: MountAttrFlags) -> Result<OwnedFd, Fault> {
     let descriptor = device.as_raw_fd().to_string();
     let options = [
         ("source", "valetkey"),
@@ -257,7 +281,7 @@ fn fuse_mount(device: &OwnedFd) -> Result<OwnedFd, Fault> {
         ("default_permissions", ""),
         ("allow_other", ""),
     ];
-    new_mount("fuse", &options, NO_SUID | NO_DEV).at(Step::MountFuse, "")
+    new_mount("fuse", &options, NO_SUID | NO_DEV | further).at(Step::MountFuse, "")
 }
 
 /// An empty root with nothing but the places of the mounts.
@@ -295,12 +319,20 @@ fn root_directory() -> Result<OwnedFd, Fault> {
 }
 
 /// A file system in memory that the agent may write.
-fn scratch(mode: &str, bytes: u64) -> Result<OwnedFd, Fault> {
-    memory(mode, bytes, NO_SUID | NO_DEV)
+fn scratch(spec: &CellSpec, mode: &str) -> Result<OwnedFd, Fault> {
+    memory(mode, spec.scratch_bytes(), NO_SUID | NO_DEV | no_exec(spec))
+}
+
+/// What mounts have besides where commands are narrowed: nothing that could be written is executed or mapped as code.
+fn no_exec(spec: &CellSpec) -> MountAttrFlags {
+    match spec.commands {
+        Some(_) => NO_EXEC,
+        None => MountAttrFlags::empty(),
+    }
 }
 
 /// Builds `/dev`.
-fn device_directory(devices: Vec<(PathBuf, OwnedFd)>, bytes: u64) -> Result<OwnedFd, Fault> {
+fn device_directory(spec: &CellSpec, devices: Vec<(PathBuf, OwnedFd)>) -> Result<OwnedFd, Fault> {
     let dev = memory("0755", SMALL_BYTES, NO_SUID | NO_EXEC)?;
     let directory = Directory(dev.as_fd());
     for name in DEVICES {
@@ -318,10 +350,7 @@ fn device_directory(devices: Vec<(PathBuf, OwnedFd)>, bytes: u64) -> Result<Owne
     let options = [("ptmxmode", "0666"), ("mode", "0620")];
     let pts = new_mount("devpts", &options, NO_SUID | NO_EXEC).at(Step::Terminal, "devpts")?;
     attach(&pts, Path::new("/dev/pts"))?;
-    attach(
-        &memory("1777", bytes, NO_SUID | NO_DEV)?,
-        Path::new("/dev/shm"),
-    )?;
+    attach(&scratch(spec, "1777")?, Path::new("/dev/shm"))?;
     Ok(dev)
 }
 

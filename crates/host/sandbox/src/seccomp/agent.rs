@@ -15,6 +15,19 @@ pub const AGENT: Profile = Profile {
     refused: REFUSED,
 };
 
+/// Installed beneath [`AGENT`] where commands are narrowed.
+pub const WITHOUT_FILES_IN_MEMORY: Profile = Profile {
+    name: "agent without files in memory",
+    otherwise: Otherwise::Errno(libc::ENOSYS),
+    allowed: ALLOWED,
+    refused: &[Refusal {
+        why: "a file that no mount and no path stands in front of could be executed, or mapped as code",
+        errno: libc::ENOSYS,
+        calls: calls![SYS_memfd_create SYS_memfd_secret],
+        when: &[],
+    }],
+};
+
 const ALLOWED: &[Group] = &[
     Group {
         why: "read and write what is open",

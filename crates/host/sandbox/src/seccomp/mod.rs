@@ -13,7 +13,7 @@ mod service;
 mod table;
 mod worker;
 
-pub use agent::AGENT;
+pub use agent::{AGENT, WITHOUT_FILES_IN_MEMORY};
 pub use attestor::{ATTESTOR, ATTESTOR_KEEPER};
 pub use init::INIT;
 pub use service::SERVICE;

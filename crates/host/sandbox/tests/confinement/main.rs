@@ -11,6 +11,8 @@ mod limits;
 #[cfg(test)]
 mod machine_code;
 #[cfg(test)]
+mod narrowed;
+#[cfg(test)]
 mod service;
 #[cfg(test)]
 mod support;

@@ -172,6 +172,15 @@ impl Held {
         self.actions().allows_all(wanted)
     }
 
+    /// Whether it gives `wanted` of the program at `path`, and another one lies there.
+    pub(crate) fn is_another_program(&self, path: &Path, wanted: ActionSet) -> bool {
+        let pin = self
+            .pin
+            .as_ref()
+            .filter(|_| self.permits_path(path, wanted));
+        pin.is_some_and(|pin| !pin.holds_at(path))
+    }
+
     /// Whether it is of a program and masks: what runs is not masked, so such a one gives nothing.
     fn masks_a_program(&self) -> bool {
         self.grant.constraints.redact.is_some() && self.grant.resource.as_file().is_none()

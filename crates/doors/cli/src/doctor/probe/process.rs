@@ -6,6 +6,9 @@ use std::os::unix::fs::MetadataExt as _;
 use super::{Answer, Probe, Wall, probe, unless};
 use crate::doctor::aim::{self, Aim, DECOY, VARIABLE};
 
+/// Whoever has no number in a user namespace is shown with this one (`/proc/sys/kernel/overflowuid`).
+const NOBODY: u32 = 65_534;
+
 pub(super) const PROBES: &[Probe] = &[
     probe(
         "namespace_user",
@@ -57,7 +60,7 @@ pub(super) const PROBES: &[Probe] = &[
         |_| {
             let own = rustix::process::geteuid().as_raw();
             let owner = fs::metadata("/usr").map(|meta| meta.uid());
-            let is_own = owner.is_ok_and(|owner| owner == own);
+            let is_own = owner.is_ok_and(|owner| owner == own && owner != NOBODY);
             unless(
                 is_own.then(|| "they are one's own".to_owned()),
                 "they are somebody else's",
