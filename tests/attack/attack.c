@@ -532,6 +532,14 @@ static int a_suid_copy(void) {
     return because(text[0] == '0' ? ESCAPED : CONTAINED, text);
 }
 
+// Root on the host, without capabilities, owns root's files all the same. 65534 stands for whoever has no number in the namespace.
+static int system_owner(void) {
+    struct stat usr;
+    if (stat("/usr", &usr)) return because(CONTAINED, strerrorname_np(errno));
+    snprintf(note, sizeof note, "uid %u", usr.st_uid);
+    return usr.st_uid == getuid() && usr.st_uid != 65534 ? ESCAPED : CONTAINED;
+}
+
 // The network.
 static int connect_unix(const char *path, size_t skip) {
     struct sockaddr_un a = {.sun_family = AF_UNIX};
@@ -595,7 +603,7 @@ static const struct {
     A(modprobe), A(ip_forward), A(sysrq), A(kcore), A(kallsyms), A(sysfs), A(debugfs),
     A(nnp), A(bounding), A(capset), A(capset_dac), A(setuid), A(setuid_other), A(setgid), A(setgroups), A(suid_copy),
     A(tcp), A(tcp_any), A(unix), A(bus), A(operator), A(abstract), A(udp), A(raw), A(raw6), A(packet), A(vsock), A(alg), A(uevent),
-    A(audit), A(netfilter), A(interface),
+    A(audit), A(netfilter), A(interface), A(system_owner),
 };
 
 static void take(const char *word) {
