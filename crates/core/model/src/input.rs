@@ -30,10 +30,10 @@ impl PolicyInput {
     #[must_use]
     pub fn with_derived_facts(mut self) -> Self {
         let asked = &self.request.resource;
-        // Where a program lies is where its file does.
+        let covered = |tree: &Resource| tree.covers(asked);
+        // A program may be read, so it is protected where its file is. What lies in the workspace is files: a policy gives programs by name.
         let place = asked.as_path().cloned().map(Resource::File);
-        let place = place.as_ref().unwrap_or(asked);
-        let covered = |tree: &Resource| tree.covers(place);
+        let protects = |tree: &Resource| tree.covers(place.as_ref().unwrap_or(asked));
         let (home, home_tree) = home_of(&self.subject.user);
         let text = ResourceFacts::of(asked);
 
@@ -44,7 +44,7 @@ impl PolicyInput {
             is_pattern: text.is_pattern,
             in_workspace: self.subject.session.workspace.iter().any(covered),
             in_home: home_tree.iter().any(covered),
-            is_protected: self.context.protected.iter().any(covered),
+            is_protected: self.context.protected.iter().any(protects),
             ..self.resource
         };
         self.request.granted_by_person = self

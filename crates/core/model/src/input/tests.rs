@@ -77,6 +77,12 @@ fn places_are_told_apart() {
             true,
         ),
         ("exec:/home/al%20ice/work/a", false, false, false),
+        (
+            "exec:/home/al%20ice/.local/state/valetkey/key",
+            false,
+            false,
+            true,
+        ),
         ("tcp:home:1", false, false, false),
     ] {
         let facts = input(resource, "read").with_derived_facts().resource;
