@@ -533,7 +533,7 @@ static int a_suid_copy(void) {
 }
 
 // Root on the host, without capabilities, owns root's files all the same. 65534 stands for whoever has no number in the namespace.
-static int system_owner(void) {
+static int a_system_owner(void) {
     struct stat usr;
     if (stat("/usr", &usr)) return because(CONTAINED, strerrorname_np(errno));
     snprintf(note, sizeof note, "uid %u", usr.st_uid);

@@ -11,6 +11,8 @@ use crate::error::RunError;
 pub struct Reached {
     /// The level.
     pub level: Level,
+    /// What a cell is held to of the machine, in words.
+    pub limits: String,
     /// What the next levels want and this session lacks: the level that wants it, and what it is.
     pub missing: Vec<(Level, Shortfall)>,
 }
@@ -47,7 +49,12 @@ impl Reached {
             Some(Level::Strict) => Level::Standard,
             Some(Level::Standard | Level::Basic) => Level::Basic,
         };
-        Self { level, missing }
+        let limits = foresight.limits.to_string();
+        Self {
+            level,
+            limits,
+            missing,
+        }
     }
 
     /// Whether it is at least `wanted`.

@@ -94,7 +94,7 @@ pub(super) fn level(paths: &Paths) -> (Option<Reached>, Finding) {
                 .iter()
                 .map(|(level, lacks)| format!("for `{level}`: {}", lacks.what))
                 .collect();
-            let mut detail = reached.level.to_string();
+            let mut detail = format!("{}, with {}", reached.level, reached.limits);
             if !lacks.is_empty() {
                 detail = format!("{detail}; {}", lacks.join("; "));
             }

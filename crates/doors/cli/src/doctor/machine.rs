@@ -19,7 +19,6 @@ pub(super) fn look() -> Vec<Finding> {
         seccomp(),
         fuse(),
         pidfd(),
-        cgroup(),
     ]
 }
 
@@ -150,23 +149,6 @@ fn pidfd() -> Finding {
 }
 
 /// Limits by cgroup are not used yet; whether they could be is worth knowing.
-fn cgroup() -> Finding {
-    let what = "limits by cgroup";
-    let own = read("/proc/self/cgroup").unwrap_or_default();
-    let unified = own.lines().find_map(|line| line.strip_prefix("0::"));
-    let place = unified.map(|path| Path::new("/sys/fs/cgroup").join(path.trim_start_matches('/')));
-    let delegated = place.as_ref().filter(|place| {
-        place.join("cgroup.controllers").exists()
-            && rustix::fs::access(place.join("cgroup.procs"), rustix::fs::Access::WRITE_OK).is_ok()
-    });
-    let detail = match (delegated, &place) {
-        (Some(place), _) => format!("{} is delegated; cells do not use it yet: memory and processor are not limited", place.display()),
-        (None, Some(_)) => "no cgroup of version 2 is delegated here; cells do not use one yet: memory and processor are not limited".to_owned(),
-        (None, None) => "there is no cgroup of version 2".to_owned(),
-    };
-    Finding::new(SECTION, "cgroup", what, State::Note, detail)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
