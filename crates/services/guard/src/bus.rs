@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use valetkey_api::{Problem, ProblemKind};
 use valetkey_model::{Action, ActionSet, BusResource, Constraints, Grant, Resource};
+use valetkey_sandbox::CellSpec;
 use valetkey_view::{Permit as _, Purpose, Use};
 
 use crate::authority::limited;
@@ -19,16 +20,21 @@ const CALL: ActionSet = ActionSet::of(&[Action::Call]);
 /// The name of the operation in the log.
 const CALLED: &str = "call";
 /// Where programs in the cell find the bus.
-pub(crate) const ADDRESS: (&str, &str) = (
+const ADDRESS: (&str, &str) = (
     "DBUS_SESSION_BUS_ADDRESS",
     "unix:path=/run/valetkey/bus.sock",
 );
 
-/// Whether anything of the session bus is granted at the start: without, there is none in the cell.
-pub(crate) fn is_wanted(grants: &[Grant]) -> bool {
-    grants
-        .iter()
-        .any(|grant| matches!(grant.resource, Resource::Bus(_)))
+/// Puts a bus into the cell, if anything of the session bus is granted at the start.
+pub(crate) fn bring(cell: &mut CellSpec, grants: &[Grant]) {
+    let is_bus = |grant: &Grant| matches!(grant.resource, Resource::Bus(_));
+    if !grants.iter().any(is_bus) {
+        return;
+    }
+    let (name, address) = ADDRESS;
+    cell.env.retain(|(had, _)| had != name);
+    cell.env.push((name.into(), address.into()));
+    cell.session_bus = true;
 }
 
 /// The person's session bus, as their programs find it.

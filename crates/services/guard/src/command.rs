@@ -53,17 +53,22 @@ fn is_executable(path: &Path) -> bool {
         .is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
 }
 
-/// The only commands of the system that the cell executes: what the person named, and the command that is started.
+/// The only commands of the system that the cell executes: what the person named, if anything, and the command that is started.
 pub(crate) fn narrowed(
     names: &[String],
     agent: &Found,
     path: &OsStr,
     system_dirs: &[PathBuf],
-) -> Result<Commands, RunError> {
+) -> Result<Option<Commands>, RunError> {
+    if names.is_empty() {
+        return Ok(None);
+    }
     let started = system_dirs.iter().any(|dir| agent.path.starts_with(dir));
     let started = started.then(|| agent.path.to_string_lossy().into_owned());
     let names: Vec<String> = names.iter().cloned().chain(started).collect();
-    Commands::find(&names, path, system_dirs).map_err(RunError::Commands)
+    Commands::find(&names, path, system_dirs)
+        .map(Some)
+        .map_err(RunError::Commands)
 }
 
 fn digest(path: &Path) -> io::Result<Digest> {

@@ -165,14 +165,7 @@ impl Plan {
                 })?)
             }
         };
-        if !spec.commands.is_empty() {
-            cell.commands = Some(command::narrowed(
-                &spec.commands,
-                &agent,
-                &path,
-                &cell.system_dirs,
-            )?);
-        }
+        cell.commands = command::narrowed(&spec.commands, &agent, &path, &cell.system_dirs)?;
         bring_program(&mut cell, &agent.path, workspace.as_ref(), &grants);
         cell.command.splice(0..0, spec.starter.iter().cloned());
         cell.local_ports = network::local_ports(grants.iter().map(|grant| &grant.resource));
@@ -182,12 +175,7 @@ impl Plan {
         cell.stdio = terminal::stdio();
         cell.terminal = terminal::shape();
         cell.readme = README.to_owned();
-        if bus::is_wanted(&grants) {
-            let (name, address) = bus::ADDRESS;
-            cell.env.retain(|(had, _)| had != name);
-            cell.env.push((name.into(), address.into()));
-            cell.session_bus = true;
-        }
+        bus::bring(&mut cell, &grants);
         if let Ok(own) = std::env::current_exe() {
             let server = own.with_file_name("valetkey-mcp");
             cell.asking_programs = vec![("valetkey", own), ("valetkey-mcp", server)];
