@@ -17,7 +17,8 @@ const PACKAGES: usize = 30;
 const PACKAGE_FILES: usize = 50;
 /// What is built: a program with a dependency that has some of its own, all of them kept beside it.
 const MANIFEST: &str = "[package]\nname = \"built\"\nversion = \"0.1.0\"\nedition = \"2021\"\n\n[dependencies]\nserde_json = \"1\"\n\n[workspace]\n";
-const VENDORED: &str = "[source.crates-io]\nreplace-with = \"kept\"\n\n[source.kept]\ndirectory = \"vendor\"\n";
+const VENDORED: &str =
+    "[source.crates-io]\nreplace-with = \"kept\"\n\n[source.kept]\ndirectory = \"vendor\"\n";
 const PROGRAM: &str =
     "fn main() {\n    println!(\"{}\", serde_json::json!({\"built\": true}));\n}\n";
 
