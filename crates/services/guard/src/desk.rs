@@ -16,6 +16,7 @@ use valetkey_capability::TokenError;
 use valetkey_model::{ActionSet, CapabilityId, Constraints, RequestId, Resource, SessionId};
 use valetkey_view::View;
 
+use crate::connections::Connections;
 use crate::denials::Denials;
 use crate::holdings::{End, Held, HoldError, Holdings};
 use crate::link::Link;
@@ -76,6 +77,8 @@ pub(crate) struct Desk {
     pub(crate) holdings: Arc<Holdings>,
     pub(crate) session: SessionId,
     pub(crate) denials: Denials,
+    /// The connections through the network door.
+    pub(crate) connections: Arc<Connections>,
     pub(crate) notices: Notices,
     /// Nobody is there to answer: what people would be asked is refused at once.
     is_unattended: bool,
@@ -101,6 +104,7 @@ impl Desk {
             holdings,
             session,
             denials: Denials::default(),
+            connections: Arc::default(),
             notices,
             is_unattended,
             view: Mutex::default(),

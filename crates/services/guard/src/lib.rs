@@ -8,6 +8,7 @@ mod authority;
 mod brought;
 mod bus;
 mod command;
+mod connections;
 mod considered;
 mod denials;
 mod desk;

@@ -11,6 +11,7 @@ use valetkey_sandbox::{LOCAL_PORTS_MAX, can_listen_at};
 use valetkey_view::{Permit as _, Purpose, Use};
 
 use crate::authority::limited;
+use crate::connections::OpenConnection;
 use crate::desk::{Desk, Wanted};
 use crate::holdings::Held;
 use crate::operation;
@@ -36,6 +37,8 @@ struct Connection {
     held: Arc<Held>,
     to: Endpoint,
     wants_tls: bool,
+    /// It is open until its end is recorded.
+    _open: OpenConnection,
 }
 
 impl NetworkDoor {
@@ -75,6 +78,7 @@ impl NetworkDoor {
             held,
             to: to.clone(),
             wants_tls,
+            _open: self.desk.connections.begin(),
         };
         connection.begin().inspect_err(|problem| {
             let resource = to.resource().clone();

@@ -5,6 +5,7 @@ use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::Signal;
@@ -41,6 +42,8 @@ use crate::watch;
 
 /// Threads that serve the view; opens that wait for people have threads of their own.
 const SERVING_THREADS: usize = 2;
+/// How long the end of a session waits for the ends of its connections: their other side has gone with the cell.
+const CONNECTIONS_END: Duration = Duration::from_millis(500);
 /// What the agent can read in its cell about how to ask.
 const README: &str = include_str!("../cell-readme.md");
 /// Signals that are passed on to the agent.
@@ -422,6 +425,8 @@ impl Session {
         // The cell's mounts are gone with it, and so the connection has ended.
         drop((served, quiet));
         view.settle();
+        // So have those of its network door: the end of each is recorded before that of the session.
+        let _all_are = desk.connections.wait_for_none(CONNECTIONS_END);
         if let Some(beating) = beating {
             beating.end();
         }
