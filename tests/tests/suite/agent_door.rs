@@ -22,6 +22,11 @@ impl Talk {
         Self { session, lines: 0 }
     }
 
+    /// The guard's process.
+    pub(crate) fn guard(&self) -> rustix::process::Pid {
+        self.session.pid()
+    }
+
     /// Sends a call without waiting for its answer.
     pub(crate) fn send(&mut self, method: &str, path: &str, body: &str) {
         assert!(!body.contains('\n'));

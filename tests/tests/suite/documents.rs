@@ -4,7 +4,9 @@ use std::fs;
 use std::io::{Cursor, Read as _};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal};
 use serde_json::{Value, json};
 use valetkey_tests::{Home, id, is_root, skipped};
 
@@ -472,4 +474,81 @@ fn a_document_with_another_name_is_not_replaced() {
     assert_eq!(status, 403, "{told}");
     assert!(told.to_string().contains("several names"), "{told}");
     assert_eq!(fs::read(&report).expect("read"), before);
+}
+
+/// Kills the worker of an operation that `talk` has sent, a while after it has begun; whether there was one to be killed.
+fn kill_the_worker(talk: &Talk, after: Duration) -> bool {
+    let guard = talk.guard();
+    let worker = || {
+        // By each thread of the guard: the worker lives some milliseconds, and a look at all processes takes as long.
+        let threads = fs::read_dir(format!("/proc/{}/task", guard.as_raw_nonzero())).ok()?;
+        threads.flatten().find_map(|thread| {
+            let children = fs::read_to_string(thread.path().join("children")).ok()?;
+            let mut children = children.split(' ').filter_map(|child| child.parse().ok());
+            children.find_map(|child: i32| {
+                let name = fs::read_to_string(format!("/proc/{child}/comm")).ok()?;
+                let is_worker = name.starts_with("valetkey-sheet");
+                is_worker.then(|| Pid::from_raw(child)).flatten()
+            })
+        })
+    };
+    let end = Instant::now() + Duration::from_secs(3);
+    while Instant::now() < end {
+        if let Some(worker) = worker() {
+            std::thread::sleep(after);
+            return rustix::process::kill_process(worker, Signal::KILL).is_ok();
+        }
+    }
+    false
+}
+
+#[test]
+fn an_operation_killed_in_the_middle_leaves_the_old_file_or_the_new() {
+    needs_cells!();
+    let office = Office::new();
+    let person = office.home.person();
+    let path = office.report("QuarterlyReport.xlsx");
+    let whole = |bytes: &[u8]| {
+        let parts = parts(bytes);
+        assert_eq!(parts.len(), self::parts(REPORT).len());
+    };
+    let mut killed = 0;
+    for round in 0..3 {
+        let before = fs::read(&path).expect("read");
+        let mut talk = office.talk();
+        let call = office
+            .append("QuarterlyReport.xlsx", "Sales", 2)
+            .to_string();
+        talk.send("POST", "/v1/operations", &call);
+        let was_killed = kill_the_worker(&talk, Duration::from_micros(round * 700));
+        let (status, _, answer) = talk.answer();
+        let after = fs::read(&path).expect("read");
+        whole(&after);
+        if status == 200 {
+            assert_ne!(after, before);
+        } else {
+            assert!(was_killed, "{answer}");
+            assert!(after == before, "a refused operation changed the file");
+            killed += 1;
+        }
+        drop(talk.finish());
+    }
+    // The guard itself, while the operation is under way.
+    for round in 1..3 {
+        let mut talk = office.talk();
+        let before = fs::read(&path).expect("read");
+        let call = office
+            .append("QuarterlyReport.xlsx", "Sales", 2)
+            .to_string();
+        talk.send("POST", "/v1/operations", &call);
+        std::thread::sleep(Duration::from_millis(round * 25));
+        rustix::process::kill_process(talk.guard(), Signal::KILL).expect("kill");
+        drop(talk.finish());
+        let after = fs::read(&path).expect("read");
+        whole(&after);
+        assert!(after == before || after.len() != before.len());
+    }
+    assert!(person.finish() > 0);
+    assert!(killed > 0, "no worker was met in the middle");
+    office.home.verify();
 }

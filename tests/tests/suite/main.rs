@@ -56,6 +56,7 @@ mod revoking;
 mod rolling_out;
 mod sessions;
 mod setup_errors;
+mod staging;
 mod terminal;
 mod undoing;
 mod undoing_plans;

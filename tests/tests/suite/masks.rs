@@ -76,7 +76,7 @@ fn what_is_masked_is_neither_destroyed_nor_moved_to_where_it_is_seen() {
     needs_cells!();
     let home = Home::new();
     home.write("work/settings.conf", PLAIN);
-    let script = "echo x > settings.conf; truncate -s 0 settings.conf; rm -f settings.conf; sed -i s/80/81/ settings.conf; \
+    let script = "echo x > settings.conf; truncate -s 0 settings.conf; rm -f settings.conf; sed -i /TOKEN/d settings.conf; \
         mv settings.conf ../open/seen; ln settings.conf ../open/linked; cat ../open/*; cat settings.conf; \
         cat /run/valetkey/denials.json";
     let ended = run(&home, script);
@@ -92,6 +92,125 @@ fn what_is_masked_is_neither_destroyed_nor_moved_to_where_it_is_seen() {
         "{text}"
     );
     assert_eq!(content(&home.path("work/settings.conf")), PLAIN);
+}
+
+#[test]
+fn programs_save_a_masked_file_and_what_is_masked_stays() {
+    needs_cells!();
+    let home = Home::new();
+    let real = home.path("work/settings.conf");
+    // Each as real programs save: what they do to the text, and how.
+    let saves = [
+        ("sed", "sed -i s/PORT=80/PORT=81/ settings.conf"),
+        ("perl", "perl -pi -e s/PORT=80/PORT=81/ settings.conf"),
+        (
+            "shell",
+            "text=$(sed s/PORT=80/PORT=81/ settings.conf); echo \"$text\" > settings.conf",
+        ),
+        (
+            "python",
+            "python3 -c 'p=\"settings.conf\"; t=open(p).read(); f=open(p,\"w\"); f.write(t.replace(\"PORT=80\",\"PORT=81\")); f.close()'",
+        ),
+        (
+            "python in place",
+            "python3 -c 'f=open(\"settings.conf\",\"r+b\"); n=f.read().index(b\"PORT=80\"); f.seek(n+6); f.write(b\"1\"); f.close()'",
+        ),
+        (
+            "a new file",
+            "sed s/PORT=80/PORT=81/ settings.conf > new; mv new settings.conf",
+        ),
+        (
+            "a backup",
+            "mv settings.conf settings.conf~ && sed s/PORT=80/PORT=81/ settings.conf~ > settings.conf && rm settings.conf~",
+        ),
+        (
+            "ed",
+            "printf '%s\\n' ,s/PORT=80/PORT=81/ w q | ed -s settings.conf",
+        ),
+        (
+            "vim",
+            "vim -u NONE -i NONE -es -c '%s/PORT=80/PORT=81/' -c wq settings.conf < /dev/null",
+        ),
+    ];
+    for (name, script) in saves {
+        let program = script.split(' ').next().unwrap_or_default();
+        let is_there = std::process::Command::new("which").arg(program).output();
+        if ["vim", "ed", "perl"].contains(&program)
+            && !is_there.is_ok_and(|found| found.status.success())
+        {
+            eprintln!("SKIPPED: {name} is not there");
+            continue;
+        }
+        home.write("work/settings.conf", PLAIN);
+        let ended = run(&home, &format!("{script}; echo =$?; cat settings.conf"));
+        let expected = MASKED.replace("PORT=80", "PORT=81");
+        let text = ended.text();
+        assert!(
+            text.ends_with(&format!("=0\n{expected}")),
+            "{name}: {text}\n{}",
+            ended.errors()
+        );
+        assert_eq!(
+            content(&real),
+            PLAIN.replace("PORT=80", "PORT=81"),
+            "{name}"
+        );
+        let names: Vec<_> = fs::read_dir(home.path("work"))
+            .expect("list")
+            .map(|entry| entry.expect("entry").file_name())
+            .collect();
+        assert_eq!(names, ["settings.conf"], "{name}");
+    }
+}
+
+#[test]
+fn what_a_program_saves_without_a_mask_is_refused_with_the_reason() {
+    needs_cells!();
+    let home = Home::new();
+    home.write("work/settings.conf", PLAIN);
+    let script = "for guess in correct-horse wrong---horse XXXXXXXXXXXX; do \
+        sed -i s/XXXXXXXXXXXXX/$guess/ settings.conf; echo =$?; done; \
+        python3 -c 'f=open(\"settings.conf\",\"w\"); f.write(\"A=1\"); f.close()'; echo =$?; \
+        cat /run/valetkey/denials.json";
+    let ended = run(&home, script);
+    let text = ended.text();
+    assert!(
+        text.starts_with("=4\n=4\n=4\n=1\n"),
+        "{text}\n{}",
+        ended.errors()
+    );
+    assert!(text.contains("it would destroy something in the file that is masked"));
+    assert_eq!(content(&home.path("work/settings.conf")), PLAIN);
+}
+
+#[test]
+fn what_was_saved_through_a_mask_is_undone() {
+    needs_cells!();
+    let home = Home::new();
+    home.write("work/settings.conf", PLAIN);
+    home.write("work/other.conf", PLAIN);
+    let actions = "read,write,create,delete,list";
+    let masked = format!(
+        "{}/**={actions},redact=secrets",
+        home.path("work").display()
+    );
+    let options = ["--undo", "--grant", &masked].map(OsStr::new);
+    let script = "sed -i s/PORT=80/PORT=81/ settings.conf && echo NEW=1 >> other.conf";
+    let ended = home
+        .run(&options, &["sh", "-c", script])
+        .cwd(home.path("work"))
+        .done();
+    assert_eq!(ended.code(), 0, "{}", ended.errors());
+    assert_eq!(
+        content(&home.path("work/other.conf")),
+        format!("{PLAIN}NEW=1\n")
+    );
+    let undone = home.valetkey(["undo"]).done();
+    assert_eq!(undone.code(), 0, "{}", undone.errors());
+    for name in ["work/settings.conf", "work/other.conf"] {
+        assert_eq!(content(&home.path(name)), PLAIN);
+    }
+    assert_eq!(fs::read_dir(home.path("work")).expect("list").count(), 2);
 }
 
 #[test]

@@ -83,6 +83,10 @@ event_types! {
     OperationSummarised = "operation.summarised",
     /// A person undid what a session had changed.
     OperationUndone = "operation.undone",
+    /// A person took what a session had changed and what was held back.
+    OperationCommitted = "operation.committed",
+    /// A person threw away what a session had changed and what was held back.
+    OperationDiscarded = "operation.discarded",
     /// A policy was put to work.
     PolicyLoaded = "policy.loaded",
     /// A policy was not usable and was turned away.

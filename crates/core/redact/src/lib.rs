@@ -11,6 +11,7 @@
 mod detectors;
 mod entropy;
 mod keys;
+mod lines;
 mod pii;
 mod reconcile;
 mod tokens;
@@ -19,7 +20,7 @@ mod wide;
 
 use std::ops::Range;
 
-pub use reconcile::{Refusal, reconcile};
+pub use reconcile::{Refusal, hides_as_much, reconcile};
 
 /// What is to be found.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]

@@ -1,16 +1,19 @@
 //! Putting back what a mask hides, where a writer left the mask as it was.
 //!
-//! What a writer was shown is compared with what it wrote, line by line. Lines that are the same stand for the same lines of the original.
-//! Two things must hold of the outcome, and are looked at and not assumed: every place that was masked is in it, whole; and every byte
-//! that is put back is masked again when the outcome is masked. So nobody destroys what they cannot see, and nobody
-//! brings it to where it could be seen.
+//! What a writer was shown is compared with what it wrote. Lines that are the same stand for the same lines of the original; a line that was
+//! moved is known by its text, and a mask in a line that was changed by its own, as long as there is one way alone to read it.
+//! Three things must hold of the outcome, and are looked at and not assumed: every place that was masked is in it, whole and once; no other
+//! line of it is that of a mask; and every byte that is put back is masked again when the outcome is masked. So nobody destroys what they
+//! cannot see, and nobody brings it to where it could be seen.
+//!
+//! Nothing but masks is compared with what is written, never what they hide: whoever writes a guess is answered alike, right or wrong.
 
+use std::collections::HashMap;
 use std::fmt;
+use std::ops::Range;
 
+use crate::lines::{Lines, alike};
 use crate::{Kinds, Masked, mask};
-
-/// Lines that are compared at most beyond what is alike at both ends; more is refused.
-const LINES_MAX: usize = 2000;
 
 /// Why a write is not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,7 +22,8 @@ pub enum Refusal {
     Destroys,
     /// Something that is masked would come to be where it is not.
     Uncovers,
-    /// What was written cannot be compared: it is too different in too many lines, or cannot be looked into.
+    /// What was written cannot be compared: which mask is which cannot be told, it is too different in too many lines, or it cannot be
+    /// looked into.
     Unclear,
 }
 
@@ -48,41 +52,25 @@ pub fn reconcile(
     if original.len() != masked.content.len() {
         return Err(Refusal::Unclear);
     }
-    let shown = Lines::of(&masked.content);
-    let new = Lines::of(written);
-    let pairs = alike(&shown, &new).ok_or(Refusal::Unclear)?;
+    let mut search = Search::new(original, masked, written)?;
+    search.same_lines()?;
+    search.moved_lines()?;
+    search.changed_lines()?;
+    search.no_copies()?;
     let mut outcome = written.to_vec();
-    let mut kept = vec![false; masked.ranges.len()];
-    let mut put_back = Vec::new();
-    for (at, range) in masked.ranges.iter().enumerate() {
-        let (first, last) = (
-            shown.line_of(range.start),
-            shown.line_of(range.end.saturating_sub(1)),
-        );
-        let Some(to) = pairs.get(first).copied().flatten() else {
-            continue;
+    let mut put_back = Vec::with_capacity(masked.ranges.len());
+    for (range, place) in masked.ranges.iter().zip(&search.places) {
+        let begin = place.ok_or(Refusal::Destroys)?;
+        let place = begin..begin.saturating_add(range.len());
+        let (Some(from), Some(to)) = (original.get(range.clone()), outcome.get_mut(place.clone()))
+        else {
+            return Err(Refusal::Unclear);
         };
-        // A range over several lines is one if they still follow each other.
-        let follows = (first..=last)
-            .zip(to..)
-            .all(|(line, to)| pairs.get(line).copied().flatten() == Some(to));
-        let offset = range.start.saturating_sub(shown.start(first));
-        let begin = new.start(to).saturating_add(offset);
-        let end = begin.saturating_add(range.len());
-        if let (true, Some(from), Some(place)) = (
-            follows,
-            original.get(range.clone()),
-            outcome.get_mut(begin..end),
-        ) {
-            place.copy_from_slice(from);
-            put_back.push(begin..end);
-            if let Some(kept) = kept.get_mut(at) {
-                *kept = true;
-            }
-        }
+        to.copy_from_slice(from);
+        put_back.push(place);
     }
-    if kept.contains(&false) {
-        return Err(Refusal::Destroys);
+    if overlap(&put_back) {
+        return Err(Refusal::Unclear);
     }
     let again = mask(&outcome, kinds).map_err(|_| Refusal::Unclear)?;
     let covered = put_back
@@ -95,111 +83,293 @@ pub fn reconcile(
     }
 }
 
-/// Content by lines, each with its end.
-struct Lines<'a> {
-    content: &'a [u8],
-    /// Where each begins, and the end of all.
-    starts: Vec<usize>,
-}
-
-impl<'a> Lines<'a> {
-    fn of(content: &'a [u8]) -> Self {
-        let mut starts = vec![0];
-        let ends = content
+/// Whether all that `before` hides is hidden at the same places of `content` too.
+#[must_use]
+pub fn hides_as_much(before: &Masked, content: &[u8], kinds: Kinds) -> bool {
+    mask(content, kinds).is_ok_and(|after| {
+        before
+            .ranges
             .iter()
-            .enumerate()
-            .filter(|(_, byte)| **byte == b'\n');
-        starts.extend(ends.map(|(at, _)| at.saturating_add(1)));
-        if starts.last() != Some(&content.len()) {
-            starts.push(content.len());
-        }
-        Self { content, starts }
-    }
-
-    fn len(&self) -> usize {
-        self.starts.len().saturating_sub(1)
-    }
-
-    fn start(&self, line: usize) -> usize {
-        self.starts.get(line).copied().unwrap_or(self.content.len())
-    }
-
-    /// The line without its end: what is written last may have none.
-    fn get(&self, line: usize) -> &'a [u8] {
-        let whole = self
-            .content
-            .get(self.start(line)..self.start(line.saturating_add(1)))
-            .unwrap_or_default();
-        whole.strip_suffix(b"\n").unwrap_or(whole)
-    }
-
-    fn line_of(&self, at: usize) -> usize {
-        self.starts
-            .partition_point(|start| *start <= at)
-            .saturating_sub(1)
-    }
+            .all(|range| after.content.get(range.clone()) == before.content.get(range.clone()))
+    })
 }
 
-/// For each line of `old` the line of `new` that it is, in order (the longest common subsequence); `None` if there are too many.
-fn alike(old: &Lines<'_>, new: &Lines<'_>) -> Option<Vec<Option<usize>>> {
-    let mut pairs = vec![None; old.len()];
-    let shorter = old.len().min(new.len());
-    let head = (0..shorter)
-        .take_while(|line| old.get(*line) == new.get(*line))
-        .count();
-    let tail = (0..shorter.saturating_sub(head))
-        .take_while(|back| {
-            let from_end = |lines: &Lines<'_>| lines.len().saturating_sub(*back).saturating_sub(1);
-            old.get(from_end(old)) == new.get(from_end(new))
+/// Whether one place was taken for two.
+fn overlap(places: &[Range<usize>]) -> bool {
+    let mut places: Vec<_> = places
+        .iter()
+        .map(|place| (place.start, place.end))
+        .collect();
+    places.sort_unstable();
+    places
+        .windows(2)
+        .any(|two| matches!(two, [(_, end), (start, _)] if start < end))
+}
+
+/// What a mask looks like: the lines that it is in, and where in them it begins.
+type Shown<'a> = (Vec<&'a [u8]>, usize);
+
+/// The search for the places of what was masked in what was written.
+struct Search<'a> {
+    original: &'a [u8],
+    masked: &'a Masked,
+    written: &'a [u8],
+    shown: Lines<'a>,
+    new: Lines<'a>,
+    /// For each line that was shown the line of what was written that it is.
+    pairs: Vec<Option<usize>>,
+    /// Whether a line of what was written is one that was shown.
+    taken: Vec<bool>,
+    /// For each masked range where it begins in what was written.
+    places: Vec<Option<usize>>,
+}
+
+impl<'a> Search<'a> {
+    fn new(original: &'a [u8], masked: &'a Masked, written: &'a [u8]) -> Result<Self, Refusal> {
+        let shown = Lines::of(&masked.content);
+        let new = Lines::of(written);
+        let pairs = alike(&shown, &new).ok_or(Refusal::Unclear)?;
+        let mut taken = vec![false; new.len()];
+        for to in pairs.iter().flatten() {
+            if let Some(taken) = taken.get_mut(*to) {
+                *taken = true;
+            }
+        }
+        let places = vec![None; masked.ranges.len()];
+        Ok(Self {
+            original,
+            masked,
+            written,
+            shown,
+            new,
+            pairs,
+            taken,
+            places,
         })
-        .count();
-    for line in 0..head {
-        *pairs.get_mut(line)? = Some(line);
     }
-    for back in 1..=tail {
-        *pairs.get_mut(old.len().checked_sub(back)?)? = Some(new.len().checked_sub(back)?);
+
+    /// The lines that a range is in, the first and the last.
+    fn lines_of(&self, range: &Range<usize>) -> (usize, usize) {
+        (
+            self.shown.line_of(range.start),
+            self.shown.line_of(range.end.saturating_sub(1)),
+        )
     }
-    let (olds, news) = (
-        old.len().saturating_sub(head).saturating_sub(tail),
-        new.len().saturating_sub(head).saturating_sub(tail),
-    );
-    if olds == 0 || news == 0 {
-        return Some(pairs);
+
+    fn text(&self, (first, last): (usize, usize)) -> Vec<&'a [u8]> {
+        (first..=last).map(|line| self.shown.get(line)).collect()
     }
-    if olds > LINES_MAX || news > LINES_MAX {
-        return None;
+
+    /// Where `range` begins if its first line, `first`, is the line `to` of what was written.
+    fn place(&self, range: &Range<usize>, first: usize, to: usize) -> usize {
+        let offset = range.start.saturating_sub(self.shown.start(first));
+        self.new.start(to).saturating_add(offset)
     }
-    // Lengths of what the rests have in common, from the end.
-    let width = news.checked_add(1)?;
-    let mut lengths = vec![0_u16; width.checked_mul(olds.checked_add(1)?)?];
-    let at = |i: usize, j: usize| i.saturating_mul(width).saturating_add(j);
-    let same =
-        |i: usize, j: usize| old.get(head.saturating_add(i)) == new.get(head.saturating_add(j));
-    for i in (0..olds).rev() {
-        for j in (0..news).rev() {
-            let length = if same(i, j) {
-                lengths
-                    .get(at(i.saturating_add(1), j.saturating_add(1)))?
-                    .saturating_add(1)
-            } else {
-                (*lengths.get(at(i.saturating_add(1), j))?)
-                    .max(*lengths.get(at(i, j.saturating_add(1)))?)
+
+    fn put(&mut self, at: usize, place: usize) {
+        if let Some(found) = self.places.get_mut(at) {
+            *found = Some(place);
+        }
+    }
+
+    fn hidden(&self, at: usize) -> Option<&'a [u8]> {
+        self.original.get(self.masked.ranges.get(at)?.clone())
+    }
+
+    /// Lines that stayed in their order.
+    fn same_lines(&mut self) -> Result<(), Refusal> {
+        let ambiguous = self.ambiguous();
+        for (at, range) in self.masked.ranges.iter().enumerate() {
+            let (first, last) = self.lines_of(range);
+            let Some(to) = self.pairs.get(first).copied().flatten() else {
+                continue;
             };
-            *lengths.get_mut(at(i, j))? = length;
+            // A range over several lines is one if they still follow each other.
+            let follows = (first..=last)
+                .zip(to..)
+                .all(|(line, to)| self.pairs.get(line).copied().flatten() == Some(to));
+            if !follows {
+                continue;
+            }
+            if ambiguous.get(at) == Some(&true) && !self.is_anchored((first, last), to) {
+                return Err(Refusal::Unclear);
+            }
+            self.put(at, self.place(range, first, to));
         }
+        Ok(())
     }
-    let (mut i, mut j) = (0, 0);
-    while i < olds && j < news {
-        if same(i, j) {
-            *pairs.get_mut(head.checked_add(i)?)? = Some(head.checked_add(j)?);
-            (i, j) = (i.saturating_add(1), j.saturating_add(1));
-        } else if lengths.get(at(i.saturating_add(1), j))?
-            >= lengths.get(at(i, j.saturating_add(1)))?
-        {
-            i = i.saturating_add(1);
-        } else {
-            j = j.saturating_add(1);
+
+    /// For each range whether lines with the same text hide something else elsewhere.
+    fn ambiguous(&self) -> Vec<bool> {
+        let mut hidden: HashMap<Shown<'_>, Vec<&[u8]>> = HashMap::new();
+        let keys: Vec<_> = self
+            .masked
+            .ranges
+            .iter()
+            .map(|range| {
+                let (first, last) = self.lines_of(range);
+                let offset = range.start.saturating_sub(self.shown.start(first));
+                (self.text((first, last)), offset)
+            })
+            .collect();
+        for (at, key) in keys.iter().enumerate() {
+            let found = hidden.entry(key.clone()).or_default();
+            found.extend(self.hidden(at));
         }
+        keys.iter()
+            .map(|key| {
+                let found = hidden.get(key).map(Vec::as_slice).unwrap_or_default();
+                found.windows(2).any(|two| two.first() != two.last())
+            })
+            .collect()
     }
-    Some(pairs)
+
+    /// Whether what stands before or after lines that look like others is what stood there.
+    fn is_anchored(&self, (first, last): (usize, usize), to: usize) -> bool {
+        let end = to.saturating_add(last.saturating_sub(first));
+        let text = self.shown.get(first);
+        let is_plain = |line: &[u8]| !line.trim_ascii().is_empty() && line != text;
+        let before = |lines: &Lines<'_>, from: usize| {
+            (0..from).rev().find(|line| is_plain(lines.get(*line)))
+        };
+        let after = |lines: &Lines<'_>, from: usize| {
+            (from.saturating_add(1)..lines.len()).find(|line| is_plain(lines.get(*line)))
+        };
+        let same = |old: Option<usize>, new: Option<usize>| match old {
+            Some(old) => new.is_some() && self.pairs.get(old).copied().flatten() == new,
+            None => new.is_none(),
+        };
+        same(before(&self.shown, first), before(&self.new, to))
+            || same(after(&self.shown, last), after(&self.new, end))
+    }
+
+    /// Ranges that have no place yet, by `key`.
+    fn lost<K: std::hash::Hash + Eq>(
+        &self,
+        key: impl Fn(&Self, &Range<usize>) -> K,
+    ) -> HashMap<K, Vec<usize>> {
+        let mut lost: HashMap<K, Vec<usize>> = HashMap::new();
+        for (at, range) in self.masked.ranges.iter().enumerate() {
+            if self.places.get(at) == Some(&None) {
+                lost.entry(key(self, range)).or_default().push(at);
+            }
+        }
+        lost
+    }
+
+    /// Whether it does not matter which of these goes where.
+    fn are_one(&self, ranges: &[usize]) -> bool {
+        let mut hidden = ranges.iter().map(|at| self.hidden(*at));
+        let first = hidden.next();
+        hidden.all(|other| Some(other) == first)
+    }
+
+    /// Lines that went elsewhere as they were.
+    fn moved_lines(&mut self) -> Result<(), Refusal> {
+        let lost = self.lost(|search, range| {
+            let (first, last) = search.lines_of(range);
+            let offset = range.start.saturating_sub(search.shown.start(first));
+            (search.text((first, last)), offset)
+        });
+        let mut used = Vec::new();
+        for ((text, _), ranges) in lost {
+            let found: Vec<usize> = (0..self.new.len())
+                .filter(|to| {
+                    text.iter().zip(*to..).all(|(line, to)| {
+                        self.taken.get(to) == Some(&false) && self.new.get(to) == *line
+                    })
+                })
+                .collect();
+            if found.len() < ranges.len() {
+                continue;
+            }
+            if found.len() > ranges.len() || !self.are_one(&ranges) {
+                return Err(Refusal::Unclear);
+            }
+            for (at, to) in ranges.iter().zip(found) {
+                let Some(range) = self.masked.ranges.get(*at) else {
+                    continue;
+                };
+                let (first, _) = self.lines_of(range);
+                self.put(*at, self.place(range, first, to));
+                used.extend((to..).take(text.len()));
+            }
+        }
+        // Of one line several ranges may be masked: it is taken when all of them are there.
+        for to in used {
+            if let Some(taken) = self.taken.get_mut(to) {
+                *taken = true;
+            }
+        }
+        Ok(())
+    }
+
+    /// Masks that are whole in lines that were changed around them.
+    fn changed_lines(&mut self) -> Result<(), Refusal> {
+        let lost = self.lost(|search, range| search.masked.content.get(range.clone()));
+        for (text, ranges) in lost {
+            let Some(text) = text.filter(|text| !text.is_empty()) else {
+                return Err(Refusal::Unclear);
+            };
+            let found = self.standing(text, &ranges);
+            if found.len() < ranges.len() {
+                return Err(Refusal::Destroys);
+            }
+            if found.len() > ranges.len() || !self.are_one(&ranges) {
+                return Err(Refusal::Unclear);
+            }
+            for (at, place) in ranges.into_iter().zip(found) {
+                self.put(at, place);
+            }
+        }
+        Ok(())
+    }
+
+    /// Where `text` stands for itself in lines that are none of those that were shown.
+    fn standing(&self, text: &[u8], ranges: &[usize]) -> Vec<usize> {
+        let mut found = Vec::new();
+        for to in (0..self.new.len()).filter(|to| self.taken.get(*to) == Some(&false)) {
+            let (start, end) = (self.new.start(to), self.new.start(to.saturating_add(1)));
+            for place in start..end {
+                let stands = self
+                    .written
+                    .get(place..)
+                    .is_some_and(|rest| rest.starts_with(text));
+                if stands && ranges.iter().any(|at| self.is_bounded(*at, place)) {
+                    found.push(place);
+                }
+            }
+        }
+        found
+    }
+
+    /// Whether what is beside the mask at `place` is what was beside it, or no part of a word.
+    fn is_bounded(&self, at: usize, place: usize) -> bool {
+        let Some(range) = self.masked.ranges.get(at) else {
+            return false;
+        };
+        let beside = |old: Option<usize>, new: Option<usize>| {
+            let old = old.and_then(|at| self.masked.content.get(at));
+            let new = new.and_then(|at| self.written.get(at));
+            new.is_none_or(|byte| Some(byte) == old || !byte.is_ascii_alphanumeric())
+        };
+        beside(range.start.checked_sub(1), place.checked_sub(1))
+            && beside(Some(range.end), place.checked_add(range.len()))
+    }
+
+    /// No line that is left is that of a mask: nobody could tell which of the two is the real one.
+    fn no_copies(&self) -> Result<(), Refusal> {
+        let masks: std::collections::HashSet<&[u8]> = self
+            .masked
+            .ranges
+            .iter()
+            .map(|range| self.shown.get(self.lines_of(range).0))
+            .collect();
+        let is_copy =
+            |to: &usize| self.taken.get(*to) == Some(&false) && masks.contains(self.new.get(*to));
+        if (0..self.new.len()).any(|to| is_copy(&to)) {
+            return Err(Refusal::Unclear);
+        }
+        Ok(())
+    }
 }

@@ -182,6 +182,59 @@ fn what_a_writer_left_as_it_was_is_put_back() {
 }
 
 #[test]
+fn what_was_moved_or_changed_around_a_mask_is_put_back() {
+    let original = "A=1\nPASSWORD=hunter2\nTOKEN=hunter34\nB=2\n";
+    let kept = |edit: &dyn Fn(&str) -> String, expected: &str| {
+        assert_eq!(edited(original, edit), Ok(expected.to_owned()));
+    };
+    kept(
+        &|_| "B=2\nTOKEN=XXXXXXXX\nPASSWORD=XXXXXXX\nA=1\n".to_owned(),
+        "B=2\nTOKEN=hunter34\nPASSWORD=hunter2\nA=1\n",
+    );
+    kept(
+        &|shown: &str| shown.replace("PASSWORD=", "export DB_PASSWORD="),
+        "A=1\nexport DB_PASSWORD=hunter2\nTOKEN=hunter34\nB=2\n",
+    );
+    kept(
+        &|shown: &str| shown.replace('\n', " # changed\n"),
+        "A=1 # changed\nPASSWORD=hunter2 # changed\nTOKEN=hunter34 # changed\nB=2 # changed\n",
+    );
+}
+
+#[test]
+fn lines_that_look_alike_keep_their_own_or_are_refused() {
+    let original = "a:\n  password: hunter2\n  port: 1\nb:\n  password: hunter3\n  port: 2\n";
+    assert_eq!(
+        edited(original, &|shown: &str| shown.replace("port: 1", "port: 7")),
+        Ok(original.replace("port: 1", "port: 7"))
+    );
+    assert_eq!(
+        edited(original, &|shown: &str| shown
+            .replace("b:", "c:\n  port: 3\nb:")),
+        Ok(original.replace("b:", "c:\n  port: 3\nb:"))
+    );
+    // The blocks change places: each would get the other's.
+    let swapped = "b:\n  password: XXXXXXX\n  port: 2\na:\n  password: XXXXXXX\n  port: 1\n";
+    let outcome = edited(original, &|_: &str| swapped.to_owned());
+    assert!(
+        outcome == Err(Refusal::Unclear)
+            || outcome
+                == Ok(
+                    "b:\n  password: hunter3\n  port: 2\na:\n  password: hunter2\n  port: 1\n"
+                        .to_owned()
+                ),
+        "{outcome:?}"
+    );
+    assert_eq!(
+        edited(original, &|shown: &str| shown
+            .replace("a:", "x:")
+            .replace("b:", "a:")
+            .replace("port", "gate")),
+        Err(Refusal::Unclear)
+    );
+}
+
+#[test]
 fn a_write_that_destroys_or_uncovers_is_not_taken() {
     let original = "A=1\nPASSWORD=hunter2\nTOKEN=hunter3\nB=2\n";
     let refused = |original: &str, edit: &dyn Fn(&str) -> String, why| {
@@ -196,13 +249,26 @@ fn a_write_that_destroys_or_uncovers_is_not_taken() {
     refused(
         original,
         &|shown| shown.replace("PASSWORD", "COLOR"),
-        Refusal::Destroys,
+        Refusal::Uncovers,
     );
-    // They change places: only one of them can stay in order.
+    // A guess is refused alike, right or wrong, and so is a new value.
+    for guess in ["hunter2", "hunter9", "XXXXXX", "XXXXXXXX", ""] {
+        refused(
+            original,
+            &|shown| shown.replacen("XXXXXXX", guess, 1),
+            Refusal::Destroys,
+        );
+    }
+    // A mask twice: nobody can tell which of them stands for the secret.
     refused(
         original,
-        &|_| "A=1\nTOKEN=XXXXXXX\nPASSWORD=XXXXXXX\nB=2\n".to_owned(),
-        Refusal::Destroys,
+        &|shown| format!("PASSWORD=XXXXXXX\n{shown}"),
+        Refusal::Unclear,
+    );
+    refused(
+        original,
+        &|_| "A=1\nP_PASSWORD=XXXXXXX\nT_TOKEN=XXXXXXX\nB=2\n".to_owned(),
+        Refusal::Unclear,
     );
     // The lines are left, and what makes them a secret is taken away.
     let key = "-----BEGIN PRIVATE KEY-----\nMIIBVgIBADANBgkq\n-----END PRIVATE KEY-----\n";
@@ -272,6 +338,10 @@ proptest! {
             for range in &masked.ranges {
                 let secret = &text.as_bytes()[range.clone()];
                 prop_assert!(outcome.windows(secret.len()).any(|window| window == secret));
+            }
+            for line in shown.split('\n').filter(|line| !text.split('\n').any(|plain| plain == *line)) {
+                let count = |text: &str| text.split('\n').filter(|other| *other == line).count();
+                prop_assert!(count(&written) <= count(&shown), "a copy of `{}` was taken", line);
             }
             // What differs from what was written is masked when it is shown again.
             let again = mask(&outcome, Kinds::SECRETS).expect("text");

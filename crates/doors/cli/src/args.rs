@@ -3,6 +3,7 @@
 mod audit;
 mod bundle;
 mod rollout;
+mod staged;
 mod witness;
 
 use std::ffi::OsString;
@@ -25,6 +26,7 @@ pub(crate) use audit::{
 pub(crate) use bundle::{
     BuildArgs, BundleCommand, KeyArgs, ShowBundleArgs, SignArgs, VerifyBundleArgs,
 };
+pub(crate) use staged::{ChangesArgs, CommitArgs, CommitWhen, DiscardArgs};
 pub(crate) use witness::{AuditWitnessArgs, WitnessCommand, WitnessInitArgs, WitnessServeArgs};
 
 pub(crate) use rollout::{
@@ -54,6 +56,12 @@ pub(crate) enum Command {
     Undo(UndoArgs),
     /// Show what a session changed
     Diff(DiffArgs),
+    /// List what a session with --commit=ask changed, which waits to be taken
+    Changes(ChangesArgs),
+    /// Take what a session with --commit=ask changed, whole or by name
+    Commit(CommitArgs),
+    /// Throw away what a session with --commit=ask changed, whole or by name
+    Discard(DiscardArgs),
     /// List the questions that wait for an answer; with --watch, answer them as they come
     Requests(RequestsArgs),
     /// Say yes to a request
@@ -221,6 +229,9 @@ pub(crate) struct CellArgs {
     /// Most MiB that are kept of this session; what goes beyond is recorded as not kept
     #[arg(long, value_name = "MIB", default_value_t = 2048, requires = "undo")]
     pub(crate) undo_budget: u64,
+    /// When what the command changes comes to be on the host: at once, or when you take it with `valetkey commit`
+    #[arg(long, value_enum, value_name = "WHEN", default_value_t = CommitWhen::Auto, conflicts_with_all = ["undo", "quiet"])]
+    pub(crate) commit: CommitWhen,
 }
 
 impl CellArgs {
@@ -240,6 +251,7 @@ impl CellArgs {
             unattended,
             undo,
             undo_budget: _,
+            commit,
         } = self;
         workspace.is_some()
             || !grant.is_empty()
@@ -253,6 +265,7 @@ impl CellArgs {
             || *quiet
             || *unattended
             || *undo
+            || *commit != CommitWhen::Auto
     }
 }
 

@@ -37,6 +37,7 @@ mod init;
 mod landlocked;
 mod launch;
 mod limits;
+mod overlay;
 mod posture;
 pub mod seccomp;
 mod service;
@@ -50,6 +51,7 @@ pub use error::{SandboxError, Step};
 pub use host_user::HostUser;
 pub use launch::{Beginning, Launching};
 pub use limits::{Asked as AskedLimit, Held as HeldLimits, Limit, Limits};
+pub use overlay::{Layers, overlay};
 pub use posture::{Foresight, Posture, Shortfall};
 pub use service::{ServicePlaces, confine_service};
 pub use spec::{

@@ -18,7 +18,7 @@ use crate::history::{Choice, History, Item, translated};
 use crate::keep::Keep;
 use crate::object::{Look, Place};
 use crate::record::{Change, Id, Kind, Record, State};
-use hands::Hands;
+pub(crate) use hands::{Hands, Source, passage};
 
 /// What became of one name.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -345,7 +345,7 @@ impl Back<'_> {
             // The agent made it itself, or it was not kept, which is told already. What it had taken in there comes back through it.
             None if self.held_something(number, path) => {
                 self.remade.insert(id);
-                (hands::passage(), false)
+                (passage(), false)
             }
             None => return Ok(()),
         };
@@ -558,13 +558,13 @@ fn beside(path: &Path) -> PathBuf {
     path.with_file_name(name)
 }
 
-fn failed(what: &'static str, path: &Path) -> impl Fn(Errno) -> SnapshotError {
+pub(crate) fn failed(what: &'static str, path: &Path) -> impl Fn(Errno) -> SnapshotError {
     let path = path.to_path_buf();
     move |error| SnapshotError::io(what, &path, error)
 }
 
 /// What is at `path`; nothing where there is no such name or no way to it.
-fn look(path: &Path) -> Result<Option<Look>, SnapshotError> {
+pub(crate) fn look(path: &Path) -> Result<Option<Look>, SnapshotError> {
     match Place::of(path).and_then(|place| place.look()) {
         Ok(look) => Ok(look),
         Err(Errno::NOENT | Errno::NOTDIR) => Ok(None),

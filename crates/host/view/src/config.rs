@@ -1,6 +1,8 @@
 //! What a view is made from.
 
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How a view is set up.
@@ -15,6 +17,8 @@ pub struct ViewConfig {
     pub hidden: Vec<PathBuf>,
     /// What is always there: mount points of the cell, and links beside them.
     pub skeleton: Vec<SkeletonEntry>,
+    /// Directories in whose place another one is shown, with all that is below: the root of a mount that takes what is changed.
+    pub grafts: Vec<Graft>,
     /// How long the kernel may keep names and attributes without asking again.
     pub valid: Duration,
     /// How long a refusal is remembered, so that repeated tries do not reach the broker.
@@ -34,12 +38,22 @@ impl ViewConfig {
             ids,
             hidden: Vec::new(),
             skeleton: Vec::new(),
+            grafts: Vec::new(),
             valid: Duration::from_secs(1),
             refusal_memory: Duration::from_secs(3),
             waiting_max: 256,
             directories_max: 2048,
         }
     }
+}
+
+/// A directory that is shown in the place of another.
+#[derive(Debug, Clone)]
+pub struct Graft {
+    /// Where, as the view numbers paths.
+    pub path: PathBuf,
+    /// What is there.
+    pub root: Arc<OwnedFd>,
 }
 
 /// How owners are shown. The namespace that mounts the view maps one user and one group only, so

@@ -40,6 +40,8 @@ pub(crate) struct FileHandle {
     pub(crate) wanted: ActionSet,
     pub(crate) readable: bool,
     pub(crate) writing: Writing,
+    /// Whether it was opened as a masked file: what is written by it is held until it is whole.
+    pub(crate) through_mask: bool,
     /// One for every name that the file was known by. All must live.
     permits: RwLock<Vec<Arc<dyn Permit>>>,
     pub(crate) counted: bool,
@@ -70,6 +72,7 @@ impl FileHandle {
         permits: Vec<Arc<dyn Permit>>,
         has_set_id: bool,
     ) -> Self {
+        let through_mask = node.mask.is_masked();
         let permits = uses::distinct(permits);
         let counted = permits.iter().any(|permit| permit.limits().bytes);
         Self {
@@ -79,6 +82,7 @@ impl FileHandle {
             wanted,
             readable,
             writing,
+            through_mask,
             permits: RwLock::new(permits),
             counted,
             has_set_id: AtomicBool::new(has_set_id),

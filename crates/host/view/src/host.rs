@@ -8,7 +8,7 @@ use std::collections::{HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::os::unix::ffi::OsStringExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, RwLock};
 
@@ -21,6 +21,7 @@ use valetkey_fuse::{Attributes, Time};
 use valetkey_model::FileKind;
 
 use crate::authority::{Facts, Identity};
+use crate::config::Graft;
 use crate::locks::{read, write};
 
 pub(crate) const KIND_MASK: u32 = 0o170_000;
@@ -31,6 +32,9 @@ pub(crate) const KIND_PIPE: u32 = 0o010_000;
 pub(crate) const KIND_SOCKET: u32 = 0o140_000;
 /// Set-user-id and set-group-id.
 pub(crate) const SET_ID: u32 = 0o6000;
+
+/// Names that begin so are in no view: a file with what masks hide has one before it takes its place.
+pub(crate) const HIDDEN_NAME: &[u8] = b".valetkey-masked-";
 
 /// How every name is resolved.
 const RESOLVE: ResolveFlags = ResolveFlags::BENEATH
@@ -150,10 +154,23 @@ pub(crate) fn file_kind(mode: u32) -> FileKind {
     }
 }
 
+/// Mounts whose objects are born anew when they are changed first: what is below a graft. There an object is known by its number alone.
+static WITHOUT_BIRTH: RwLock<Vec<u64>> = RwLock::new(Vec::new());
+
+/// A directory in whose place another is shown.
+#[derive(Debug)]
+struct Grafted {
+    path: PathBuf,
+    root: Arc<OwnedFd>,
+    /// Device and number of what is there without it.
+    covered: (u64, u64),
+}
+
 /// The host's file system, with what is hidden in it.
 #[derive(Debug)]
 pub(crate) struct Host {
     root: Arc<OwnedFd>,
+    grafts: Vec<Grafted>,
     /// `/proc/self/fd`: the way to an object that a descriptor without access stands for.
     descriptors: OwnedFd,
     hidden_paths: Vec<PathBuf>,
@@ -169,6 +186,7 @@ impl Host {
         let descriptors = open("/proc/self/fd", flags, Mode::empty())?;
         let mut host = Self {
             root: Arc::new(root),
+            grafts: Vec::new(),
             descriptors,
             hidden_paths: Vec::new(),
             hidden_objects: HashSet::new(),
@@ -178,6 +196,32 @@ impl Host {
             host.hide(path)?;
         }
         Ok(host)
+    }
+
+    /// Shows another directory in the place of the one at `graft.path`, whatever leads there.
+    pub(crate) fn graft(&mut self, graft: &Graft) -> io::Result<()> {
+        let covered = stat_descriptor(self.open_root(&graft.path)?.as_fd())?;
+        let shown = stat_descriptor(graft.root.as_fd())?;
+        write(&WITHOUT_BIRTH).push(shown.mount);
+        self.grafts.push(Grafted {
+            path: graft.path.clone(),
+            root: Arc::clone(&graft.root),
+            covered: (covered.dev, covered.attributes.ino),
+        });
+        Ok(())
+    }
+
+    /// Whether anything is shown in the place of something else.
+    pub(crate) fn has_grafts(&self) -> bool {
+        !self.grafts.is_empty()
+    }
+
+    /// What is shown in the place of this object.
+    fn grafted(&self, stat: &Stat) -> Option<&Grafted> {
+        let object = (stat.dev, stat.attributes.ino);
+        self.grafts
+            .iter()
+            .find(|graft| graft.covered == object && stat.is_directory())
     }
 
     /// Hides `path`: by the name given, by the name that it has without links, and as the object that
@@ -223,12 +267,21 @@ impl Host {
     /// Opens the directory `path` of the view, which may have several segments: only for the root
     /// of a connection.
     pub(crate) fn open_root(&self, path: &Path) -> Result<Arc<OwnedFd>, Errno> {
-        let relative = path.strip_prefix("/").map_err(|_| Errno::INVAL)?;
+        let mut from = (
+            &self.root,
+            path.strip_prefix("/").map_err(|_| Errno::INVAL)?,
+        );
+        for graft in &self.grafts {
+            if let Ok(below) = path.strip_prefix(&graft.path) {
+                from = (&graft.root, below);
+            }
+        }
+        let (root, relative) = from;
         if relative.as_os_str().is_empty() {
-            return Ok(Arc::clone(&self.root));
+            return Ok(Arc::clone(root));
         }
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        openat2(&self.root, relative, flags, Mode::empty(), RESOLVE).map(Arc::new)
+        openat2(root, relative, flags, Mode::empty(), RESOLVE).map(Arc::new)
     }
 
     /// What is at `path` of the view, and the directory that it is in: only to compare, never to act on. No link is followed.
@@ -244,9 +297,11 @@ impl Host {
 
     /// Whether `path` or something above it is hidden.
     pub(crate) fn is_hidden(&self, path: &Path) -> bool {
-        self.hidden_paths
-            .iter()
-            .any(|hidden| path.starts_with(hidden))
+        path.file_name().is_some_and(is_hidden_name)
+            || self
+                .hidden_paths
+                .iter()
+                .any(|hidden| path.starts_with(hidden))
     }
 
     /// Whether something hidden is below `path`.
@@ -258,6 +313,9 @@ impl Host {
 
     /// What `name` in `directory` is. What may never be shown answers `ENOENT`, as if it were not.
     pub(crate) fn stat(&self, directory: BorrowedFd<'_>, name: &OsStr) -> Result<Stat, Errno> {
+        if is_hidden_name(name) {
+            return Err(Errno::NOENT);
+        }
         let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT;
         let stat = convert(&statx(directory, name, flags, STATX_WANTED)?);
         if self
@@ -265,6 +323,9 @@ impl Host {
             .contains(&(stat.dev, stat.attributes.ino))
         {
             return Err(Errno::NOENT);
+        }
+        if let Some(graft) = self.grafted(&stat) {
+            return stat_descriptor(graft.root.as_fd());
         }
         if stat.is_mount_root && !self.is_ordinary(&stat, directory, name)? {
             return Err(Errno::NOENT);
@@ -286,7 +347,17 @@ impl Host {
         } else {
             flags | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY
         };
-        let opened = openat2(directory, name, flags, Mode::from_raw_mode(mode), RESOLVE);
+        let mode = Mode::from_raw_mode(mode);
+        let opened = openat2(directory, name, flags, mode, RESOLVE);
+        let opened = match opened {
+            Ok(opened) if self.has_grafts() => {
+                match self.grafted(&stat_descriptor(opened.as_fd())?) {
+                    Some(graft) => openat2(&graft.root, ".", flags, mode, RESOLVE),
+                    None => Ok(opened),
+                }
+            }
+            other => other,
+        };
         opened.map_err(|error| match error {
             // The name has become a link or a way out: what was decided on is not there any more.
             Errno::LOOP | Errno::XDEV => Errno::STALE,
@@ -350,6 +421,10 @@ const STATX_WANTED: StatxFlags = StatxFlags::BASIC_STATS
     .union(StatxFlags::BTIME)
     .union(StatxFlags::MNT_ID);
 
+fn is_hidden_name(name: &OsStr) -> bool {
+    name.as_bytes().starts_with(HIDDEN_NAME)
+}
+
 /// What an open descriptor stands for.
 pub(crate) fn stat_descriptor(descriptor: BorrowedFd<'_>) -> Result<Stat, Errno> {
     statx(descriptor, c"", AtFlags::EMPTY_PATH, STATX_WANTED).map(|stat| convert(&stat))
@@ -357,9 +432,9 @@ pub(crate) fn stat_descriptor(descriptor: BorrowedFd<'_>) -> Result<Stat, Errno>
 
 fn convert(stat: &Statx) -> Stat {
     let known = StatxFlags::from_bits_retain(stat.stx_mask);
-    let birth = known
-        .contains(StatxFlags::BTIME)
-        .then(|| time(&stat.stx_btime));
+    let birth = (known.contains(StatxFlags::BTIME)
+        && !read(&WITHOUT_BIRTH).contains(&stat.stx_mnt_id))
+    .then(|| time(&stat.stx_btime));
     Stat {
         dev: (u64::from(stat.stx_dev_major) << 32) | u64::from(stat.stx_dev_minor),
         mount: stat.stx_mnt_id,

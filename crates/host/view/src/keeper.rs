@@ -66,6 +66,11 @@ pub trait Keeper: Send + Sync + fmt::Debug {
     /// Whether keeping this for the first time takes so long that other requests should not wait for it.
     fn takes_long(&self, object: Identity, size: u64) -> bool;
 
+    /// An object is about to be opened for writing, which may already change what it is on a file system that copies first.
+    fn before_opening(&self, object: &Doomed<'_>) {
+        let _ = object;
+    }
+
     /// Content or attributes of an object are about to be changed, or it is about to be opened for that.
     ///
     /// # Errors
@@ -173,6 +178,13 @@ impl Server {
         Ok(())
     }
 
+    /// Says what is about to be opened for writing, as it is before that.
+    pub(crate) fn tell_opening(&self, object: &Doomed<'_>) {
+        if let Some(keeper) = &self.shared.keeper {
+            keeper.before_opening(object);
+        }
+    }
+
     pub(crate) fn keep_change(&self, object: &Doomed<'_>) -> Result<Kept, Errno> {
         self.keep_by(|keeper| keeper.before_change(object))
     }
@@ -210,12 +222,12 @@ impl Server {
     }
 
     /// Tells the keeper that a file is open for writing.
-    pub(crate) fn kept_opened(&self, writing: Writing, stat: &Stat) {
+    pub(crate) fn kept_opened(&self, handle: &FileHandle, stat: &Stat) {
         if let Some(keeper) = self
             .shared
             .keeper
             .as_ref()
-            .filter(|_| writing != Writing::No)
+            .filter(|_| writes_the_file(handle))
         {
             keeper.opened(stat.identity());
         }
@@ -224,9 +236,14 @@ impl Server {
     /// Tells the keeper that it is closed.
     pub(crate) fn kept_closed(&self, handle: &FileHandle) {
         if let Some(keeper) = &self.shared.keeper
-            && handle.writing != Writing::No
+            && writes_the_file(handle)
         {
             keeper.closed(&handle.path, handle.file.as_fd());
         }
     }
+}
+
+/// What is written through a mask is put in place in one step, of which the keeper is told by itself.
+fn writes_the_file(handle: &FileHandle) -> bool {
+    handle.writing != Writing::No && !handle.through_mask
 }

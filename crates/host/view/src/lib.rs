@@ -39,7 +39,7 @@ pub use authority::{
     Authority, Content, Facts, Identity, Limit, Limits, Observation, Permit, Purpose, Touched, Use,
     Verdict, Why,
 };
-pub use config::{Connection, IdMap, SkeletonEntry, SkeletonKind, ViewConfig};
+pub use config::{Connection, Graft, IdMap, SkeletonEntry, SkeletonKind, ViewConfig};
 pub use host::identity;
 pub use keeper::{Doomed, Keeper, Parent, Renaming};
 pub use masks::MaskRefusal;

@@ -161,6 +161,10 @@ impl Node {
         handles.push(Arc::downgrade(handle));
     }
 
+    pub(crate) fn remove_handle(&self, gone: &Arc<FileHandle>) {
+        lock(&self.handles).retain(|handle| !std::ptr::eq(handle.as_ptr(), Arc::as_ptr(gone)));
+    }
+
     pub(crate) fn handles(&self) -> Vec<Arc<FileHandle>> {
         lock(&self.handles)
             .iter()

@@ -68,6 +68,18 @@ impl Server {
         }
     }
 
+    /// Whether `path` is not to be seen, whatever is there, and nobody need be asked.
+    pub(crate) fn is_plainly_refused(&self, path: &Path) -> bool {
+        if self.shared.host.is_hidden(path) {
+            return true;
+        }
+        let refused = matches!(
+            self.shared.authority.check(path, SEE),
+            Verdict::Refused { visible: false }
+        );
+        refused && read(&self.shared.skeleton).bone(path).is_none()
+    }
+
     /// Whether `path` is decided on although it may stand on the skeleton: it does so as the way to a grant alone, and is
     /// in another one.
     pub(crate) fn is_decided(&self, path: &Path) -> bool {

@@ -16,7 +16,7 @@ use crate::host::Host;
 use crate::keeper::Keeper;
 use crate::links::Moves;
 use crate::locks::{lock, read, write};
-use crate::masks::Memory;
+use crate::masks::{MaskWrites, Memory};
 use crate::refusals::Refusals;
 use crate::skeleton::Skeleton;
 use crate::waiters::Waiters;
@@ -49,6 +49,8 @@ pub(crate) struct Shared {
     pub(crate) moves: Moves,
     /// What versions of masked files take.
     pub(crate) mask_memory: Memory,
+    /// What is remembered of writes through masks.
+    pub(crate) mask_writes: MaskWrites,
     /// When the view was made: the time of what has none of its own.
     pub(crate) made: Time,
     connections: Mutex<Vec<Weak<Server>>>,
@@ -90,13 +92,17 @@ impl View {
         let paths = config
             .hidden
             .iter()
-            .chain(config.skeleton.iter().map(|entry| &entry.path));
+            .chain(config.skeleton.iter().map(|entry| &entry.path))
+            .chain(config.grafts.iter().map(|graft| &graft.path));
         for path in paths {
             if !is_normal(path) {
                 return Err(ViewError::Path(path.clone()));
             }
         }
-        let host = Host::new(&config.root, &config.hidden).map_err(ViewError::Root)?;
+        let mut host = Host::new(&config.root, &config.hidden).map_err(ViewError::Root)?;
+        for graft in &config.grafts {
+            host.graft(graft).map_err(ViewError::Root)?;
+        }
         let now = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default();
@@ -109,6 +115,7 @@ impl View {
             waiters: Waiters::new(config.waiting_max),
             moves: Moves::default(),
             mask_memory: Memory::default(),
+            mask_writes: MaskWrites::default(),
             made: (
                 i64::try_from(now.as_secs()).unwrap_or(0),
                 now.subsec_nanos(),

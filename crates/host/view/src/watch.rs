@@ -144,6 +144,13 @@ impl Watch {
         drop(self.pages.send(Pages::Masked(Arc::clone(node))));
     }
 
+    /// Has the kernel drop every page of `node` soon.
+    pub(crate) fn forget_pages(&self, node: &Arc<Node>) {
+        let (done, _) = channel();
+        // A closed channel means that the connection has ended, and with it every cache.
+        drop(self.pages.send(Pages::Of(Arc::clone(node), done)));
+    }
+
     pub(crate) fn stop(&self) {
         drop(self.pages.send(Pages::Stop));
         drop(self.entries.send(Entries::Stop));

@@ -48,4 +48,4 @@ pub use report::{OperationReport, Report};
 pub use route::{Found, Route, find};
 #[cfg(feature = "server")]
 pub use server::{Handler, Limits, Peer, Reply, Request, bind, raise_descriptor_limit, serve};
-pub use undoing::Undoing;
+pub use undoing::{Did, Undoing};

@@ -235,6 +235,12 @@ impl Paths {
         self.personal.join("undo")
     }
 
+    /// What sessions have changed and the person has not taken yet: the person's own.
+    #[must_use]
+    pub fn staged(&self) -> PathBuf {
+        self.personal.join("staged")
+    }
+
     /// The audit log's directory.
     #[must_use]
     pub fn log(&self) -> PathBuf {

@@ -2,17 +2,34 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Operator door: a person is about to undo what a session has changed. Names and counts, no content.
+/// What a person does with what a session has changed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum Did {
+    /// It is put back as it was.
+    #[default]
+    Undone,
+    /// What was held back is put on the host.
+    Committed,
+    /// What was held back is thrown away.
+    Discarded,
+}
+
+/// Operator door: a person is about to undo what a session has changed, or to take it or throw it away where it was held back. Names and counts, no content.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Undoing {
     /// The session's id, or the name of the undo that is undone.
     pub session: String,
-    /// Names that are to be put back.
+    /// What is done with it.
+    #[serde(default)]
+    pub did: Did,
+    /// Names that are to be put back, taken or thrown away.
     pub changes: u64,
     /// Names that are left as they are.
     pub left: u64,
-    /// Names that are put back although somebody else has changed them since.
+    /// Names that are put back or taken although somebody else has changed them since.
     pub forced: u64,
 }

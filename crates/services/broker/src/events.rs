@@ -1,8 +1,9 @@
 //! The events that the broker writes, each built in one place.
 
 mod policies;
+mod undone;
 
-use valetkey_api::{Auditors, ChangeAuditors, OperationReport, Undoing};
+use valetkey_api::{Auditors, ChangeAuditors, OperationReport};
 use valetkey_approval::{
     Appointment, Approver, Asked, BreakGlassRule, Change, SignedApproval, SignedChange,
     SignedEmergency, SignedReview, Verdict,
@@ -11,7 +12,7 @@ use valetkey_audit::{Actor, Attribute, AuditDecision, Event, EventType, Outcome}
 use valetkey_capability::{Capability, Claims};
 use valetkey_model::{
     ApprovalId, CapabilityId, Decision, Digest, Effect, EventId, Grant, RequestId, SessionRecord,
-    UserFacts, ViewMode,
+    ViewMode,
 };
 
 use crate::review::Kept;
@@ -23,6 +24,7 @@ pub(crate) use policies::{
     Signed, canary_returned, policy_activated, policy_differed, policy_installed, policy_rejected,
     policy_rolled_back, policy_staged, policy_withdrawn,
 };
+pub(crate) use undone::undone;
 
 /// An event about a session, with what every such event carries.
 pub(crate) fn of_session(kind: EventType, actor: Actor, session: &Session) -> Event {
@@ -441,17 +443,6 @@ pub(crate) fn key_rotated(before: &str, after: &str) -> Event {
         .attribute("purpose", "capabilities")
         .attribute("kid_before", before)
         .attribute("kid", after)
-}
-
-/// A person undoes what a session changed.
-pub(crate) fn undone(user: &UserFacts, what: &Undoing) -> Event {
-    Event::new(EventType::OperationUndone, Actor::Operator)
-        .outcome(Outcome::Succeeded)
-        .user(user.uid, &user.name)
-        .attribute("undone", what.session.as_str())
-        .attribute("changes", what.changes)
-        .attribute("left", what.left)
-        .attribute("forced", what.forced)
 }
 
 /// The guard did or refused something.

@@ -335,6 +335,12 @@ pub(crate) fn mask_words(why: MaskRefusal) -> &'static str {
         }
         MaskRefusal::TooLong => "redact: the file is too long to be masked",
         MaskRefusal::Unclear => "redact: what was written cannot be compared with what was shown",
+        MaskRefusal::Names => {
+            "redact: the file has further names, which would keep what it was; it is not written"
+        }
+        MaskRefusal::Changed => {
+            "redact: somebody else has changed the file since it was opened; read it again"
+        }
     }
 }
 

@@ -53,6 +53,9 @@ pub enum RunError {
     /// What the agent changes cannot be kept.
     #[error("what the agent changes cannot be kept: {0}")]
     Undo(String),
+    /// What the agent changes cannot be held back.
+    #[error("what the agent changes cannot be held back: {0}")]
+    Stage(String),
     /// The view cannot be served.
     #[error("the view cannot be served: {0}")]
     View(String),
@@ -93,7 +96,7 @@ impl RunError {
                 | valetkey_api::ProblemKind::Method
                 | valetkey_api::ProblemKind::Busy => 3,
             },
-            Self::Sandbox(_) | Self::View(_) | Self::Below { .. } => 5,
+            Self::Sandbox(_) | Self::View(_) | Self::Stage(_) | Self::Below { .. } => 5,
             Self::Home(_) | Self::Undo(_) | Self::System { .. } | Self::Threads => 1,
         }
     }
@@ -115,6 +118,10 @@ impl RunError {
                 .collect(),
             Self::Undo(_) => vec![
                 "make room, or run without `--undo`: then nothing of this session can be undone"
+                    .to_owned(),
+            ],
+            Self::Stage(_) => vec![
+                "run without `--commit=ask`: then what is changed is on the host at once"
                     .to_owned(),
             ],
             Self::Home(_)

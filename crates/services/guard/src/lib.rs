@@ -35,6 +35,7 @@ mod quiet;
 mod replacement;
 mod reporter;
 mod run;
+mod staging;
 mod terminal;
 mod watch;
 

@@ -16,7 +16,7 @@ use valetkey_api::{
 use valetkey_model::{AgentId, Grant, Level, Resource};
 use valetkey_sandbox::{AskedLimit, Beginning, Cell, CellSpec, Event, mount_points, root_links};
 use valetkey_sys::signals::{signal_descriptor, take_signal};
-use valetkey_view::{Connection, IdMap, SkeletonEntry, SkeletonKind, View, ViewConfig, ViewHandle};
+use valetkey_view::{Connection, IdMap, SkeletonEntry, SkeletonKind, ViewConfig, ViewHandle};
 
 use crate::authority::SessionAuthority;
 use crate::brought::{bring_program, shown_through};
@@ -27,7 +27,7 @@ use crate::doors::Doors;
 use crate::environment;
 use crate::error::RunError;
 use crate::holdings::Holdings;
-use crate::keeping::{self, UndoSpec};
+use crate::keeping::UndoSpec;
 use crate::keyring::KeyRing;
 use crate::level::Reached;
 use crate::link::{Link, connect_or_start};
@@ -37,6 +37,7 @@ use crate::programs;
 use crate::prompt::{Overlay, Prepared};
 use crate::quiet;
 use crate::reporter::Reporter;
+use crate::staging;
 use crate::terminal::{self, RawMode, Relays};
 use crate::watch;
 
@@ -93,6 +94,8 @@ pub struct RunSpec {
     pub search: Vec<PathBuf>,
     /// Where what the agent changes is kept; nowhere, and nothing can be undone.
     pub undo: Option<UndoSpec>,
+    /// Where what the agent changes is held back until the person takes it; otherwise it is changed at once.
+    pub stage: Option<PathBuf>,
 }
 
 /// Runs a command in a cell and returns its exit status, 128 and the signal's number if one ended it.
@@ -130,6 +133,7 @@ struct Plan {
     quiet: bool,
     undo: Option<UndoSpec>,
     unattended: bool,
+    stage: Option<PathBuf>,
 }
 
 impl Plan {
@@ -196,6 +200,7 @@ impl Plan {
             quiet: spec.quiet,
             undo: spec.undo.clone(),
             unattended: spec.unattended,
+            stage: spec.stage.clone(),
         })
     }
 
@@ -368,6 +373,8 @@ impl Session {
 
     fn serve(&self, beginning: Beginning, plan: &Plan) -> Result<u8, RunError> {
         let system = |what: &'static str| move |source| RunError::System { what, source };
+        // Before there are threads: a child makes the layers.
+        let staged = self.stage(plan)?;
         // Blocked before there are threads, so that every thread leaves them to the loop below.
         let signals = signal_descriptor(&watched_signals()).map_err(system("hear signals"))?;
         let desk = &self.desk;
@@ -382,9 +389,9 @@ impl Session {
             reporter.clone(),
             plan.cell.home.clone(),
         ));
-        let (keeper, beating) = keeping::start(plan.undo.as_ref(), desk)?;
-        let view = View::keeping(plan.view(&self.quiet), authority, keeper.clone())
-            .map_err(|error| RunError::View(error.to_string()))?;
+        let config = plan.view(&self.quiet);
+        let shown = staging::view(config, plan.undo.as_ref(), desk, authority, staged)?;
+        let view = shown.view;
         let mut launching = beginning.mounted()?;
         let fuse = launching
             .view_fuse
@@ -412,7 +419,7 @@ impl Session {
         if let Some(listener) = &cell.bus_listener {
             bus::open(listener, desk).map_err(system("open the bus door"))?;
         }
-        let doors = Doors::of(&cell, desk, plan.hidden.clone(), keeper)
+        let doors = Doors::of(&cell, desk, plan.hidden.clone(), shown.documents_keeper)
             .map_err(system("open the doors of the cell"))?;
         let status = attend(
             &mut cell,
@@ -427,13 +434,22 @@ impl Session {
         view.settle();
         // So have those of its network door: the end of each is recorded before that of the session.
         let _all_are = desk.connections.wait_for_none(CONNECTIONS_END);
-        if let Some(beating) = beating {
+        if let Some(beating) = shown.beating {
             beating.end();
         }
         reporter.stop();
         // A reporter that panicked has nothing more to send.
         drop(reporting.join());
         status
+    }
+
+    /// Makes the layers that take what is changed, where it is to be held back.
+    fn stage(&self, plan: &Plan) -> Result<Option<staging::Started>, RunError> {
+        let Some(directory) = &plan.stage else {
+            return Ok(None);
+        };
+        let (workspace, grants) = (plan.workspace.as_ref(), &plan.grants);
+        staging::start(directory, workspace, grants, &self.desk).map(Some)
     }
 
     fn close(&self, exit_status: u8) {

@@ -7,8 +7,9 @@ use std::path::Path;
 
 use serde::Serialize;
 use similar::TextDiff;
+use valetkey_api::Paths;
 use valetkey_approval::visible;
-use valetkey_snapshot::{Happened, History, Item, Kind, State};
+use valetkey_snapshot::{Happened, History, Item, Kind, StagedItem, State, stages};
 
 use super::undo::{absolute, failed, latest, named, read, word};
 use crate::args::DiffArgs;
@@ -21,7 +22,11 @@ const TEXT_MAX_BYTES: u64 = 1 << 20;
 
 /// Shows what a session changed.
 pub(crate) fn command(args: &DiffArgs) -> Result<(), Fail> {
-    let directory = home::paths()?.undo();
+    let paths = home::paths()?;
+    if let Some(name) = waiting(&paths, args.session.as_deref())? {
+        return show_staged(&paths.staged(), &name, args);
+    }
+    let directory = paths.undo();
     let session = match &args.session {
         Some(name) => named(&directory, name)?,
         None => latest(&directory, None)?,
@@ -42,6 +47,62 @@ pub(crate) fn command(args: &DiffArgs) -> Result<(), Fail> {
         show(&history, item)?;
     }
     Ok(())
+}
+
+/// The session that is meant, if what it changed waits to be taken.
+fn waiting(paths: &Paths, session: Option<&str>) -> Result<Option<String>, Fail> {
+    let staged = stages(&paths.staged()).map_err(failed)?;
+    let Some(name) = session else {
+        // Ids begin with their time.
+        let kept = latest(&paths.undo(), None).ok();
+        return Ok(staged
+            .into_iter()
+            .next()
+            .filter(|staged| kept.is_none_or(|kept| kept.name < *staged)));
+    };
+    Ok(staged.into_iter().find(|staged| staged == name))
+}
+
+fn show_staged(directory: &Path, name: &str, args: &DiffArgs) -> Result<(), Fail> {
+    let staged = super::changes::read(directory, name, true)?;
+    let mut items = staged.items().map_err(failed)?;
+    if let Some(path) = &args.path {
+        let path = absolute(path);
+        items.retain(|item| item.path.starts_with(&path));
+    }
+    let all: Vec<Told> = items.iter().map(told_staged).collect();
+    if args.json {
+        out::json(&all);
+        return Ok(());
+    }
+    for (item, told) in items.iter().zip(&all) {
+        let text = |path: Option<&Path>| path.map_or(Some(String::new()), text_now);
+        let before = (item.happened != Happened::Made).then_some(item.path.as_path());
+        head(told);
+        if item.kind != Some(Kind::Directory) {
+            compare(told, text(before), text(item.staged.as_deref()));
+        }
+    }
+    Ok(())
+}
+
+fn told_staged(item: &StagedItem) -> Told {
+    Told {
+        path: item.path.to_string_lossy().into_owned(),
+        was: None,
+        happened: word(item.happened),
+        size_before: item.size_before,
+        size: item.size,
+        mode_before: mode_of(&item.path),
+        mode: item.staged.as_deref().and_then(mode_of),
+        conflict: item.conflict.clone(),
+    }
+}
+
+fn mode_of(path: &Path) -> Option<String> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let metadata = std::fs::symlink_metadata(path).ok()?;
+    Some(format!("{:04o}", metadata.permissions().mode() & 0o7777))
 }
 
 #[derive(Serialize)]
@@ -83,8 +144,7 @@ fn present(item: &Item) -> Option<&Path> {
     (item.happened != Happened::Removed).then_some(item.path.as_path())
 }
 
-fn show(history: &History, item: &Item) -> Result<(), Fail> {
-    let told = told(item);
+fn head(told: &Told) {
     let path = visible(&told.path);
     let was = told
         .was
@@ -100,12 +160,23 @@ fn show(history: &History, item: &Item) -> Result<(), Fail> {
     {
         out::line(&format!("  mode {before} -> {now}"));
     }
+}
+
+fn show(history: &History, item: &Item) -> Result<(), Fail> {
+    let told = told(item);
+    head(&told);
     if item.lost {
         out::line("  what was there was not kept");
         return Ok(());
     }
     let before = text_before(history, item.before.as_ref())?;
     let now = present(item).map_or(Some(String::new()), text_now);
+    compare(&told, before, now);
+    Ok(())
+}
+
+fn compare(told: &Told, before: Option<String>, now: Option<String>) {
+    let path = visible(&told.path);
     match (before, now) {
         (Some(before), Some(now)) => show_text(&before, &now, &path),
         _ => {
@@ -114,7 +185,6 @@ fn show(history: &History, item: &Item) -> Result<(), Fail> {
             out::line(&format!("  not shown as text; {before} -> {now} bytes"));
         }
     }
-    Ok(())
 }
 
 fn show_text(before: &str, now: &str, path: &str) {

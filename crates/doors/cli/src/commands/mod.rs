@@ -6,6 +6,7 @@ mod ask;
 mod audit;
 mod break_glass;
 mod caps;
+mod changes;
 mod diff;
 mod files;
 mod init;
@@ -41,6 +42,9 @@ pub(crate) fn dispatch(args: Args) -> Result<u8, Fail> {
         Command::DemoAgent { folder, listener } => return demo::agent::run(&folder, listener),
         Command::Undo(args) => return undo::command(&args),
         Command::Diff(args) => diff::command(&args)?,
+        Command::Changes(args) => changes::list(&args)?,
+        Command::Commit(args) => return changes::commit(&args),
+        Command::Discard(args) => changes::discard(&args)?,
         Command::Doctor(args) => return doctor::run(&args),
         Command::DoctorProbe { aim, only, control } => {
             return doctor::attack(&aim, only.as_deref(), control);

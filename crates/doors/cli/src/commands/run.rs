@@ -7,7 +7,7 @@ use valetkey_guard::{RunSpec, UndoSpec};
 use valetkey_snapshot::Budget;
 
 use crate::agents::{self, Prepared};
-use crate::args::{CellArgs, RunArgs};
+use crate::args::{CellArgs, CommitWhen, RunArgs};
 use crate::fail::{Fail, Status};
 use crate::home;
 
@@ -47,6 +47,7 @@ pub(crate) fn in_cell_under(
             ..Budget::default()
         },
     });
+    let stage = (args.commit == CommitWhen::Ask).then(|| paths.staged());
     let spec = RunSpec {
         command: prepared.command,
         agent: prepared.name,
@@ -66,8 +67,13 @@ pub(crate) fn in_cell_under(
         variables: prepared.variables,
         search: prepared.search,
         undo,
+        stage,
     };
-    Ok(valetkey_guard::run(&spec, &paths)?)
+    let status = valetkey_guard::run(&spec, &paths)?;
+    if spec.stage.is_some() {
+        super::changes::remind(&paths.staged());
+    }
+    Ok(status)
 }
 
 /// Reads the files of a policy bundle: Rego, data and manifest.

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
-use valetkey_api::{Client, Undoing};
+use valetkey_api::{Client, Did, Undoing};
 use valetkey_approval::visible;
 use valetkey_guard::connect_or_start;
 use valetkey_snapshot::{
@@ -212,6 +212,7 @@ fn record(session: &Session, items: &[Item], choice: &Choice) -> Result<(), Fail
     let left = |item: &Item| (item.conflict.is_some() && !forced(item)) || item.lost;
     let undoing = Undoing {
         session: session.name.clone(),
+        did: Did::Undone,
         changes: count(&|item| !left(item)),
         left: count(&left),
         forced: count(&forced),

@@ -18,15 +18,27 @@ use crate::keep::{Directory, Keep, Object, Ticket};
 use crate::object::{self, Look, Place, open_at, path_to};
 use crate::record::{Attribute, Id, Kind, Moment, State};
 
-/// The hands of one undo.
-pub(super) struct Hands<'a> {
-    pub(super) own: &'a Keep,
-    history: &'a History,
+/// Where content comes from.
+pub(crate) trait Source {
+    /// The piece of content that has this digest.
+    fn chunk(&self, digest: &Digest) -> Result<Vec<u8>, SnapshotError>;
+}
+
+impl Source for History {
+    fn chunk(&self, digest: &Digest) -> Result<Vec<u8>, SnapshotError> {
+        self.reader.chunk(digest)
+    }
+}
+
+/// The hands of one undo, or of one commit.
+pub(crate) struct Hands<'a> {
+    pub(crate) own: &'a Keep,
+    source: &'a dyn Source,
 }
 
 impl<'a> Hands<'a> {
-    pub(super) fn new(own: &'a Keep, history: &'a History) -> Self {
-        Self { own, history }
+    pub(crate) fn new(own: &'a Keep, source: &'a dyn Source) -> Self {
+        Self { own, source }
     }
 
     pub(super) fn look(&self, path: &Path) -> Result<Option<Look>, SnapshotError> {
@@ -34,7 +46,7 @@ impl<'a> Hands<'a> {
     }
 
     /// Whether the file at `path` has the content of `state` already.
-    pub(super) fn has_content(
+    pub(crate) fn has_content(
         &self,
         path: &Path,
         look: &Look,
@@ -55,7 +67,7 @@ impl<'a> Hands<'a> {
     }
 
     /// Gives the file at `path` the content of `state`; gives what the file is then.
-    pub(super) fn write(
+    pub(crate) fn write(
         &self,
         path: &Path,
         look: &Look,
@@ -91,7 +103,7 @@ impl<'a> Hands<'a> {
         let fail = failed("write", path);
         let mut at = 0_u64;
         for chunk in &state.chunks {
-            let bytes = self.history.reader.chunk(chunk)?;
+            let bytes = self.source.chunk(chunk)?;
             let mut rest = bytes.as_slice();
             while !rest.is_empty() {
                 let count = match pwrite(file, rest, at) {
@@ -107,7 +119,7 @@ impl<'a> Hands<'a> {
     }
 
     /// Makes at `path`, where nothing is, what `state` says.
-    pub(super) fn make(&self, path: &Path, state: &State) -> Result<Id, SnapshotError> {
+    pub(crate) fn make(&self, path: &Path, state: &State) -> Result<Id, SnapshotError> {
         let fail = failed("make", path);
         if state.kind == Kind::File && !is_temporary(path) {
             // Whole, or not there: made under another name first.
@@ -130,7 +142,7 @@ impl<'a> Hands<'a> {
             Kind::Directory => {
                 mkdirat(&place.directory, place.name, Mode::from_raw_mode(0o700)).map_err(&fail)
             }
-            Kind::Link => self.history.content(state).and_then(|target| {
+            Kind::Link => self.target(state).and_then(|target| {
                 symlinkat(target.as_slice(), &place.directory, place.name).map_err(&fail)
             }),
             Kind::Pipe => {
@@ -149,8 +161,18 @@ impl<'a> Hands<'a> {
         Ok(look.id)
     }
 
+    /// Where a link leads.
+    fn target(&self, state: &State) -> Result<Vec<u8>, SnapshotError> {
+        let pieces: Result<Vec<_>, _> = state
+            .chunks
+            .iter()
+            .map(|chunk| self.source.chunk(chunk))
+            .collect();
+        Ok(pieces?.concat())
+    }
+
     /// Gives what is at `path` the mode, owner, attributes and times of `state`; whether that changed anything.
-    pub(super) fn dress(&self, path: &Path, state: &State) -> Result<bool, SnapshotError> {
+    pub(crate) fn dress(&self, path: &Path, state: &State) -> Result<bool, SnapshotError> {
         let fail = failed("change", path);
         let place = Place::of(path).map_err(&fail)?;
         let Some(look) = place.look().map_err(&fail)? else {
@@ -172,7 +194,7 @@ impl<'a> Hands<'a> {
     }
 
     /// Removes what is at `path`.
-    pub(super) fn remove(&self, path: &Path, look: &Look) -> Result<(), SnapshotError> {
+    pub(crate) fn remove(&self, path: &Path, look: &Look) -> Result<(), SnapshotError> {
         let fail = failed("remove", path);
         let place = Place::of(path).map_err(&fail)?;
         let above = above(path);
@@ -342,7 +364,7 @@ fn dress(at: &OwnedFd, look: &Look, state: &State, attributes: &[Attribute]) -> 
 }
 
 /// A directory through which something comes back, and which goes then.
-pub(super) fn passage() -> State {
+pub(crate) fn passage() -> State {
     State {
         kind: Kind::Directory,
         mode: 0o700,

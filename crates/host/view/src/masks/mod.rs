@@ -6,8 +6,13 @@
 //!
 //! A mask is made over the whole file, once for each version of it. While the host changes the file, what is served is the mask of
 //! one version or of another, and never the file itself: no read of a masked node reaches the host's bytes but through [`Version`].
+//! What is written is held until it is whole ([`draft`]).
 
+mod draft;
+mod heritage;
+mod merge;
 mod names;
+mod replace;
 mod version;
 
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -22,6 +27,9 @@ use crate::handle::FileHandle;
 use crate::locks::lock;
 use crate::node::Node;
 
+use draft::{Current, Draft};
+pub(crate) use heritage::MaskWrites;
+pub(crate) use merge::Side;
 pub use names::MaskRefusal;
 pub(crate) use version::{Memory, Version};
 
@@ -31,6 +39,12 @@ pub(crate) struct NodeMask {
     kinds: AtomicU8,
     pages: Mutex<Pages>,
     version: Mutex<Option<Arc<Version>>>,
+    /// What was written and is not in the file yet.
+    draft: Mutex<Option<Draft>>,
+    /// The file that has taken this one's place.
+    current: Mutex<Option<Arc<Current>>>,
+    /// Held while what was written is put in place.
+    committing: Mutex<()>,
 }
 
 /// What the kernel may keep of a node.
@@ -138,6 +152,9 @@ impl Server {
         offset: u64,
         place: &mut [u8],
     ) -> Result<usize, Fail> {
+        if let Some(count) = handle.node.mask.read_draft(offset, place) {
+            return Ok(count);
+        }
         let version = self.version(&handle.node, &handle.file)?;
         let content = &version.masked.content;
         let start = usize::try_from(offset)

@@ -10,6 +10,7 @@ use rustix::io::Errno;
 use valetkey_model::ActionSet;
 use valetkey_redact::{Kinds, Refusal};
 
+use super::version::{Version, make};
 use crate::authority::SEE;
 use crate::connection::{Caller, Fail, Server};
 use crate::host::{KIND_REGULAR, Stat};
@@ -17,7 +18,7 @@ use crate::node::Node;
 use crate::sight::Place;
 
 /// Content that is looked at by a serving thread at once; for more the open is moved to a waiting thread.
-const AT_ONCE_BYTES_MAX: u64 = 64 * 1024;
+pub(super) const AT_ONCE_BYTES_MAX: u64 = 64 * 1024;
 
 /// Why something is refused for the sake of a mask.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -32,15 +33,20 @@ pub enum MaskRefusal {
     Opaque,
     /// The file is too long to be masked.
     TooLong,
+    /// The file has further names, which a new file in its place would not have.
+    Names,
+    /// Somebody else has changed the file since it was shown.
+    Changed,
 }
 
 impl MaskRefusal {
     /// What the program is told.
     pub(crate) fn errno(self) -> Errno {
         match self {
-            Self::Destroys | Self::Uncovers | Self::Unclear => Errno::PERM,
+            Self::Destroys | Self::Uncovers | Self::Unclear | Self::Names => Errno::PERM,
             Self::Opaque => Errno::ACCESS,
             Self::TooLong => Errno::FBIG,
+            Self::Changed => Errno::BUSY,
         }
     }
 
@@ -141,7 +147,7 @@ impl Server {
         let (file, stat) = host.open_object(directory, name, OFlags::RDONLY, &stat.key())?;
         let is_free = self
             .version_of(node.as_ref(), &file, &stat, kinds)
-            .is_ok_and(|hides| !hides);
+            .is_ok_and(|version| !version.hides() || self.came_over(&stat, &version.original));
         if is_free {
             return Ok(());
         }
@@ -179,20 +185,20 @@ impl Server {
         }
     }
 
-    /// Whether the file hides something.
-    fn version_of(
+    /// The version of the file that is there.
+    pub(super) fn version_of(
         &self,
         node: Option<&Arc<Node>>,
         file: &OwnedFd,
         stat: &Stat,
         kinds: Kinds,
-    ) -> Result<bool, Fail> {
+    ) -> Result<Arc<Version>, Fail> {
         if let Some(node) = node
             && node.mask.kinds() == kinds
         {
-            return Ok(!self.version(node, file)?.masked.ranges.is_empty());
+            return self.version(node, file);
         }
-        super::version::hides(file, stat, kinds)
+        Ok(Arc::new(make(file, kinds, *stat)?.0))
     }
 
     /// A masked file has no attributes to be read: they are content that nobody looks into.

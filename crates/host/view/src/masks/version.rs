@@ -29,13 +29,13 @@ pub(crate) struct Memory(Arc<AtomicU64>);
 
 /// A part of it.
 #[derive(Debug)]
-struct Share {
+pub(crate) struct Share {
     memory: Memory,
     bytes: u64,
 }
 
 impl Memory {
-    fn take(&self, bytes: u64) -> Option<Share> {
+    pub(super) fn take(&self, bytes: u64) -> Option<Share> {
         let fits = |taken: u64| {
             taken
                 .checked_add(bytes)
@@ -64,7 +64,7 @@ pub(crate) struct Version {
     /// The file itself.
     pub(crate) original: Vec<u8>,
     pub(crate) kinds: Kinds,
-    stamp: Stamp,
+    pub(super) stamp: Stamp,
     /// Held for as long as it is kept.
     _share: Option<Share>,
 }
@@ -78,6 +78,8 @@ impl Server {
     /// The version of the file that is there now.
     pub(crate) fn version(&self, node: &Node, file: &OwnedFd) -> Result<Arc<Version>, Fail> {
         let kinds = node.mask.kinds();
+        let current = node.mask.current();
+        let file = current.as_ref().map_or(file, |current| &current.file);
         let stat = stat_descriptor(file.as_fd())?;
         let kept = lock(&node.mask.version).clone();
         if let Some(kept) = kept.filter(|kept| kept.kinds == kinds && kept.stamp == stamp_of(&stat))
@@ -100,7 +102,11 @@ impl Server {
 }
 
 /// Reads and masks a file that stays as it is for as long as that takes.
-fn make(file: &OwnedFd, kinds: Kinds, mut before: Stat) -> Result<(Version, Stat), Fail> {
+pub(super) fn make(
+    file: &OwnedFd,
+    kinds: Kinds,
+    mut before: Stat,
+) -> Result<(Version, Stat), Fail> {
     for _ in 0..READS_MAX {
         let original = read_whole(file, before.attributes.size)?;
         let after = stat_descriptor(file.as_fd())?;
@@ -122,13 +128,24 @@ fn make(file: &OwnedFd, kinds: Kinds, mut before: Stat) -> Result<(Version, Stat
     Err(Errno::AGAIN.into())
 }
 
-/// Whether anything in the file is masked.
-pub(super) fn hides(file: &OwnedFd, stat: &Stat, kinds: Kinds) -> Result<bool, Fail> {
-    let (version, _) = make(file, kinds, *stat)?;
-    Ok(!version.masked.ranges.is_empty())
+impl Version {
+    /// The version that has just been written.
+    pub(super) fn of(original: Vec<u8>, kinds: Kinds, stat: &Stat) -> Result<Self, MaskRefusal> {
+        Ok(Self {
+            masked: mask(&original, kinds).map_err(|_| MaskRefusal::Opaque)?,
+            original,
+            kinds,
+            stamp: stamp_of(stat),
+            _share: None,
+        })
+    }
+
+    pub(super) fn hides(&self) -> bool {
+        !self.masked.ranges.is_empty()
+    }
 }
 
-fn read_whole(file: &OwnedFd, size: u64) -> Result<Vec<u8>, Errno> {
+pub(super) fn read_whole(file: &OwnedFd, size: u64) -> Result<Vec<u8>, Errno> {
     if size > MASKED_BYTES_MAX {
         return Err(MaskRefusal::TooLong.errno());
     }

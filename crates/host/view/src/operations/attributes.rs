@@ -13,6 +13,7 @@ use rustix::io::Errno;
 use valetkey_fuse::{SetAttributes, StatxAnswer, setattr_flags as set};
 
 use super::Outcome;
+use super::open::How;
 use crate::authority::{Content, Observation, Permit, Purpose, Touched, WRITE};
 use crate::config::SkeletonKind;
 use crate::connection::{Answer, Caller, Fail, Server};
@@ -58,15 +59,23 @@ impl Server {
         // Before it is looked at, and by one who waits for nobody: whatever changes from here on is heard of.
         let name = node.first_name().filter(|_| caller.waiting.is_none());
         let long = name.is_some_and(|name| name.parent.is_watched());
-        let known = |stat: &Stat, path: &Path, sight: &Sight| StatxAnswer {
-            attributes: self.shown(stat, path, sight),
-            birth: stat.birth,
-            valid: self.attributes_valid(node, stat, sight, long),
+        let known = |stat: &Stat, path: &Path, sight: &Sight| {
+            let mut attributes = self.shown(stat, path, sight);
+            let draft = node.mask.draft_size();
+            attributes.size = draft.unwrap_or(attributes.size);
+            StatxAnswer {
+                attributes,
+                birth: stat.birth,
+                valid: match draft {
+                    Some(_) => Duration::ZERO,
+                    None => self.attributes_valid(node, stat, sight, long),
+                },
+            }
         };
         if let Some(id) = handle.filter(|id| *id != 0) {
             let handle = self.files.get(id)?;
             self.live(&handle)?;
-            let stat = stat_descriptor(handle.file.as_fd())?;
+            let stat = self.masked_stat(&handle)?;
             return Ok(known(&stat, &handle.path, &Sight::Covered));
         }
         if node.id == valetkey_fuse::ROOT_NODE {
@@ -114,6 +123,11 @@ impl Server {
         if node.is_virtual() {
             return Err(Errno::ACCESS.into());
         }
+        if change.valid & set::SIZE != 0
+            && let Some(answer) = self.resize_through_mask(caller, &node, change)?
+        {
+            return Ok(answer);
+        }
         let mut target = self.target(caller, &node, change)?;
         self.check_owner(&target.stat, change)?;
         let touched = [Touched {
@@ -125,7 +139,7 @@ impl Server {
             },
         }];
         let begun = self.begin(&target.permits, WRITE, Purpose::Change, &touched)?;
-        let changed = self.change(&target, change);
+        let changed = self.change(&node, &target, change);
         // Some of it may have happened.
         if let Some(kept) = target.kept.take() {
             kept.done(&[(&target.path, target.descriptor.as_fd())]);
@@ -145,7 +159,59 @@ impl Server {
         Ok(Answer::Attributes(attributes, valid))
     }
 
-    fn change(&self, target: &Target, change: &SetAttributes) -> Result<(), Fail> {
+    /// Gives a masked file another length: held with what else is written of it, or put in place at once. `None`: it is not masked.
+    fn resize_through_mask(
+        &self,
+        caller: &Caller<'_>,
+        node: &Arc<Node>,
+        change: &SetAttributes,
+    ) -> Result<Option<Answer>, Fail> {
+        let opened = match change.handle.filter(|id| *id != 0) {
+            Some(id) => {
+                let handle = self.files.get(id)?;
+                self.live(&handle)?;
+                (handle.through_mask && handle.writing == Writing::Anywhere).then_some(handle)
+            }
+            None => None,
+        };
+        if let Some(handle) = opened {
+            self.grow_masked(&handle, change.size)?;
+            let stat = self.masked_stat(&handle)?;
+            let attributes = self.shown(&stat, &handle.path, &Sight::Covered);
+            return Ok(Some(Answer::Attributes(attributes, Duration::ZERO)));
+        }
+        let Ok(places) = self.places(node) else {
+            return Ok(None);
+        };
+        if !self.is_masked_at(node, &places) {
+            return Ok(None);
+        }
+        let how = How::from_flags(OFlags::WRONLY.bits());
+        let (handle, _) = self.open_node(caller, node, how, false)?;
+        let resized = self
+            .grow_masked(&handle, change.size)
+            .and_then(|()| self.commit_masked(&handle, true))
+            .and_then(|()| Ok(self.masked_stat(&handle)?));
+        self.close(&handle);
+        let attributes = self.shown(&resized?, &handle.path, &Sight::Covered);
+        Ok(Some(Answer::Attributes(attributes, Duration::ZERO)))
+    }
+
+    /// Growing a file writes as many zeros as it grows by.
+    fn grow_masked(&self, handle: &FileHandle, size: u64) -> Result<(), Fail> {
+        let before = self.masked_stat(handle)?.attributes.size;
+        let grows_by = size.saturating_sub(before);
+        let taken = handle
+            .take_write(grows_by)
+            .map_err(|limit| self.limited_handle(handle, limit))?;
+        let resized = self.resize_masked(handle, size);
+        if resized.is_err() {
+            handle.return_write(&taken, grows_by);
+        }
+        resized
+    }
+
+    fn change(&self, node: &Node, target: &Target, change: &SetAttributes) -> Result<(), Fail> {
         self.clear_set_id_for(target, change)?;
         if change.valid & set::SIZE != 0 {
             self.resize(target, change)?;
@@ -154,7 +220,9 @@ impl Server {
             self.change_mode(target, change.mode)?;
         }
         if change.valid & (set::ATIME | set::MTIME) != 0 {
-            change_times(&target.descriptor, change)?;
+            let times = times(change);
+            utimensat(&target.descriptor, "", &times, AtFlags::EMPTY_PATH)?;
+            self.time_masked(node, &times);
         }
         Ok(())
     }
@@ -179,7 +247,7 @@ impl Server {
         }
         let places = match self.places(node) {
             Ok(places) => places,
-            Err(Errno::STALE) if node.mask.is_masked() => return Err(Errno::PERM.into()),
+            Err(Errno::STALE) if node.mask.is_masked() => return current_target(node),
             Err(Errno::STALE) => return nameless_target(node),
             Err(error) => return Err(error.into()),
         };
@@ -192,16 +260,20 @@ impl Server {
             );
         }
         self.by_every_name(caller, &places, WRITE)?;
+        // It has come to be masked just now: it is not cut off by the way.
         if change.valid & set::SIZE != 0 && self.is_masked_at(node, &places) {
             let path = places.first().map(|place| place.path.as_path());
-            let path = path.ok_or(Errno::STALE)?;
-            return Err(self.refuse_masked(path, WRITE, MaskRefusal::Destroys));
+            return Err(self.refuse_masked(
+                path.ok_or(Errno::STALE)?,
+                WRITE,
+                MaskRefusal::Destroys,
+            ));
         }
         let Some(Place {
             directory,
             name,
             path,
-            ..
+            stat,
         }) = places.into_iter().next()
         else {
             return Err(Errno::STALE.into());
@@ -213,6 +285,9 @@ impl Server {
             OFlags::WRONLY
         };
         let host = &self.shared.host;
+        if change.valid & set::SIZE != 0 {
+            self.tell_opening(&keeper::doomed(directory.as_fd(), &name.name, &path, &stat));
+        }
         let (opened, stat) = host.open_object(directory.as_fd(), &name.name, flags, &node.key)?;
         let readable = self.readable(&permits, directory.as_fd(), &name.name, &stat)?;
         self.may_keep(caller, &stat)?;
@@ -348,7 +423,11 @@ fn nameless_stat(node: &Arc<Node>) -> Result<(Stat, PathBuf), Errno> {
         let stat = lock(&node.removed).ok_or(Errno::STALE)?;
         return Ok((stat, PathBuf::from("/")));
     };
-    Ok((stat_descriptor(handle.file.as_fd())?, handle.path.clone()))
+    let stat = match node.mask.current() {
+        Some(current) => stat_descriptor(current.file.as_fd())?,
+        None => stat_descriptor(handle.file.as_fd())?,
+    };
+    Ok((stat, handle.path.clone()))
 }
 
 /// What has no name any more can be changed through a handle that may write, and what is no content of it where the rights
@@ -361,6 +440,25 @@ fn nameless_target(node: &Arc<Node>) -> Result<Target, Fail> {
     }
     let handle = live().find(|handle| handle.permits_all(WRITE));
     handle_target(Arc::clone(handle.ok_or(Errno::STALE)?))
+}
+
+/// A masked file that another has taken the place of is changed there, by who has it open.
+fn current_target(node: &Arc<Node>) -> Result<Target, Fail> {
+    let current = node.mask.current().ok_or(Errno::PERM)?;
+    let handles = node.handles();
+    let mut live = handles.iter().filter(|handle| handle.is_live());
+    let handle = live.find(|handle| handle.through_mask && handle.permits_all(WRITE));
+    let handle = handle.ok_or(Errno::PERM)?;
+    let opened = rustix::io::fcntl_dupfd_cloexec(&current.file, 0)?;
+    Ok(Target {
+        // It is the agent's own.
+        kept: None,
+        permits: handle.permits(),
+        readable: None,
+        stat: stat_descriptor(opened.as_fd())?,
+        descriptor: Descriptor::Opened(opened),
+        path: handle.path.clone(),
+    })
 }
 
 fn handle_target(handle: Arc<FileHandle>) -> Result<Target, Fail> {
@@ -377,7 +475,7 @@ fn handle_target(handle: Arc<FileHandle>) -> Result<Target, Fail> {
     })
 }
 
-fn change_times(descriptor: &Descriptor, change: &SetAttributes) -> Result<(), Errno> {
+fn times(change: &SetAttributes) -> Timestamps {
     let choose = |given: u32, now: u32, time: (i64, u32)| Timespec {
         tv_sec: time.0,
         tv_nsec: if change.valid & now != 0 {
@@ -388,9 +486,8 @@ fn change_times(descriptor: &Descriptor, change: &SetAttributes) -> Result<(), E
             UTIME_OMIT
         },
     };
-    let times = Timestamps {
+    Timestamps {
         last_access: choose(set::ATIME, set::ATIME_NOW, change.atime),
         last_modification: choose(set::MTIME, set::MTIME_NOW, change.mtime),
-    };
-    utimensat(descriptor, "", &times, AtFlags::EMPTY_PATH)
+    }
 }

@@ -15,7 +15,7 @@ use valetkey_model::Action;
 use super::Outcome;
 use super::open::before_write;
 use crate::authority::{Permit, Purpose, Touched, Verdict};
-use crate::connection::{Answer, Fail, Server};
+use crate::connection::{Answer, Caller, Fail, Server};
 use crate::handle::{FileHandle, Writing};
 use crate::host::stat_descriptor;
 use crate::locks::lock;
@@ -65,7 +65,12 @@ impl Server {
         clippy::wildcard_enum_match_arm,
         reason = "the caller passes nothing else"
     )]
-    pub(super) fn run_data(&self, node: u64, operation: &Operation<'_>) -> Outcome {
+    pub(super) fn run_data(
+        &self,
+        caller: &Caller<'_>,
+        node: u64,
+        operation: &Operation<'_>,
+    ) -> Outcome {
         match *operation {
             Operation::Write {
                 handle,
@@ -78,10 +83,10 @@ impl Server {
                 let appends = !cached && OFlags::from_bits_retain(flags).contains(OFlags::APPEND);
                 self.write(node, handle, offset, data, appends, cached)
             }
-            // Nothing is held back here, so a close has nothing to flush; a kernel that sends no opens need not tell of closes either.
+            // A kernel that sends no opens need not tell of closes either.
             Operation::Flush { .. } if self.is_quiet() => Err(Errno::NOSYS.into()),
-            Operation::Flush { .. } => Ok(Answer::Done),
-            Operation::Sync { handle, data_only } => self.sync(node, handle, data_only),
+            Operation::Flush { handle, .. } => self.flush(caller, handle),
+            Operation::Sync { handle, data_only } => self.sync(caller, node, handle, data_only),
             Operation::Seek {
                 handle,
                 offset,
@@ -121,22 +126,40 @@ impl Server {
     ) -> Outcome {
         let handle = self.file(node, handle, Need::Write)?;
         let at_end = appends || handle.writing == Writing::Append;
+        let is_masked = handle.node.mask.is_masked();
+        if is_masked && cached {
+            return Err(self.refuse_masked(&handle.path, handle.wanted, MaskRefusal::Destroys));
+        }
         if cached && handle.writing == Writing::Append {
             // Pages of a shared mapping have a place; what may only be added to has none for them.
             return Err(Errno::ACCESS.into());
         }
-        before_write(&handle)?;
+        if !is_masked {
+            before_write(&handle)?;
+        }
         let length = u64::try_from(data.len()).unwrap_or(u64::MAX);
         let taken = handle
             .take_write(length)
             .map_err(|limit| self.limited_handle(&handle, limit))?;
-        let written = write_all(&handle, offset, data, at_end);
+        let written = if is_masked {
+            self.write_masked(&handle, offset, data, at_end)
+        } else {
+            write_all(&handle, offset, data, at_end).map_err(Fail::Errno)
+        };
         let count = u64::try_from(*written.as_ref().unwrap_or(&0)).unwrap_or(u64::MAX);
         handle.return_write(&taken, length.saturating_sub(count));
         Ok(Answer::Size(written?.try_into().unwrap_or(u32::MAX)))
     }
 
-    fn sync(&self, node: u64, handle: u64, data_only: bool) -> Outcome {
+    /// A descriptor of the file was closed: what was written through a mask is whole now. Nothing else is held back.
+    fn flush(&self, caller: &Caller<'_>, handle: u64) -> Outcome {
+        if let Ok(handle) = self.files.get(handle) {
+            self.commit_masked(&handle, caller.waiting.is_some())?;
+        }
+        Ok(Answer::Done)
+    }
+
+    fn sync(&self, caller: &Caller<'_>, node: u64, handle: u64, data_only: bool) -> Outcome {
         // Syncing changes nothing and shows nothing, so it needs no right.
         let handle = if handle == 0 {
             let Some(handle) = lock(&self.node(node)?.quiet).clone() else {
@@ -146,11 +169,14 @@ impl Server {
         } else {
             self.files.get(handle)?
         };
-        if data_only {
+        if handle.through_mask {
+            self.commit_masked(&handle, caller.waiting.is_some())?;
+            self.sync_masked(&handle.node, &handle.file)?;
+        } else if data_only {
             fdatasync(&handle.file)?
         } else {
             fsync(&handle.file)?
-        };
+        }
         Ok(Answer::Done)
     }
 
@@ -173,7 +199,7 @@ impl Server {
 
     /// A masked file has no holes to be seen.
     fn seek_masked(&self, handle: &FileHandle, offset: u64, whence: u32) -> Outcome {
-        let size = stat_descriptor(handle.file.as_fd())?.attributes.size;
+        let size = self.masked_stat(handle)?.attributes.size;
         match whence {
             _ if offset >= size => Err(Errno::NXIO.into()),
             SEEK_DATA => Ok(Answer::Offset(offset)),
@@ -186,6 +212,9 @@ impl Server {
         let handle = self.file(node, handle, Need::Write)?;
         if handle.writing != Writing::Anywhere {
             return Err(Errno::ACCESS.into());
+        }
+        if handle.node.mask.is_masked() {
+            return Err(Errno::OPNOTSUPP.into());
         }
         let known =
             FallocateFlags::KEEP_SIZE | FallocateFlags::PUNCH_HOLE | FallocateFlags::ZERO_RANGE;
@@ -224,7 +253,8 @@ impl Server {
             self.tell_opened(&handle);
             handle.used.store(true, Ordering::Relaxed);
         }
-        if need == Need::Write && handle.node.mask.is_masked() {
+        // What was opened before it was masked was not opened to be written so.
+        if need == Need::Write && handle.node.mask.is_masked() && !handle.through_mask {
             return Err(self.refuse_masked(&handle.path, handle.wanted, MaskRefusal::Destroys));
         }
         Ok(handle)
@@ -328,7 +358,7 @@ fn copy_range(
     if to.writing != Writing::Anywhere {
         return Err(Errno::ACCESS.into());
     }
-    if from.counted || to.counted || from.node.mask.is_masked() {
+    if from.counted || to.counted || from.node.mask.is_masked() || to.node.mask.is_masked() {
         // Counted bytes go through reads and writes, where they are counted exactly.
         return Err(Errno::XDEV.into());
     }

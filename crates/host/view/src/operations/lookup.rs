@@ -30,6 +30,13 @@ impl Server {
         let path = self.child_path(&parent, name)?;
         // What is looked at before somebody is asked may be old when they have answered.
         let long = parent.is_watched() && caller.waiting.is_none();
+        if self.is_plainly_refused(&path) {
+            // Not looked at either: how long that takes would tell whether it is there.
+            self.refused_name(parent.id, name);
+            return Ok(Answer::Entry(Entry::nothing(
+                self.shared.config.refusal_memory,
+            )));
+        }
         let found = self.stat_child(&parent, name)?;
         let facts = || found.as_ref().map_or_else(Facts::absent, Stat::facts);
         let Some(sight) = self.see(caller, &path, facts)? else {
@@ -101,7 +108,7 @@ impl Server {
         long: bool,
     ) -> Entry {
         let node = self.nodes.remember(stat.key(), parent, name);
-        Entry {
+        let mut entry = Entry {
             node: node.id,
             entry_valid: if long && *sight == Sight::Covered {
                 WATCHED_VALID
@@ -110,7 +117,12 @@ impl Server {
             },
             attributes_valid: self.attributes_valid(&node, stat, sight, long),
             attributes: self.shown(stat, path, sight),
+        };
+        if let Some(size) = node.mask.draft_size() {
+            entry.attributes.size = size;
+            entry.attributes_valid = Duration::ZERO;
         }
+        entry
     }
 
     /// How long the kernel may believe in attributes. `long`: that what changes in the directory of the name is heard of.
@@ -139,7 +151,9 @@ impl Server {
 
     /// Watches a directory for what the host changes in it.
     pub(super) fn hear_of(&self, node: &Arc<Node>, directory: BorrowedFd<'_>) {
+        // Whoever changes what a graft covers is not heard through it.
         if let Some(changes) = &self.changes
+            && !self.shared.host.has_grafts()
             && self.watch.get().is_some_and(Watch::listens)
         {
             changes.watch(node, directory);

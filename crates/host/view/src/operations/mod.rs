@@ -52,7 +52,7 @@ impl Server {
             | Operation::Sync { .. }
             | Operation::Seek { .. }
             | Operation::Allocate { .. }
-            | Operation::CopyRange { .. } => self.run_data(node, request.operation()),
+            | Operation::CopyRange { .. } => self.run_data(caller, node, request.operation()),
             Operation::Lookup { name } => self.lookup(caller, node, name),
             Operation::GetAttributes { handle } => self.get_attributes(caller, node, handle),
             Operation::Statx { handle } => self.statx(caller, node, handle),

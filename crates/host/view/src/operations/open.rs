@@ -135,10 +135,20 @@ impl Server {
         let kinds = self.put_mask(caller, node, self.redactions(&places))?;
         let (directory, name) = (first.directory.as_fd(), &first.name.name);
         let host = &self.shared.host;
-        if !kinds.is_none() && (how.writable || how.truncates) {
+        let through_mask = !kinds.is_none() && changes;
+        // A kernel that sends no handles says of no write that it was the last.
+        if through_mask && self.is_quiet() {
             return Err(self.refuse_masked(&first.path, rights.wanted, MaskRefusal::Destroys));
         }
-        let (file, stat) = host.open_object(directory, name, how.host_flags(), &node.key)?;
+        let host_flags = if through_mask {
+            OFlags::RDONLY
+        } else {
+            how.host_flags()
+        };
+        if changes && !through_mask {
+            self.tell_opening(&keeper::doomed(directory, name, &first.path, &first.stat));
+        }
+        let (file, stat) = host.open_object(directory, name, host_flags, &node.key)?;
         if !kinds.is_none() {
             let of = (first.path.as_path(), rights.wanted);
             self.can_be_masked(caller, node, &file, &stat, of)?;
@@ -154,10 +164,14 @@ impl Server {
             })
             .collect();
         let begun = self.begin(&rights.permits, rights.wanted, Purpose::Open, &touched)?;
-        let kept = changes
+        let kept = (changes && !through_mask)
             .then(|| self.keep_change(&keeper::doomed(directory, name, &first.path, &stat)))
             .transpose()?;
-        if how.truncates
+        if through_mask {
+            if how.truncates {
+                self.empty_masked(node, &file)?;
+            }
+        } else if how.truncates
             && let Err(error) = truncate(&file, &stat, kill_set_id)
         {
             if let Some(kept) = kept {
@@ -204,9 +218,7 @@ impl Server {
         let rights = self
             .creation_rights(caller, &path, how)
             .map_err(Fail::plainly)?;
-        if !self.shared.authority.redacts(&path).is_none() {
-            return Err(self.refuse_masked(&path, rights.wanted, MaskRefusal::Unclear));
-        }
+        let kinds = self.shared.authority.redacts(&path);
         let directory = self.directory(&parent)?;
         let touched = [Touched {
             path: &path,
@@ -215,7 +227,13 @@ impl Server {
         }];
         let begun = self.begin(&rights.permits, rights.wanted, Purpose::Create, &touched)?;
         let kept = self.keep_making(directory.as_fd(), &path, None)?;
-        let host_flags = how.host_flags() | OFlags::CREATE | OFlags::EXCL;
+        let access = if kinds.is_none() {
+            how.host_flags()
+        } else {
+            // What is written through a mask is read first.
+            OFlags::RDWR
+        };
+        let host_flags = access | OFlags::CREATE | OFlags::EXCL;
         let file = self
             .shared
             .host
@@ -231,6 +249,7 @@ impl Server {
         self.kept_made(&path, &stat);
         let entry = self.new_entry(&parent, name, &path, &stat);
         let node = self.node(entry.node)?;
+        self.put_mask(caller, &node, kinds)?;
         let created = Observation::Created {
             path: path.clone(),
             kind: FileKind::File,
@@ -318,7 +337,6 @@ impl Server {
             wanted,
             writing,
         } = rights;
-        self.kept_opened(writing, stat);
         let has_set_id = stat.attributes.mode & SET_ID != 0;
         let readable = how.readable;
         let handle = Arc::new(FileHandle::new(
@@ -335,7 +353,9 @@ impl Server {
         if !self.is_quiet() {
             self.tell_opened(&handle);
         }
-        let flags = if handle.counted || writing == Writing::Append {
+        self.kept_opened(&handle, stat);
+        let is_draft = handle.through_mask && (writing != Writing::No || node.mask.has_draft());
+        let flags = if handle.counted || writing == Writing::Append || is_draft {
             // Nothing read ahead, nothing kept, and every write seen as it was made.
             open_flags::DIRECT_IO
         } else {
@@ -347,13 +367,20 @@ impl Server {
     /// Closes a file.
     pub(crate) fn release(&self, id: u64) {
         if let Some(handle) = self.files.remove(id) {
-            self.report_closed(&handle);
             let node = Arc::clone(&handle.node);
+            self.close(&handle);
             drop(handle);
             if node.mask.is_masked() && node.handles().is_empty() {
                 node.mask.rest();
             }
         }
+    }
+
+    /// Ends what was open: what was written through a mask is put in place, and told.
+    pub(super) fn close(&self, handle: &Arc<FileHandle>) {
+        handle.node.remove_handle(handle);
+        self.end_draft(handle);
+        self.report_closed(handle);
     }
 
     /// Tells once that a file was opened.

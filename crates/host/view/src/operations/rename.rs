@@ -17,6 +17,7 @@ use crate::authority::{
 use crate::connection::{Answer, Caller, Fail, Server};
 use crate::host::Stat;
 use crate::keeper::{self, Kept, Renaming};
+use crate::masks::Side;
 use crate::node::Node;
 use crate::uses::{self, Begun};
 
@@ -37,6 +38,16 @@ struct End<'a> {
 }
 
 impl End<'_> {
+    fn side<'s>(&'s self, directory: &'s Arc<OwnedFd>, stat: &'s Stat) -> Side<'s> {
+        Side {
+            parent: &self.parent,
+            directory,
+            name: self.name,
+            path: &self.path,
+            stat,
+        }
+    }
+
     fn facts(&self) -> Facts {
         self.found.as_ref().map_or_else(Facts::absent, Stat::facts)
     }
@@ -70,11 +81,22 @@ impl Server {
         }
         let from = self.directory(&old.parent)?;
         let to = self.directory(&new.parent)?;
-        if let Some(target) = new.found.as_ref().filter(|_| !exchanges) {
-            let of = (new.path.as_path(), DELETE);
-            self.keep_masked(caller, to.as_fd(), new.name, target, of)?;
-        }
+        let sides = new
+            .found
+            .as_ref()
+            .filter(|_| !exchanges)
+            .map(|target| (old.side(&from, &moved), new.side(&to, target)));
+        let merge = match &sides {
+            Some((old, new)) => self.merge_masked(caller, old, new)?,
+            None => None,
+        };
         let begun = self.begin_rename(&permits, (&from, &old), (&to, &new), exchanges)?;
+        if let (Some(merge), Some((moved, target))) = (&merge, &sides) {
+            self.carry_out(merge, moved, target)?;
+            begun.done();
+            self.report_renamed(old.path, new.path, exchanges);
+            return Ok(Answer::Done);
+        }
         if let Some(target) = new.found.as_ref().filter(|_| !exchanges) {
             self.hold_open(target);
         }
@@ -105,12 +127,17 @@ impl Server {
         // What was opened meanwhile by its old name.
         self.mask_moved(&moved, &old.path, &new.path);
         self.renamed(&moved, &old, &new, exchanges);
-        self.shared.authority.report(Observation::Renamed {
-            from: old.path,
-            to: new.path,
-            exchanged: exchanges,
-        });
+        self.note_moved(&moved, &old.path, &new.path);
+        self.report_renamed(old.path, new.path, exchanges);
         Ok(Answer::Done)
+    }
+
+    fn report_renamed(&self, from: PathBuf, to: PathBuf, exchanged: bool) {
+        self.shared.authority.report(Observation::Renamed {
+            from,
+            to,
+            exchanged,
+        });
     }
 
     fn end<'a>(&self, (parent, name): (u64, &'a OsStr)) -> Result<End<'a>, Errno> {

@@ -130,7 +130,7 @@ impl Server {
         let stat = stat_descriptor(handle.file.as_fd())?;
         self.kept_made(&new.path, &stat);
         for handle in &handles {
-            self.kept_opened(handle.writing, &stat);
+            self.kept_opened(handle, &stat);
         }
         self.shared.authority.report(Observation::Created {
             path: new.path.clone(),

@@ -21,6 +21,7 @@ mod hostile;
 #[cfg(test)]
 mod links;
 #[cfg(test)]
+mod mask_writes;
 mod masks;
 #[cfg(test)]
 mod names;

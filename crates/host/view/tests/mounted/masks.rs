@@ -1,7 +1,7 @@
 //! Masked files on a real mount: what is read, by whatever way, and what may not be done.
 
 use std::fs::{self, File};
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
@@ -211,13 +211,28 @@ fn what_is_masked_is_not_destroyed() {
     let Some(view) = masked() else { return };
     let env = view.at("/work/.env");
     view.put("/work/new", "PASSWORD=other\n");
-    let open = |options: &mut fs::OpenOptions| options.open(&env).map(drop);
-    assert_eq!(errno(open(File::options().write(true))), Errno::PERM);
-    assert_eq!(errno(open(File::options().append(true))), Errno::PERM);
+    let written = |options: &mut fs::OpenOptions, text: &str| {
+        let mut file = options.open(&env)?;
+        file.write_all(text.as_bytes())?;
+        file.sync_all()
+    };
+    let refused = |options: &mut fs::OpenOptions, text| errno(written(options, text));
     assert_eq!(
-        errno(open(File::options().write(true).truncate(true))),
+        refused(File::options().write(true), "A=1\nPASSWORD=hunter2"),
         Errno::PERM
     );
+    let mut emptied = File::options();
+    emptied.write(true).truncate(true);
+    assert_eq!(refused(&mut emptied, "A=1\n"), Errno::PERM);
+    assert_eq!(
+        errno(File::options().write(true).open(&env).and_then(|file| {
+            file.set_len(0)?;
+            file.sync_all()
+        })),
+        Errno::PERM
+    );
+    // Nothing is written, so nothing is refused to whoever opened it; it stays as it was.
+    drop(emptied.open(&env).expect("open"));
     assert_eq!(errno(fs::remove_file(&env)), Errno::PERM);
     assert_eq!(errno(fs::rename(view.at("/work/new"), &env)), Errno::PERM);
     assert_eq!(

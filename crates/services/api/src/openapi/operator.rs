@@ -178,7 +178,7 @@ pub(super) const DOOR: Door = Door {
             ..Operation::post(
                 "recordUndone",
                 "/v1/undone",
-                "Records that a person is about to undo what a session has changed",
+                "Records that a person is about to undo what a session has changed, or to take or throw away what was held back",
             )
         },
         Operation {
