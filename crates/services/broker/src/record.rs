@@ -68,6 +68,7 @@ impl Recorder {
 
     /// The same of an event that others follow which are waited for: the log keeps the order, so that it is durable with them.
     pub(crate) fn precede(&self, event: Event) -> Result<EventId, Problem> {
+        let event = self.privacy.edit(event, true)?;
         self.log
             .append_streamed(event)
             .map_err(|error| unavailable(&error))

@@ -20,6 +20,8 @@ use crate::sight::{Place, Sight};
 use crate::skeleton::Bone;
 use crate::watch::Watch;
 
+/// Bytes of a name beyond which no file system of the host's has it (`NAME_MAX`).
+const NAME_MAX_BYTES: usize = 255;
 /// How long the kernel may believe in what the cell mounts on: it is there for good, and a kernel that
 /// asked again and was disappointed would detach what is mounted.
 const FIXED_VALID: Duration = Duration::from_secs(86_400);
@@ -30,6 +32,10 @@ impl Server {
         let path = self.child_path(&parent, name)?;
         // What is looked at before somebody is asked may be old when they have answered.
         let long = parent.is_watched() && caller.waiting.is_none();
+        if name.len() > NAME_MAX_BYTES {
+            // There is none, here or anywhere: that tells nothing.
+            return Err(Errno::NAMETOOLONG.into());
+        }
         if self.is_plainly_refused(&path) {
             // Not looked at either: how long that takes would tell whether it is there.
             self.refused_name(parent.id, name);

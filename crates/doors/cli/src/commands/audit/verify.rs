@@ -18,6 +18,11 @@ use crate::out::{self, Style, styled};
 /// Verifies the log.
 pub(super) fn verify(args: &VerifyArgs) -> Result<(), Fail> {
     let json = args.json;
+    // Whether there is a log that one may read comes first: without one there is no key either.
+    let opened = match &args.tiles {
+        None => Some(open(&args.log)?),
+        Some(_) => None,
+    };
     let key = key_of(args.key.as_deref())?;
     let policy = args
         .witness_policy
@@ -37,10 +42,11 @@ pub(super) fn verify(args: &VerifyArgs) -> Result<(), Fail> {
         }
         kept.push(checkpoint);
     }
-    if let Some(dir) = &args.tiles {
-        return tiles::verify(dir, &key, &kept, json);
-    }
-    let (reader, dir) = open(&args.log)?;
+    let (reader, dir) = match (opened, &args.tiles) {
+        (Some(opened), _) => opened,
+        (None, Some(dir)) => return tiles::verify(dir, &key, &kept, json),
+        (None, None) => open(&args.log)?,
+    };
     let bar = Bar::default();
     let mut kept = kept.into_iter();
     let mut verdict = verified(&reader, &key, kept.next(), &bar)?;
