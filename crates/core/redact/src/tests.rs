@@ -205,17 +205,17 @@ fn what_was_moved_or_changed_around_a_mask_is_put_back() {
 fn lines_that_look_alike_keep_their_own_or_are_refused() {
     let original = "a:\n  password: hunter2\n  port: 1\nb:\n  password: hunter3\n  port: 2\n";
     assert_eq!(
-        edited(original, &|shown: &str| shown.replace("port: 1", "port: 7")),
+        edited(original, |shown: &str| shown.replace("port: 1", "port: 7")),
         Ok(original.replace("port: 1", "port: 7"))
     );
     assert_eq!(
-        edited(original, &|shown: &str| shown
+        edited(original, |shown: &str| shown
             .replace("b:", "c:\n  port: 3\nb:")),
         Ok(original.replace("b:", "c:\n  port: 3\nb:"))
     );
     // The blocks change places: each would get the other's.
     let swapped = "b:\n  password: XXXXXXX\n  port: 2\na:\n  password: XXXXXXX\n  port: 1\n";
-    let outcome = edited(original, &|_: &str| swapped.to_owned());
+    let outcome = edited(original, |_: &str| swapped.to_owned());
     assert!(
         outcome == Err(Refusal::Unclear)
             || outcome
@@ -226,7 +226,7 @@ fn lines_that_look_alike_keep_their_own_or_are_refused() {
         "{outcome:?}"
     );
     assert_eq!(
-        edited(original, &|shown: &str| shown
+        edited(original, |shown: &str| shown
             .replace("a:", "x:")
             .replace("b:", "a:")
             .replace("port", "gate")),
