@@ -54,6 +54,7 @@ mod remembering;
 mod replaying;
 mod revoking;
 mod rolling_out;
+mod rolling_under;
 mod sessions;
 mod setup_errors;
 mod staging;

@@ -15,7 +15,7 @@ use super::outside_door::{House, Outsider};
 const SOON: Duration = Duration::from_secs(30);
 
 /// Reading below `/srv/PLACE` is allowed, and nothing else.
-fn policy(place: &str) -> String {
+pub(super) fn policy(place: &str) -> String {
     format!(
         "package valetkey\n\ndefault decision := {{\"effect\": \"deny\", \"policy_id\": \"team\"}}\n\ndecision := {{\n\t\"effect\": \"allow\",\n\t\"policy_id\": \"team\",\n\t\"ttl_seconds\": 300,\n}} if {{\n\tinput.request.actions == [\"read\"]\n\tglob.match(\"file:/srv/{place}/**\", [\"/\"], input.request.resource)\n}}\n"
     )
@@ -42,12 +42,12 @@ fn bundle(home: &Home, revision: &str, text: &str, more: &[&str]) -> PathBuf {
     file
 }
 
-fn call(home: &Home, args: &[&str]) -> Finished {
+pub(super) fn call(home: &Home, args: &[&str]) -> Finished {
     home.valetkey([&["policy"], args].concat()).done()
 }
 
 /// Installed as a person does it.
-fn install(home: &Home, revision: &str, text: &str) -> Finished {
+pub(super) fn install(home: &Home, revision: &str, text: &str) -> Finished {
     let file = bundle(home, revision, text, &[]);
     let file = file.to_str().expect("text");
     call(home, &["install", file, "--yes", "--json"])
