@@ -1,6 +1,7 @@
 //! Witnesses through the program: what was cosigned, two histories, and a witness that forgets nothing.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -322,4 +323,56 @@ fn a_witness_is_one_key_with_one_memory() {
     fs::remove_dir_all(&state).expect("forgotten");
     drop(witness.serve(&home).done().expect(1));
     drop(witness.init(&home, &[]).done().expect(1));
+}
+
+/// Everything is allowed; `high.txt` only while the log is witnessed.
+const POLICY: &str = r#"package valetkey
+
+decision := {
+	"effect": "allow",
+	"policy_id": "witnessed",
+	"obligations": {"witness": {"max_age_seconds": 600}},
+} if {
+	endswith(input.request.resource, "/high.txt")
+} else := {"effect": "allow", "policy_id": "plain", "except": ["file:/**/high.txt"]}
+"#;
+
+#[test]
+fn what_wants_a_witness_is_given_when_one_has_seen_the_log() {
+    needs_cells!();
+    let home = told();
+    let witness = Witness::new(&home, "w1", &vkey(&home));
+    let policy = witness.line() + "quorum w1\n";
+    let own = home.state().join("state/witness.policy");
+    fs::write(&own, &policy).expect("a policy");
+    fs::set_permissions(&own, fs::Permissions::from_mode(0o600)).expect("mode");
+    let policy = home.write("policy", policy);
+    let bundle = home.write("bundle/policy.rego", POLICY);
+    let bundle = bundle.parent().expect("a directory").to_path_buf();
+    home.write("work/high.txt", "high\n");
+    home.write("work/low.txt", "low\n");
+    let work = home.path("work");
+    let read = |file: &str| {
+        let options = [
+            "--no-prompt",
+            "--policy",
+            text(&bundle),
+            "--workspace",
+            text(&work),
+        ];
+        home.run(&options, &["cat", file]).cwd(&work).done()
+    };
+    assert_eq!(read("low.txt").ok().text(), "low\n");
+    assert_ne!(read("high.txt").code(), 0);
+    let decided = home.events("request.decided");
+    let told_why = decided.iter().any(|event| {
+        event["decision"] == "denied" && event.to_string().contains("no checkpoint was handed in")
+    });
+    assert!(told_why, "{decided:?}");
+    let out = home.path("note");
+    drop(ask(&home, &policy, &out).arg("--hand-in").done().ok());
+    assert_eq!(read("high.txt").ok().text(), "high\n");
+    // It outlives the broker.
+    drop(home.valetkey(["stop"]).done().ok());
+    assert_eq!(read("high.txt").ok().text(), "high\n");
 }

@@ -100,6 +100,9 @@ pub struct Obligations {
     /// How a tree that is granted when a session starts may be served.
     #[serde(default, skip_serializing_if = "ViewMode::is_watched")]
     pub view: ViewMode,
+    /// How lately witnesses must have seen the log; nothing is granted before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub witness: Option<WitnessDuty>,
 }
 
 /// How a tree may be served: the strictest first, so that of two the lesser holds.
@@ -122,6 +125,15 @@ impl ViewMode {
     pub fn is_watched(&self) -> bool {
         *self == Self::Watched
     }
+}
+
+/// How lately witnesses must have seen the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct WitnessDuty {
+    /// At most so many seconds ago.
+    pub max_age_seconds: u64,
 }
 
 /// When the record of an operation must be durable.

@@ -30,7 +30,7 @@ pub use canonical::canonical_json;
 pub use constraint::{
     ArgumentSchema, Constraints, Method, ParseMethodError, Redaction, SchemaError,
 };
-pub use decision::{Decision, Durability, Effect, Obligations, ViewMode};
+pub use decision::{Decision, Durability, Effect, Obligations, ViewMode, WitnessDuty};
 pub use digest::{Digest, DigestStream, ParseDigestError};
 pub use grant::Grant;
 pub use id::{

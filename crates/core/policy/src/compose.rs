@@ -5,7 +5,7 @@ use std::path::Path;
 
 use valetkey_model::{
     ApprovalRequirement, Constraints, Decision, Digest, Durability, Effect, Lease, Lockout,
-    Obligations, PolicyInput, PromptLimits, Quorum, Resource, UserFacts,
+    Obligations, PolicyInput, PromptLimits, Quorum, Resource, UserFacts, WitnessDuty,
 };
 
 use crate::policy::rego_value;
@@ -242,6 +242,12 @@ fn granted(policy_id: String, effect: Effect, a: Decision, b: Decision) -> Decis
             },
             labels: joined(a.obligations.labels, b.obligations.labels),
             view: a.obligations.view.min(b.obligations.view),
+            witness: match (a.obligations.witness, b.obligations.witness) {
+                (Some(a), Some(b)) => Some(WitnessDuty {
+                    max_age_seconds: a.max_age_seconds.min(b.max_age_seconds),
+                }),
+                (a, b) => a.or(b),
+            },
         },
         requestable: false,
     }

@@ -410,6 +410,26 @@ pub struct Revoked {
     pub descendants: Vec<CapabilityId>,
 }
 
+/// Operator door: a checkpoint of the log that witnesses cosigned.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct HandIn {
+    /// The signed note, with the cosignatures.
+    pub checkpoint: String,
+}
+
+/// Operator door: how much of the log is witnessed, and since when.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Witnessed {
+    /// The number of events.
+    pub events: u64,
+    /// The time of the quorum's oldest cosignature, in Unix seconds.
+    pub since: u64,
+}
+
 /// Operator door: the keys that capabilities are signed with.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]

@@ -28,6 +28,7 @@ use crate::record::Recorder;
 use crate::remembered::Remembered;
 use crate::review::Reviews;
 use crate::session::Sessions;
+use crate::witnessed::Witnesses;
 
 /// Everything that a broker is.
 #[derive(Debug)]
@@ -46,6 +47,8 @@ pub(crate) struct Broker {
     pub(crate) endurance: Endurance,
     /// The reviews of emergencies.
     pub(crate) reviews: Reviews,
+    /// What witnesses say of the log.
+    pub(crate) witnesses: Witnesses,
     /// What is to be signed with the next emergencies.
     pub(crate) challenges: Challenges,
     /// What is new for people.
@@ -77,6 +80,7 @@ pub(crate) struct Parts {
     pub(crate) remembered: Remembered,
     pub(crate) reviews: Reviews,
     pub(crate) policies: Policies,
+    pub(crate) witnesses: Witnesses,
     pub(crate) admission: Admission,
     pub(crate) diagnostics: Arc<Diagnostics>,
     pub(crate) protected: Vec<PathBuf>,
@@ -96,6 +100,7 @@ impl Broker {
             appointed: parts.appointed,
             remembered: Arc::new(parts.remembered),
             reviews: parts.reviews,
+            witnesses: parts.witnesses,
             challenges: Challenges::default(),
             sessions: Sessions::default(),
             questions: Questions::default(),

@@ -41,6 +41,7 @@ mod startup;
 mod unheard;
 mod visible;
 mod witness;
+mod witnessed;
 
 pub use listeners::ListenError;
 pub use startup::{Options, StartError, run};

@@ -25,6 +25,8 @@ use crate::witness::{Allowed, Decided, Narrowed, Pending, Recorded};
 
 /// Who signs, as capabilities name it.
 const ISSUER: &str = "local-broker";
+/// How a person has the log witnessed.
+const HOW_TO_WITNESS: &str = "a person runs `valetkey audit witness --hand-in`, or a timer does";
 /// What policy is told of the platform.
 const PLATFORM: &str = "linux";
 
@@ -165,7 +167,7 @@ impl Broker {
                 // What the person granted for a time does not outlast it.
                 decision.ttl_seconds = decision.ttl_seconds.min(left);
             }
-            decision
+            self.unless_unwitnessed(decision, now)
         };
         let took_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
         let decided = events::decided(session, ask, id, (&decision, policy_digest), took_us);
@@ -176,6 +178,18 @@ impl Broker {
             policy_digest,
         };
         (decided_on, decided)
+    }
+
+    /// The decision, or a denial where it asks for a witness that has not lately seen the log.
+    fn unless_unwitnessed(&self, decision: Decision, now: Timestamp) -> Decision {
+        let duty = decision.obligations.witness;
+        match duty.and_then(|duty| self.witnesses.unmet(duty, now)) {
+            Some(why) if decision.effect != Effect::Deny => Decision {
+                requestable: true,
+                ..Decision::denied(&decision.policy_id, &format!("{why}; {HOW_TO_WITNESS}"))
+            },
+            Some(_) | None => decision,
+        }
     }
 
     /// What policy would say of a file by another of its names. No capability comes of it; the log has it, marked as what it is.
@@ -306,7 +320,15 @@ impl Broker {
     ) -> Result<Granted, Problem> {
         // Labels stick before anything can be read by this, and what they forbid has ended by then.
         let flowed = self.stick(session, &allowed).await?;
-        let claims = claims(session, &allowed, id, self.now());
+        let now = self.now();
+        if let Some(why) = allowed
+            .witness()
+            .and_then(|duty| self.witnesses.unmet(duty, now))
+        {
+            // Since it was asked, the last cosignature has become too old.
+            return Err(Problem::new(ProblemKind::Denied, why).hinted(true, HOW_TO_WITNESS));
+        }
+        let claims = claims(session, &allowed, id, now);
         let mut events = first.events;
         let mut minted = events::minted(session, &allowed, &Capability::from(&claims));
         if let Some(cause) = first.cause {

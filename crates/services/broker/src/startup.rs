@@ -35,6 +35,7 @@ use crate::privacy::Privacy;
 use crate::record::Recorder;
 use crate::remembered::Remembered;
 use crate::review::Reviews;
+use crate::witnessed::Witnesses;
 
 /// Why the broker did not start.
 #[derive(Debug, Error)]
@@ -282,6 +283,7 @@ fn prepare(
             source,
         }
     };
+    let witnesses = Witnesses::load(&paths.state, keys.log.public());
     let public = keys.log.public().to_string();
     valetkey_store::write_atomically(
         &paths.log_public_key(),
@@ -325,6 +327,7 @@ fn prepare(
         remembered,
         reviews,
         policies,
+        witnesses,
         admission,
         diagnostics,
         protected: paths.all(),

@@ -5,7 +5,7 @@ use valetkey_audit::Event;
 use valetkey_capability::{Claims, MAX_SINGLE_USE_TTL_SECONDS, MAX_TTL_SECONDS, NarrowError};
 use valetkey_model::{
     Action, ActionSet, ApprovalId, CapabilityId, Decision, Digest, Durability, Effect, Grant,
-    RequestId, Timestamp, ViewMode,
+    RequestId, Timestamp, ViewMode, WitnessDuty,
 };
 
 use crate::lease::Given;
@@ -34,6 +34,7 @@ pub(crate) struct Allowed {
     view: ViewMode,
     /// Of the policy that decided.
     policy_digest: Digest,
+    witness: Option<WitnessDuty>,
 }
 
 impl Allowed {
@@ -49,6 +50,7 @@ impl Allowed {
                 approvals: Vec::new(),
                 streamed: decision.obligations.durability == Durability::Streamed,
                 labels: decision.obligations.labels.clone(),
+                witness: decision.obligations.witness,
                 labels_known: decided.labels_known,
                 view: decision.obligations.view,
                 policy_digest: decided.policy_digest,
@@ -74,6 +76,7 @@ impl Allowed {
             approvals: approved.approvals().to_vec(),
             streamed: obligations.durability == Durability::Streamed,
             labels: obligations.labels.clone(),
+            witness: obligations.witness,
             labels_known: decided.labels_known,
             view: ViewMode::Watched,
             policy_digest: asked.policy_digest,
@@ -97,6 +100,7 @@ impl Allowed {
                 approvals: given.approvals.clone(),
                 streamed: decision.obligations.durability == Durability::Streamed,
                 labels: decision.obligations.labels.clone(),
+                witness: decision.obligations.witness,
                 labels_known: decided.labels_known,
                 view: ViewMode::Watched,
                 policy_digest: decided.policy_digest,
@@ -126,7 +130,14 @@ impl Allowed {
             labels_known: usize::MAX,
             view: ViewMode::Watched,
             policy_digest,
+            // It does not wait for a witness; it is reviewed.
+            witness: None,
         }
+    }
+
+    /// How lately witnesses must have seen the log.
+    pub(crate) fn witness(&self) -> Option<WitnessDuty> {
+        self.witness
     }
 
     pub(crate) fn request(&self) -> &RequestId {

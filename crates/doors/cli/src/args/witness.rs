@@ -57,6 +57,9 @@ pub(crate) struct AuditWitnessArgs {
     /// Where to write the cosigned checkpoint; standard output otherwise
     #[arg(long, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,
+    /// Hand it in to the broker of this home, whose policy may want the log witnessed lately
+    #[arg(long)]
+    pub(crate) hand_in: bool,
     #[command(flatten)]
     pub(crate) log: LogArgs,
     #[command(flatten)]

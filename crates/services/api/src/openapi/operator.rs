@@ -5,9 +5,10 @@ use schemars::{Schema, SchemaGenerator, json_schema};
 use super::{Door, Operation, of};
 use crate::{
     AddApprover, Alerts, Answer, Answered, Appoint, AppointmentList, Auditors, BrokenGlass,
-    Challenge, ChangeAuditors, Changes, Dismiss, Erase, Erased, InstallPolicy, IssuerKeys,
+    Challenge, ChangeAuditors, Changes, Dismiss, Erase, Erased, HandIn, InstallPolicy, IssuerKeys,
     LiveCapabilities, NamedCandidate, OpenQuestions, PolicyFiles, PolicyState, ProblemKind,
     ReviewList, Revoke, Revoked, RollBackPolicy, StartCanary, Status, Undoing,
+    Witnessed,
 };
 use valetkey_approval::{Approvers, SignedChange, SignedEmergency, SignedReview};
 
@@ -171,6 +172,15 @@ pub(super) const DOOR: Door = Door {
                 "rotateKey",
                 "/v1/keys/rotate",
                 "Signs with a new key from now on; the old one verifies until what it signed is over",
+            )
+        },
+        Operation {
+            request: Some(of::<HandIn>),
+            answers: &[of::<Witnessed>],
+            ..Operation::post(
+                "handInWitnessed",
+                "/v1/log/witnessed",
+                "Takes a checkpoint of the log that witnesses cosigned; policies that want one lately granted nothing before",
             )
         },
         Operation {

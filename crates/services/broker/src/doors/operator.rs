@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use valetkey_api::{
     AddApprover, Alerts, Answer, Answered, Appoint, ChangeAuditors, Changes, Dismiss, Erase,
-    Handler, LiveCapabilities, OpenQuestions, Problem, ProblemKind, Reply, Request, ReviewList,
-    Revoke, Route, Undoing, find,
+    HandIn, Handler, LiveCapabilities, OpenQuestions, Problem, ProblemKind, Reply, Request,
+    ReviewList, Revoke, Route, Undoing, find,
 };
 use valetkey_approval::{SignedChange, SignedEmergency, SignedReview};
 
@@ -57,6 +57,7 @@ enum Keeping {
     Auditors,
     ChangeAuditors(ChangeAuditors),
     Erase(Erase),
+    HandIn(HandIn),
 }
 
 /// One call about who may answer.
@@ -102,10 +103,11 @@ enum Kind {
     ActivatePolicy,
     WithdrawPolicy,
     RollPolicyBack,
+    HandIn,
     Stop,
 }
 
-const ROUTES: [Route<Kind>; 31] = [
+const ROUTES: [Route<Kind>; 32] = [
     Route::new("GET", "/v1/status", Kind::Status),
     Route::new("GET", "/v1/requests", Kind::Questions),
     Route::new("GET", "/v1/alerts", Kind::Alerts),
@@ -136,6 +138,7 @@ const ROUTES: [Route<Kind>; 31] = [
     Route::new("POST", "/v1/policy/activate", Kind::ActivatePolicy),
     Route::new("POST", "/v1/policy/withdraw", Kind::WithdrawPolicy),
     Route::new("POST", "/v1/policy/rollback", Kind::RollPolicyBack),
+    Route::new("POST", "/v1/log/witnessed", Kind::HandIn),
     Route::new("POST", "/v1/stop", Kind::Stop),
 ];
 
@@ -196,6 +199,7 @@ impl TryFrom<&Request> for OperatorCall {
             Kind::RollPolicyBack => Self::Policy(PolicyCall::Step(PolicyStep::RollBack(Box::new(
                 request.json()?,
             )))),
+            Kind::HandIn => Self::Keeping(Keeping::HandIn(request.json()?)),
             Kind::Stop => Self::Stop,
         })
     }
@@ -328,6 +332,12 @@ impl OperatorDoor {
                 broker.only_for_everyone(operator)?;
                 let changed = async move { broker.change_auditors(&user, &change).await };
                 Ok(Reply::json(&to_its_end(changed).await?))
+            }
+            Keeping::HandIn(handed) => {
+                let events = broker.recorder.size();
+                Ok(Reply::json(
+                    &broker.witnesses.hand_in(&handed.checkpoint, events)?,
+                ))
             }
             Keeping::Erase(what) => {
                 broker.only_for_everyone(operator)?;

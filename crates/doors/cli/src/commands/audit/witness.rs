@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
+use valetkey_api::{HandIn, Witnessed};
 use valetkey_audit::{
     AddCheckpoint, CHECKPOINT_MAX_BYTES, Checkpoint, Consistency, NotWitnessed, WitnessPolicy,
 };
@@ -14,6 +15,7 @@ use super::{open, unreadable};
 use crate::args::AuditWitnessArgs;
 use crate::commands::witness::{Address, post};
 use crate::fail::{Fail, Status};
+use crate::home;
 use crate::out::{self, Style, styled};
 
 /// What a witness answered.
@@ -74,9 +76,14 @@ pub(super) fn witness(args: &AuditWitnessArgs) -> Result<(), Fail> {
         return Err(Fail::new(Status::NotVerified, why)
             .hinted("this log and what the witness saw are two histories: keep the files, and compare them with a copy"));
     }
-    since
-        .map(|_| ())
-        .map_err(|error| Fail::new(Status::NotVerified, error))
+    since.map_err(|error| Fail::new(Status::NotVerified, error))?;
+    if args.hand_in {
+        let handed = HandIn {
+            checkpoint: cosigned,
+        };
+        let _taken: Witnessed = home::operator()?.post("/v1/log/witnessed", &handed)?;
+    }
+    Ok(())
 }
 
 /// The policy in a file.
