@@ -186,7 +186,7 @@ impl Broker {
         match duty.and_then(|duty| self.witnesses.unmet(duty, now)) {
             Some(why) if decision.effect != Effect::Deny => Decision {
                 requestable: true,
-                ..Decision::denied(&decision.policy_id, &format!("{why}; {HOW_TO_WITNESS}"))
+                ..Decision::denied(&decision.policy_id, format!("{why}; {HOW_TO_WITNESS}"))
             },
             Some(_) | None => decision,
         }
