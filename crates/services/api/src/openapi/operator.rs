@@ -7,8 +7,7 @@ use crate::{
     AddApprover, Alerts, Answer, Answered, Appoint, AppointmentList, Auditors, BrokenGlass,
     Challenge, ChangeAuditors, Changes, Dismiss, Erase, Erased, HandIn, InstallPolicy, IssuerKeys,
     LiveCapabilities, NamedCandidate, OpenQuestions, PolicyFiles, PolicyState, ProblemKind,
-    ReviewList, Revoke, Revoked, RollBackPolicy, StartCanary, Status, Undoing,
-    Witnessed,
+    ReviewList, Revoke, Revoked, RollBackPolicy, StartCanary, Status, Undoing, Witnessed,
 };
 use valetkey_approval::{Approvers, SignedChange, SignedEmergency, SignedReview};
 
