@@ -159,6 +159,29 @@ fn everything_is_tightened() {
 }
 
 #[test]
+fn the_witness_that_is_wanted_sooner_is_wanted() {
+    let wanting = |seconds: Option<u64>| {
+        let duty = seconds.map_or_else(String::new, |seconds| {
+            format!(r#", "obligations": {{"witness": {{"max_age_seconds": {seconds}}}}}"#)
+        });
+        answer("allow", &duty)
+    };
+    for (a, b, both) in [
+        (Some(60), Some(600), Some(60)),
+        (Some(600), Some(60), Some(60)),
+        (Some(60), None, Some(60)),
+        (None, Some(60), Some(60)),
+        (None, None, None),
+    ] {
+        let decision = set(&wanting(a))
+            .narrowed_by(policy(&wanting(b)))
+            .decide(&asks("read", "file:/srv/x"));
+        let wanted = decision.obligations.witness;
+        assert_eq!(wanted.map(|duty| duty.max_age_seconds), both, "{a:?} {b:?}");
+    }
+}
+
+#[test]
 fn both_questions_are_answered_by_one_meeting() {
     let requirement = |text: &str| serde_json::from_str::<ApprovalRequirement>(text).unwrap();
     let joined = both_approvals(
