@@ -75,7 +75,7 @@ fn show(state: &PolicyState) {
     match (&state.governance, &state.ungoverned) {
         (Some(governance), _) => {
             let seats = governance.quorum.iter();
-            let seats = seats.map(|seat| format!("{} × {}", seat.count, seat.role));
+            let seats = seats.map(|seat| format!("{} of {}", seat.count, seat.role));
             let seats: Vec<String> = seats.collect();
             out::line(&format!("needs      {}", visible(&seats.join(", "))));
         }
